@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Data preparation for a corpus of your own, from manifests: tab-separated files with a
+# header line and the columns
+#   id audio language transcript translation target_language [speaker start end]
+# audio is absolute or relative to the manifest; start and end are seconds and cut an
+# utterance out of a long recording. All manifests are checked before any is written.
+set -e
+set -u
+set -o pipefail
+
+log() {
+    local fname=${BASH_SOURCE[1]##*/}
+    echo -e "$(date '+%Y-%m-%dT%H:%M:%S') (${fname}:${BASH_LINENO[0]}:${FUNCNAME[1]}) $*"
+}
+SECONDS=0
+
+manifest=
+valid_manifest=
+test_manifests=
+samu_manifest=
+samu_valid_manifest=
+train_set=
+valid_set=
+samu_train_set=
+samu_valid_set=
+src_lang=multi
+tgt_lang=en
+src_case=tc
+tgt_case=tc
+langs=
+use_src_lang=true
+python=${python:-python3}
+
+help_message=$(cat << EOF
+Usage: $0 --manifest train.tsv --valid_manifest dev.tsv --test_manifests "test.tsv ..."
+
+Options:
+    --manifest            # ST training data: speech with translations.
+    --valid_manifest      # ST development data.
+    --test_manifests      # Test sets: data/<stem of the file name> each.
+    --samu_manifest       # Transcribed speech for distillation; no translations needed.
+    --samu_valid_manifest # The same for development.
+    --train_set           # Name of the training set (default: stem of the file name).
+    --valid_set           # Name of the development set (default: the stem).
+    --samu_train_set      # Name of the distillation set (default: the stem).
+    --samu_valid_set      # Name of its development set (default: the stem).
+    --src_lang            # Suffix of the transcripts (default="${src_lang}").
+    --tgt_lang            # Suffix of the translations (default="${tgt_lang}").
+    --src_case            # Case tag of the transcripts (default="${src_case}").
+    --tgt_case            # Case tag of the translations (default="${tgt_case}").
+    --langs               # Source languages allowed, e.g. "es fr" (default: any).
+    --use_src_lang        # false: ST data without transcripts (default="${use_src_lang}").
+    --python              # Python with espnet_samu (default="${python}").
+EOF
+)
+
+log "$0 $*"
+. utils/parse_options.sh
+
+if [ $# -ne 0 ]; then
+    log "Error: No positional arguments are required."
+    exit 2
+fi
+
+. ./path.sh
+. ./cmd.sh
+
+if [ -z "${manifest}${valid_manifest}${test_manifests}${samu_manifest}${samu_valid_manifest}" ]; then
+    log "Error: give at least one manifest, such as --manifest train.tsv"
+    log "${help_message}"
+    exit 2
+fi
+
+# Three lists of one length: manifest, set, samu or not.
+files=() sets=() samus=()
+add() {
+    local file=$1 name=$2 samu=$3
+    if [ -z "${file}" ]; then
+        return 0
+    fi
+    if [ -z "${name}" ]; then
+        name=$(basename "${file}")
+        name=${name%.*}
+    fi
+    if [[ " ${sets[*]-} " == *" ${name} "* ]]; then
+        log "Error: two manifests would be written to data/${name}: rename one, or name its set (--train_set, --valid_set, --samu_train_set, --samu_valid_set)"
+        exit 2
+    fi
+    files+=("${file}") sets+=("${name}") samus+=("${samu}")
+}
+add "${manifest}" "${train_set}" false
+add "${valid_manifest}" "${valid_set}" false
+for file in ${test_manifests}; do
+    add "${file}" "" false
+done
+add "${samu_manifest}" "${samu_train_set}" true
+add "${samu_valid_manifest}" "${samu_valid_set}" true
+
+prepare() {
+    local check_only=$1 i use_transcripts
+    for i in "${!files[@]}"; do
+        # Distillation learns from the transcripts: it cannot do without.
+        use_transcripts=${use_src_lang}
+        if "${samus[i]}"; then
+            use_transcripts=true
+        fi
+        ${python} -m espnet_samu.data.manifest \
+            --manifest "${files[i]}" \
+            --output_dir "data/${sets[i]}" \
+            --src_lang "${src_lang}" --tgt_lang "${tgt_lang}" \
+            --src_case "${src_case}" --tgt_case "${tgt_case}" \
+            --langs "${langs}" --samu "${samus[i]}" \
+            --use_src_lang "${use_transcripts}" --check_only "${check_only}"
+    done
+}
+
+log "stage 1: Check ${#files[@]} manifests"
+prepare true
+log "stage 2: Write data directories"
+prepare false
+log "stage 3: Validate"
+for dset in "${sets[@]}"; do
+    utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
+done
+
+log "Successfully finished. [elapsed=${SECONDS}s]"

@@ -1,0 +1,445 @@
+#!/usr/bin/env bash
+
+# Speech translation with a semantically distilled speech encoder: SAMU-XLS-R.
+# Stages 6-9 and 13 are done here, all others by ESPnet's own ./st.sh.
+
+# Set bash to 'debug' mode, it will exit on :
+# -e 'error', -u 'undefined variable', -o ... 'error in pipeline', -x 'print commands',
+set -e
+set -u
+set -o pipefail
+
+log() {
+    local fname=${BASH_SOURCE[1]##*/}
+    echo -e "$(date '+%Y-%m-%dT%H:%M:%S') (${fname}:${BASH_LINENO[0]}:${FUNCNAME[1]}) $*"
+}
+SECONDS=0
+
+# General configuration
+stage=1                 # Processes starts from the specified stage.
+stop_stage=10000        # Processes is stopped at the specified stage.
+skip_data_prep=false    # Skip data preparation stages (1-5).
+skip_train=false        # Skip training stages (6-11).
+skip_eval=false         # Skip decoding and evaluation stages (12-13).
+skip_packing=true       # Skip the packing stage (14).
+skip_upload_hf=true     # Skip the uploading stage (15).
+ngpu=1                  # The number of gpus ("0" uses cpu, otherwise use gpu).
+num_nodes=1             # The number of nodes.
+gpu_inference=false     # Whether to perform gpu decoding.
+dumpdir=dump            # Directory to dump features.
+expdir=exp              # Directory to save experiments.
+python=python3          # Specify python to execute espnet commands.
+
+# Data related
+feats_type=raw          # Feature type: raw, the only one.
+audio_format=flac       # Audio format: wav, flac, wav.ark, flac.ark.
+speed_perturb_factors=  # As st.sh's: for the translation data only.
+src_lang=multi          # Transcripts are text.<src_case>.<src_lang>.
+tgt_lang=en             # Translations are text.<tgt_case>.<tgt_lang>.
+src_case=tc             # Case of the transcripts.
+tgt_case=tc             # Case of the translations.
+use_src_lang=false      # Whether ST training sees the transcripts, too.
+train_set=              # Name of the translation training set.
+valid_set=              # Name of the translation validation set.
+test_sets=              # Names of the test sets.
+train_langs=            # Source languages with translation training data, e.g. "fr de".
+                        # Default: those of utt2lang of the training set.
+                        # All other languages of a test set are zero-shot languages.
+
+# Distillation related
+samu_train_set=         # Transcribed speech to distil on (default: train_set).
+samu_valid_set=         # Transcribed speech to validate on (default: valid_set).
+teacher=sentence-transformers/LaBSE # Hub id or folder of a sentence-transformers model.
+                        # Empty: a small one is trained on --teacher_bitext.
+teacher_bitext=         # TSV file of lang, text, english.
+teacher_args=           # Arguments for teacher training, e.g., "--updates 800".
+samu_tag=               # Suffix to the result dir for the distillation.
+samu_exp=               # Specify the directory path for the distillation.
+                        # If this option is specified, samu_tag is ignored.
+samu_stats_dir=         # Specify the directory path for distillation statistics.
+samu_config=conf/train_samu.yaml # Config for the distillation.
+samu_args=              # Arguments for the distillation, e.g., "--max_epoch 10".
+                        # Note that it will overwrite args in the config.
+samu_model=             # Use this student instead; stages 6-9 are skipped.
+inference_samu_model=valid.cos_right.best.pth # Student that ST training starts from.
+retrieval_sets=         # Sets to score retrieval on (default: test_sets).
+
+# ST model related
+st_tag=                 # Suffix to the result dir for ST model training.
+st_exp=                 # Specify the directory path for the ST experiment.
+                        # If this option is specified, st_tag is ignored.
+st_config=conf/train_st.yaml # Config for ST model training.
+st_args=                # Arguments for ST model training, e.g., "--max_epoch 10".
+                        # Note that it will overwrite args in the config.
+
+# Decoding and scoring related
+batch_size=16           # Utterances that are decoded together.
+inference_tag=          # Suffix to the result dir for decoding.
+inference_config=conf/decode_st.yaml # Config for decoding.
+inference_args=         # Arguments for decoding, e.g., "--beam_size 10".
+inference_st_model=valid.acc.best.pth # ST model for decoding.
+baseline_exp=           # ST experiment to stand beside this one in the tables.
+score_args=             # Arguments for score_st, e.g. "--slots data/slots.txt".
+
+# What --help prints is the list above: each option with its default.
+help_message=$(cat << EOF
+Usage: $0 --train_set <train_set> --valid_set <valid_set> --test_sets <test_sets>
+
+Stages: 1-5 data preparation, audio format, token lists (st.sh); 6 teacher
+embeddings; 7 distillation statistics; 8 distillation; 9 retrieval scores; 10 ST
+statistics; 11 ST training; 12 decoding (st.sh); 13 scoring; 14 packing; 15 upload
+(st.sh).
+
+Options:
+$(sed -n '/^# General configuration/,/^# What --help/{/^# What/d;s/^\([a-z_]\)/    --\1/p;/^ *#/s/^/    /p;}' "${BASH_SOURCE[0]}")
+
+Every other option is st.sh's: ./st.sh --help
+EOF
+)
+
+log "$0 $*"
+# Options that are not ours are st.sh's. Which are ours: the variables above.
+st_opts=()
+own_opts=()
+while [ $# -gt 0 ]; do
+    name=${1#--}
+    name=${name//-/_}
+    if [ "${1#--}" = "$1" ]; then
+        log "Error: No positional arguments are required: '$1'"
+        exit 2
+    elif [ "${name}" = help ]; then
+        printf '%s\n' "${help_message}"
+        exit 0
+    elif [ $# -lt 2 ]; then
+        log "Error: option $1 needs a value"
+        exit 2
+    elif [ -n "${!name+set}" ] && grep -q "^${name}=" "${BASH_SOURCE[0]}"; then
+        own_opts+=("$1" "$2")
+    elif grep -q "^${name}=" st.sh; then
+        st_opts+=("$1" "$2")
+    else
+        log "Error: invalid option $1 (see $0 --help)"
+        exit 2
+    fi
+    shift 2
+done
+set -- "${own_opts[@]}"
+. utils/parse_options.sh
+
+. ./path.sh
+. ./cmd.sh
+
+# Check required arguments
+for required in train_set valid_set test_sets; do
+    if [ -z "${!required}" ]; then
+        log "Error: --${required} is required (see $0 --help)"
+        exit 2
+    fi
+done
+if [ "${feats_type}" != raw ]; then
+    log "Error: --feats_type ${feats_type}: speech encoders read waveforms, use raw"
+    exit 2
+fi
+
+# ESPnet's commands with the plug-in's classes.
+launch="${python} -m espnet_samu.launch"
+data_feats=${dumpdir}/raw
+[ -z "${samu_train_set}" ] && samu_train_set=${train_set}
+[ -z "${samu_valid_set}" ] && samu_valid_set=${valid_set}
+[ -z "${retrieval_sets}" ] && retrieval_sets=${test_sets}
+[ -z "${samu_tag}" ] && samu_tag=$(basename "${samu_config}" .yaml)_raw
+[ -z "${samu_exp}" ] && samu_exp=${expdir}/samu_${samu_tag}
+[ -z "${samu_stats_dir}" ] && samu_stats_dir=${expdir}/samu_stats_raw
+if [ -n "${teacher}" ]; then
+    teacher_dir=${expdir}/teacher_${teacher//\//-}
+else
+    teacher_dir=${expdir}/teacher_small
+fi
+[ -z "${st_tag}" ] && st_tag=$(basename "${st_config}" .yaml)_raw_${src_lang}_${tgt_lang}
+[ -z "${st_exp}" ] && st_exp=${expdir}/st_${st_tag}
+[ -z "${inference_tag}" ] && \
+    inference_tag=$(basename "${inference_config}" .yaml)_${inference_st_model%.*}
+_samu_model=${samu_model:-${samu_exp}/${inference_samu_model}}
+transcripts=text.${src_case}.${src_lang}
+translations=text.${tgt_case}.${tgt_lang}
+if [[ "${audio_format}" == *ark* ]]; then
+    _type=kaldi_ark
+else
+    _type=sound
+fi
+
+# st.sh on the translation data. Later options win: what a call adds replaces these.
+st() {
+    ./st.sh \
+        --python "${launch}" \
+        --ngpu "${ngpu}" \
+        --num_nodes "${num_nodes}" \
+        --gpu_inference "${gpu_inference}" \
+        --dumpdir "${dumpdir}" \
+        --expdir "${expdir}" \
+        --feats_type raw \
+        --audio_format "${audio_format}" \
+        --feats_normalize none \
+        --src_lang "${src_lang}" \
+        --tgt_lang "${tgt_lang}" \
+        --src_case "${src_case}" \
+        --tgt_case "${tgt_case}" \
+        --use_src_lang "${use_src_lang}" \
+        --train_set "${train_set}" \
+        --valid_set "${valid_set}" \
+        --test_sets "${test_sets}" \
+        --speed_perturb_factors "${speed_perturb_factors}" \
+        --st_exp "${st_exp}" \
+        --st_config "${st_config}" \
+        --st_args "--samu_model ${_samu_model} ${st_args}" \
+        --batch_size "${batch_size}" \
+        --inference_tag "${inference_tag}" \
+        --inference_config "${inference_config}" \
+        --inference_args "${inference_args}" \
+        --inference_st_model "${inference_st_model}" \
+        "${st_opts[@]}" "$@"
+}
+
+# Whether this call runs a stage.
+runs() {
+    [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]
+}
+
+# What st.sh does not carry from data/ to dump/: transcripts and target languages of
+# the utterances that are left.
+carry_over() {
+    local set=$1 file
+    for file in "${transcripts}" utt2tgt_lang; do
+        if [ -e "data/${set}/${file}" ]; then
+            utils/filter_scp.pl "${data_feats}/${set}/wav.scp" "data/${set}/${file}" \
+                > "${data_feats}/${set}/.${file}.tmp"
+            mv "${data_feats}/${set}/.${file}.tmp" "${data_feats}/${set}/${file}"
+        fi
+    done
+}
+
+# ========================== Main stages start from here. ==========================
+
+if ! "${skip_data_prep}"; then
+    if runs 1; then
+        st --stage 1 --stop_stage 1
+    fi
+
+    if runs 2; then
+        st --stage 2 --stop_stage 2
+    fi
+
+    if runs 3 || runs 4; then
+        _start=$((stage > 3 ? stage : 3))
+        _stop=$((stop_stage < 4 ? stop_stage : 4))
+        st --stage "${_start}" --stop_stage "${_stop}"
+        if [ "${samu_train_set}" != "${train_set}" ]; then
+            log "Stage 3-4 for the transcribed speech of the distillation"
+            # To st.sh the transcript is the one text of these sets.
+            st --stage "${_start}" --stop_stage "${_stop}" \
+                --train_set "${samu_train_set}" \
+                --valid_set "${samu_valid_set}" \
+                --test_sets "${samu_valid_set}" \
+                --speed_perturb_factors "" \
+                --use_src_lang false \
+                --tgt_case "${src_case}" \
+                --tgt_lang "${src_lang}"
+        fi
+        if runs 4; then
+            for dset in "${train_set}" "${valid_set}" ${test_sets} \
+                "${samu_train_set}" "${samu_valid_set}"; do
+                carry_over "${dset}"
+            done
+        fi
+    fi
+
+    if runs 5; then
+        st --stage 5 --stop_stage 5
+    fi
+fi
+
+
+if ! "${skip_train}" && [ -n "${samu_model}" ]; then
+    log "Stages 6-9 are skipped: the student is ${samu_model}"
+elif ! "${skip_train}"; then
+    if runs 6; then
+        log "Stage 6: Teacher embeddings: ${teacher_dir}"
+        if [ -z "${teacher}" ]; then
+            if [ ! -s "${teacher_bitext}" ]; then
+                log "Error: --teacher is empty: --teacher_bitext must be a file"
+                exit 2
+            fi
+            teacher=${teacher_dir}/model
+            # shellcheck disable=SC2086
+            ${cuda_cmd} --gpu "${ngpu}" "${teacher_dir}/teacher_train.log" \
+                ${python} -m espnet_samu.bin.teacher_train \
+                    --bitext "${teacher_bitext}" \
+                    --output_dir "${teacher}" ${teacher_args}
+        fi
+        _opts=()
+        for dset in $(printf '%s\n' "${samu_train_set}" "${samu_valid_set}" \
+            ${retrieval_sets} | sort -u); do
+            if [ ! -s "${data_feats}/${dset}/${transcripts}" ]; then
+                log "Error: ${data_feats}/${dset}/${transcripts}: no transcripts." \
+                    "Stage 1 must make data/${dset}/${transcripts}"
+                exit 1
+            fi
+            _opts+=(--text "${data_feats}/${dset}/${transcripts}")
+            _opts+=(--output_dir "${teacher_dir}/${dset}")
+        done
+        ${cuda_cmd} --gpu "${ngpu}" "${teacher_dir}/teacher_embed.log" \
+            ${python} -m espnet_samu.bin.teacher_embed \
+                --teacher "${teacher}" "${_opts[@]}"
+    fi
+
+    if runs 7; then
+        log "Stage 7: Distillation statistics: ${samu_stats_dir}"
+        mkdir -p "${samu_stats_dir}"
+        # format_wav_scp.sh has counted the samples: no pass over the audio is needed.
+        for dset in train valid; do
+            _set=samu_${dset}_set
+            _dir=${data_feats}/${!_set}
+            mkdir -p "${samu_stats_dir}/${dset}"
+            utils/filter_scp.pl "${teacher_dir}/${!_set}/embed.scp" \
+                "${_dir}/utt2num_samples" > "${samu_stats_dir}/${dset}/speech_shape"
+            awk -v set="${!_set}" '
+                FNR == NR { lang[$1] = $2; next }
+                { n[lang[$1]]++; samples[lang[$1]] += $2 }
+                END {
+                    for (l in n) {
+                        printf "%s\t%s\t%d\t%.3f\n", set, l, n[l], samples[l] / 57.6e6
+                    }
+                }' "${_dir}/utt2lang" "${samu_stats_dir}/${dset}/speech_shape" | sort
+        done > "${samu_stats_dir}/languages.tsv"
+        log "set, language, utterances, hours at 16 kHz:"
+        cat "${samu_stats_dir}/languages.tsv"
+    fi
+
+    if runs 8; then
+        log "Stage 8: Distillation: ${samu_exp}"
+        mkdir -p "${samu_exp}"
+        _opts=
+        for dset in train valid; do
+            _set=samu_${dset}_set
+            _opts+="--${dset}_data_path_and_name_and_type "
+            _opts+="${data_feats}/${!_set}/wav.scp,speech,${_type} "
+            _opts+="--${dset}_data_path_and_name_and_type "
+            _opts+="${teacher_dir}/${!_set}/embed.scp,embed,kaldi_ark "
+            _opts+="--${dset}_shape_file ${samu_stats_dir}/${dset}/speech_shape "
+        done
+        if echo "${cuda_cmd}" | grep -e queue.pl -e queue-freegpu.pl &> /dev/null; then
+            # SGE can't include "/" in a job name
+            jobname="$(basename "${samu_exp}")"
+        else
+            jobname="${samu_exp}/train.log"
+        fi
+        log "Distillation started... log: '${samu_exp}/train.log'"
+        # shellcheck disable=SC2086
+        ${python} -m espnet2.bin.launch \
+            --cmd "${cuda_cmd} --name ${jobname}" \
+            --log "${samu_exp}"/train.log \
+            --ngpu "${ngpu}" \
+            --num_nodes "${num_nodes}" \
+            --init_file_prefix "${samu_exp}"/.dist_init_ \
+            --multiprocessing_distributed true -- \
+            ${python} -m espnet_samu.bin.samu_train \
+                --config "${samu_config}" \
+                --resume true \
+                --output_dir "${samu_exp}" \
+                ${_opts} ${samu_args}
+    fi
+
+    if runs 9; then
+        log "Stage 9: Retrieval: ${samu_exp}"
+        if "${gpu_inference}"; then
+            _cmd="${cuda_cmd}"
+            _ngpu=1
+        else
+            _cmd="${decode_cmd}"
+            _ngpu=0
+        fi
+        _dir=${samu_exp}/retrieval_${inference_samu_model%.*}
+        _opts=()
+        for dset in ${retrieval_sets}; do
+            _opts+=(--wav_scp "${data_feats}/${dset}/wav.scp,${_type}")
+            _opts+=(--output_dir "${_dir}/${dset}")
+        done
+        ${_cmd} --gpu "${_ngpu}" "${_dir}/samu_embed.log" \
+            ${python} -m espnet_samu.bin.samu_embed \
+                --samu_model_file "${_samu_model}" \
+                --ngpu "${_ngpu}" \
+                "${_opts[@]}"
+        for dset in ${retrieval_sets}; do
+            ${python} -m espnet_samu.bin.score_retrieval \
+                --query "${_dir}/${dset}/embed.scp" \
+                --target "${teacher_dir}/${dset}/embed.scp" \
+                --query_lang "${data_feats}/${dset}/utt2lang" \
+                --target_text "${data_feats}/${dset}/${transcripts}" \
+                --output_dir "${_dir}/${dset}"
+        done
+    fi
+fi
+
+if ! "${skip_train}"; then
+    if runs 10; then
+        st --stage 10 --stop_stage 10
+    fi
+
+    if runs 11; then
+        st --stage 11 --stop_stage 11
+    fi
+fi
+
+
+if ! "${skip_eval}"; then
+    if runs 12; then
+        st --stage 12 --stop_stage 12
+    fi
+
+    if runs 13; then
+        log "Stage 13: Scoring: ${st_exp}/${inference_tag}"
+        if [ -z "${train_langs}" ]; then
+            train_langs=$(cut -d " " -f 2 "${data_feats}/${train_set}/utt2lang" \
+                | sort -u | paste -sd " ")
+        fi
+        for dset in ${test_sets}; do
+            _dir=${st_exp}/${inference_tag}/${dset}
+            _opts=(--system "$(basename "${st_exp}")=${_dir}/text")
+            if [ -n "${baseline_exp}" ]; then
+                _opts+=(--system "$(basename "${baseline_exp}")=${baseline_exp}/${inference_tag}/${dset}/text")
+            fi
+            if [ -e "${data_feats}/${dset}/utt2tgt_lang" ]; then
+                _opts+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
+            fi
+            # shellcheck disable=SC2086
+            ${python} -m espnet_samu.bin.score_st \
+                --ref "${data_feats}/${dset}/${translations}" \
+                --utt2lang "${data_feats}/${dset}/utt2lang" \
+                --tgt_lang "${tgt_lang}" \
+                --train_langs "${train_langs}" \
+                "${_opts[@]}" \
+                --output_dir "${_dir}/score_st" ${score_args}
+        done
+        # What stage 14 packs.
+        {
+            echo "<!-- Generated by samu_st.sh, stage 13 -->"
+            echo "# RESULTS"
+            for dset in ${test_sets}; do
+                printf '\n## %s: %s\n\n' "${dset}" "${inference_tag}"
+                cat "${st_exp}/${inference_tag}/${dset}/score_st/table.md"
+            done
+        } > "${st_exp}/RESULTS.md"
+    fi
+fi
+
+
+if ! "${skip_packing}" && runs 14; then
+    mkdir -p "${st_exp}/images"
+    st --stage 14 --stop_stage 14 --skip_packing false
+fi
+
+if ! "${skip_upload_hf}" && runs 15; then
+    st --stage 15 --stop_stage 15 --skip_packing false --skip_upload_hf false
+fi
+
+log "Successfully finished. [elapsed=${SECONDS}s]"

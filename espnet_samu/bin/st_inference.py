@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Translate speech: espnet2.bin.st_inference with cached, batched decoding."""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+
+import numpy as np
+import torch
+import yaml
+from espnet2.bin import st_inference as host
+from espnet2.fileio.datadir_writer import DatadirWriter
+from espnet2.text.build_tokenizer import build_tokenizer
+from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+
+from espnet_samu.bin.samu_embed import SAMPLING_RATE, waveforms
+from espnet_samu.decoder.mbart import MBartDecoder
+from espnet_samu.tasks.st import STTask
+from espnet_samu.utils.sorted_batches import map_in_batches
+
+
+class Translation(NamedTuple):
+    """One hypothesis for an utterance."""
+
+    text: str
+    """Detokenised."""
+    token: List[str]
+    """Pieces, without the start, target-language and end tokens."""
+    token_int: List[int]
+    """Rows of the token list."""
+    score: float
+    """Log-probability, divided by the length if normalize_length is set."""
+
+
+class Speech2Text:
+    """Translation of waveforms by a model with an ``mbart`` decoder.
+
+    Decoding is transformers' ``generate``: K/V cache, encoder mask, batches.
+
+    Args:
+        st_train_config: config.yaml of the experiment. None: beside st_model_file.
+        st_model_file: Checkpoint.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: Of the whole model: float16, float32, float64.
+        beam_size: Number of beams.
+        nbest: Number of hypotheses, at most beam_size.
+        maxlenratio: As ESPnet's: 0 allows as many tokens as frames, a positive value
+            that share of the frames, a negative one -maxlenratio tokens.
+        minlenratio: Least number of tokens as a share of the frames.
+        normalize_length: Compare hypotheses by their mean log-probability.
+
+    Raises:
+        ValueError: The decoder is not ``mbart``, or nbest is above beam_size.
+    """
+
+    def __init__(
+        self,
+        st_train_config: Union[Path, str, None] = None,
+        st_model_file: Union[Path, str, None] = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        beam_size: int = 5,
+        nbest: int = 1,
+        maxlenratio: float = 0.0,
+        minlenratio: float = 0.0,
+        normalize_length: bool = True,
+    ):
+        if not 1 <= nbest <= beam_size:
+            raise ValueError(f"nbest {nbest} must be from 1 to beam_size {beam_size}")
+        model, args = STTask.build_model_from_file(
+            st_train_config, st_model_file, device
+        )
+        if not isinstance(model.decoder, MBartDecoder):
+            raise ValueError(
+                f"{st_train_config}: decoder '{args.decoder}' is not mbart; use "
+                "espnet2.bin.st_inference"
+            )
+        self.model = model.to(dtype=getattr(torch, dtype)).eval()
+        self.st_train_args = args
+        self.device = device
+        self.beam_size = beam_size
+        self.nbest = nbest
+        self.maxlenratio = maxlenratio
+        self.minlenratio = minlenratio
+        self.length_penalty = 1.0 if normalize_length else 0.0
+        self.tokenizer = build_tokenizer(args.token_type, args.bpemodel)
+
+    @classmethod
+    def from_pretrained(
+        cls, model_tag: Optional[str] = None, **kwargs: Any
+    ) -> "Speech2Text":
+        """Load a packed model.
+
+        Args:
+            model_tag: Zip file of stage 14, or a tag of espnet_model_zoo.
+            kwargs: Of the constructor.
+        """
+        if model_tag is not None:
+            from espnet2.utils.pretrained import download_pretrained
+
+            kwargs.update(download_pretrained(model_tag))
+        return cls(**kwargs)
+
+    def __call__(self, speech: Union[torch.Tensor, np.ndarray]) -> List[Translation]:
+        """Translate one waveform (N,) at 16 kHz: the n best, best first."""
+        speech = torch.as_tensor(speech)
+        return self.translate(speech[None], torch.tensor([len(speech)]))[0]
+
+    @torch.no_grad()
+    def translate(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor
+    ) -> List[List[Translation]]:
+        """Translate a batch.
+
+        Args:
+            speech: Waveforms (B, N) at 16 kHz.
+            speech_lengths: Samples (B,).
+
+        Returns:
+            For each utterance its n best, best first.
+        """
+        dtype = next(self.model.parameters()).dtype
+        speech = speech.to(device=self.device, dtype=dtype)
+        frames, lengths = self.model.encode(speech, speech_lengths.to(self.device))
+        output = self.model.decoder.generate(
+            frames,
+            lengths,
+            sos=self.model.sos,
+            eos=self.model.eos,
+            num_beams=self.beam_size,
+            num_return_sequences=self.nbest,
+            length_penalty=self.length_penalty,
+            do_sample=False,
+            output_scores=True,
+            **self._length_limits(int(lengths.max())),
+        )
+        if self.beam_size > 1:
+            scores = output.sequences_scores.tolist()
+        else:
+            scores = self._greedy_scores(output)
+        hypotheses = [
+            self._to_translation(sequence, score)
+            for sequence, score in zip(output.sequences.tolist(), scores)
+        ]
+        return [
+            hypotheses[i : i + self.nbest]
+            for i in range(0, len(hypotheses), self.nbest)
+        ]
+
+    def _greedy_scores(self, output) -> List[float]:
+        """Log-probabilities of greedy hypotheses, which have no beam scores."""
+        steps = self.model.decoder.model.compute_transition_scores(
+            output.sequences, output.scores, normalize_logits=True
+        )
+        ended = output.sequences[:, -steps.size(1) :] == self.model.eos
+        after = ended.cumsum(1) - ended.long() > 0
+        steps = steps.masked_fill(after, 0.0)
+        length = (~after).sum(1) ** self.length_penalty
+        return (steps.sum(1) / length).tolist()
+
+    def _length_limits(self, n_frames: int) -> Dict[str, int]:
+        """ESPnet's length ratios in tokens."""
+        if self.maxlenratio < 0:
+            longest = int(-self.maxlenratio)
+        elif self.maxlenratio == 0:
+            longest = n_frames
+        else:
+            longest = int(self.maxlenratio * n_frames)
+        positions = self.model.decoder.model.config.max_position_embeddings - 2
+        longest = max(1, min(longest, positions))
+        return {
+            "max_new_tokens": longest,
+            "min_new_tokens": min(int(self.minlenratio * n_frames), longest),
+        }
+
+    def _to_translation(self, sequence: List[int], score: float) -> Translation:
+        prefix = 1 if self.model.decoder.lang_token_id is None else 2
+        ids = sequence[prefix:]
+        if self.model.eos in ids:
+            ids = ids[: ids.index(self.model.eos)]
+        tokens = [self.model.token_list[i] for i in ids]
+        return Translation(self.tokenizer.tokens2text(tokens), tokens, ids, score)
+
+
+def inference(args: argparse.Namespace) -> None:
+    """Translate a wav.scp into output_dir/<n>best_recog/{text,token,...}."""
+    set_all_random_seed(args.seed)
+    files = {"st_train_config": args.st_train_config}
+    files["st_model_file"] = args.st_model_file
+    speech2text = Speech2Text.from_pretrained(
+        args.model_tag,
+        **{k: v for k, v in files.items() if v is not None},
+        device="cuda" if args.ngpu > 0 else "cpu",
+        dtype=args.dtype,
+        beam_size=args.beam_size,
+        nbest=args.nbest,
+        maxlenratio=args.maxlenratio,
+        minlenratio=args.minlenratio,
+        normalize_length=args.normalize_length,
+    )
+    loader = STTask.build_streaming_iterator(
+        args.data_path_and_name_and_type,
+        preprocess_fn=STTask.build_preprocess_fn(speech2text.st_train_args, False),
+        collate_fn=STTask.build_collate_fn(speech2text.st_train_args, False),
+        key_file=args.key_file,
+        dtype=args.dtype,
+        num_workers=args.num_workers,
+        ngpu=args.ngpu,
+        allow_variable_data_keys=args.allow_variable_data_keys,
+        inference=True,
+    )
+    seconds = 0.0
+
+    def translate(speech, speech_lengths):
+        nonlocal seconds
+        seconds += speech_lengths.sum().item() / SAMPLING_RATE
+        return speech2text.translate(speech, speech_lengths)
+
+    start = time.monotonic()
+    count = 0
+    with DatadirWriter(args.output_dir) as writer:
+        for key, hypotheses in map_in_batches(
+            waveforms(loader), translate, args.batch_size
+        ):
+            count += 1
+            for n, hypothesis in enumerate(hypotheses, 1):
+                files = writer[f"{n}best_recog"]
+                files["token"][key] = " ".join(hypothesis.token)
+                files["token_int"][key] = " ".join(map(str, hypothesis.token_int))
+                files["score"][key] = str(hypothesis.score)
+                files["text"][key] = hypothesis.text
+    spent = time.monotonic() - start
+    logging.info(
+        f"{count} utterances, {seconds / 60:.1f} minutes of speech in {spent:.1f} s: "
+        f"{count / max(spent, 1e-9):.1f} utterances/s, real-time factor "
+        f"{spent / max(seconds, 1e-9):.4f}"
+    )
+
+
+# Options of espnet2.bin.st_inference that mean something here. Any other one must
+# be at its default: an option is never taken and then ignored.
+_SERVED = (
+    "config log_level output_dir ngpu seed dtype num_workers batch_size beam_size "
+    "data_path_and_name_and_type key_file allow_variable_data_keys st_train_config "
+    "st_model_file model_tag nbest maxlenratio minlenratio normalize_length"
+).split()
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of espnet2.bin.st_inference."""
+    parser = host.get_parser()
+    parser.description = (
+        "ST decoding by transformers' generate, batched over utterances"
+    )
+    return parser
+
+
+def uses_mbart(st_train_config: Optional[str]) -> bool:
+    """Whether an experiment's decoder is ours. Without a config: a packed model."""
+    if st_train_config is None:
+        return True
+    with open(st_train_config, encoding="utf-8") as file:
+        return yaml.safe_load(file).get("decoder") == "mbart"
+
+
+def main(cmd: Optional[Sequence[str]] = None) -> None:
+    """Decode with mbart here, with any other decoder by ESPnet's own command."""
+    parser = get_parser()
+    args = parser.parse_args(cmd)
+    if not uses_mbart(args.st_train_config):
+        # ESPnet's beam search takes one utterance at a time.
+        cmd = list(sys.argv[1:] if cmd is None else cmd)
+        host.main([*cmd, "--batch_size", "1"])
+        return
+    # A parser that has read no --config: ESPnet's turns what it says into defaults.
+    defaults = get_parser()
+    for name, value in vars(args).items():
+        if name not in _SERVED and value != defaults.get_default(name):
+            parser.error(
+                f"--{name} {value}: not available with decoder: mbart (its default is "
+                f"{defaults.get_default(name)})"
+            )
+    if args.ngpu > 1:
+        parser.error(f"--ngpu {args.ngpu}: decoding uses one GPU a job; raise nj")
+    logging.basicConfig(
+        level=args.log_level,
+        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
+    )
+    inference(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Interface of the distances between student and teacher."""
+
+from abc import ABC, abstractmethod
+
+import torch
+
+
+class AbsLoss(torch.nn.Module, ABC):
+    """Student and teacher embeddings to one number, the mean over the batch."""
+
+    @abstractmethod
+    def forward(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Compare row by row.
+
+        Args:
+            student: Utterance embeddings (B, E), of length 1.
+            teacher: Sentence embeddings (B, E), of length 1.
+
+        Returns:
+            Scalar, the mean over the batch.
+        """
+        raise NotImplementedError

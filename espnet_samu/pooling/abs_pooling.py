@@ -1,0 +1,27 @@
+"""Interface of what turns frames into one vector."""
+
+from abc import ABC, abstractmethod
+
+import torch
+
+
+class AbsPooling(torch.nn.Module, ABC):
+    """Frames of an utterance to one vector."""
+
+    @abstractmethod
+    def output_size(self) -> int:
+        """Dimension of the vector."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Pool the frames that are not padding.
+
+        Args:
+            frames: (B, T, D).
+            lengths: Number of frames (B,), the encoder's own.
+
+        Returns:
+            One vector for each utterance (B, D).
+        """
+        raise NotImplementedError

@@ -1,0 +1,150 @@
+"""The one table of what this plug-in adds to ESPnet2, and how it is added.
+
+ESPnet2 has no plug-in hook: each task module holds ``ClassChoices`` objects, and
+what a YAML file may name is what their ``classes`` dictionaries hold. This module
+writes our classes into them, right after ESPnet's own task module was executed
+and before anybody can read it, in every process that imports it:
+
+* :func:`install` puts a finder in front of ``sys.meta_path`` that recognises the
+  host modules by name. It costs nothing until one of them is imported.
+* :func:`register` is what the finder calls. It can be called directly, twice too.
+"""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from types import ModuleType
+from typing import NamedTuple, Optional, Tuple
+
+
+class Plugin(NamedTuple):
+    """One class of ours as one choice of ESPnet's tasks."""
+
+    name: str
+    """What a YAML file says, lower case, e.g. ``samu`` in ``frontend: samu``."""
+    choices: str
+    """Name of the ``ClassChoices`` object in the task module."""
+    target: str
+    """``module:Class``, imported only when a task module is."""
+    hosts: Tuple[str, ...]
+    """Task modules that get it."""
+
+
+_SPEECH_TASKS = (
+    "espnet2.tasks.st",
+    "espnet2.tasks.asr",
+    "espnet2.tasks.slu",
+    "espnet2.tasks.s2t",
+)
+
+PLUGINS = (
+    Plugin(
+        "samu",
+        "frontend_choices",
+        "espnet_samu.frontend.samu:SamuFrontend",
+        _SPEECH_TASKS,
+    ),
+    Plugin(
+        "passthrough",
+        "encoder_choices",
+        "espnet_samu.encoder.passthrough:PassthroughEncoder",
+        _SPEECH_TASKS,
+    ),
+    Plugin(
+        "mbart",
+        "decoder_choices",
+        "espnet_samu.decoder.mbart:MBartDecoder",
+        _SPEECH_TASKS,
+    ),
+)
+
+# Commands of ESPnet that the launcher replaces by ours of the same arguments.
+BINS = {
+    "espnet2.bin.st_train": "espnet_samu.bin.st_train",
+    "espnet2.bin.st_inference": "espnet_samu.bin.st_inference",
+}
+
+_HOSTS = frozenset(host for plugin in PLUGINS for host in plugin.hosts)
+
+
+def register(host: ModuleType) -> None:
+    """Add our classes to the ``ClassChoices`` of one ESPnet task module.
+
+    Calling it again changes nothing.
+
+    Args:
+        host: An executed task module, e.g. ``espnet2.tasks.st``.
+
+    Raises:
+        ValueError: The host has another class under one of our names, or our class
+            is not of the type that the host asks for there.
+        AttributeError: The host lacks one of the tables: another ESPnet version.
+    """
+    for plugin in PLUGINS:
+        if host.__name__ not in plugin.hosts:
+            continue
+        module, _, name = plugin.target.partition(":")
+        cls = getattr(importlib.import_module(module), name)
+        choices = getattr(host, plugin.choices)
+        present = choices.classes.setdefault(plugin.name, cls)
+        if present is not cls:
+            raise ValueError(
+                f"{host.__name__}.{plugin.choices} already has a choice named "
+                f"'{plugin.name}' ({present.__module__}.{present.__qualname__}), so "
+                f"{plugin.target} cannot be registered under that name"
+            )
+        if choices.base_type is not None and not issubclass(cls, choices.base_type):
+            del choices.classes[plugin.name]
+            raise ValueError(
+                f"{plugin.target} must be a subclass of "
+                f"{choices.base_type.__name__} to be {plugin.choices} of "
+                f"{host.__name__}"
+            )
+
+
+class _RegisteringLoader(importlib.abc.Loader):
+    """The host module's own loader, followed by :func:`register`."""
+
+    def __init__(self, loader: importlib.abc.Loader):
+        self._loader = loader
+
+    def create_module(
+        self, spec: importlib.machinery.ModuleSpec
+    ) -> Optional[ModuleType]:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        register(module)
+
+    def __getattr__(self, name: str):
+        # runpy and inspect ask loaders for get_code, get_source, is_package ...
+        return getattr(self._loader, name)
+
+
+class _HostFinder(importlib.abc.MetaPathFinder):
+    """Finds the host modules as usual and hands them a registering loader."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname not in _HOSTS:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _RegisteringLoader(spec.loader)
+        return spec
+
+
+def install() -> None:
+    """Register in every host module, the imported ones and those still to come.
+
+    Calling it again changes nothing.
+    """
+    if not any(isinstance(finder, _HostFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _HostFinder())
+    for name in _HOSTS.intersection(sys.modules):
+        host = sys.modules[name]
+        # A host that is being imported right now gets its turn in exec_module,
+        # or, imported before we were, from the task module of ours that needs it.
+        if not getattr(host.__spec__, "_initializing", False):
+            register(host)

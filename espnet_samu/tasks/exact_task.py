@@ -1,0 +1,88 @@
+"""What our tasks ask for beyond ESPnet's: complete loads, portable configurations."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import List, Optional, Tuple, Union
+
+import torch
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.torch_utils.safe_torch_load import safe_torch_load
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+
+from espnet_samu.layers import budget
+from espnet_samu.utils.init_param import check_init_param
+
+
+class ExactTask(AbsTask):
+    """Mixed in before an ESPnet task, or a task's base.
+
+    * ``--init_param`` and checkpoints fill what they are meant to fill, or raise.
+    * Frozen parameters are not in the optimiser; what is trained is printed and
+      saved as ``budget.json``.
+    * config.yaml rebuilds the model without a hub or the folder it came from.
+    """
+
+    @staticmethod
+    def make_portable(args: argparse.Namespace, model: AbsESPnetModel) -> None:
+        """Write into args what rebuilds the model from config.yaml alone."""
+        for name in ("frontend", "decoder"):
+            module = getattr(model, name, None)
+            if hasattr(module, "portable_conf"):
+                setattr(args, f"{name}_conf", module.portable_conf())
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: torch.nn.Module
+    ) -> List[torch.optim.Optimizer]:
+        """As ESPnet's, without frozen parameters."""
+        counts = budget.budget(model)
+        logging.info(f"Parameters:\n{budget.table(counts)}")
+        if args.collect_stats or args.dry_run:
+            return super().build_optimizers(args, model=model)
+        if counts["all"].trainable == 0:
+            raise ValueError(
+                "no parameter is left to train: look at freeze_param and at 'freeze' "
+                "in frontend_conf"
+            )
+        if not args.ignore_init_mismatch:
+            check_init_param(args.init_param, model)
+        if getattr(args, "dist_rank", None) in (None, 0):
+            budget.save(counts, Path(args.output_dir) / "budget.json")
+        optimizers = super().build_optimizers(args, model=model)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["params"] = [p for p in group["params"] if p.requires_grad]
+        return optimizers
+
+    @classmethod
+    def build_model_from_file(
+        cls,
+        config_file: Optional[Union[Path, str]] = None,
+        model_file: Optional[Union[Path, str]] = None,
+        device: str = "cpu",
+    ) -> Tuple[AbsESPnetModel, argparse.Namespace]:
+        """Build a trained model; a checkpoint that does not fit is an error.
+
+        Args:
+            config_file: config.yaml of the experiment. None: beside model_file.
+            model_file: Checkpoint. None: the model is left as built.
+            device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+        Raises:
+            ValueError: The checkpoint has parameters too many or too few.
+        """
+        if config_file is None and model_file is not None:
+            config_file = Path(model_file).parent / "config.yaml"
+        model, args = super().build_model_from_file(config_file, None, device)
+        if model_file is not None:
+            state = safe_torch_load(model_file, map_location="cpu")
+            state = state.get("module", state)
+            missing, unexpected = model.load_state_dict(state, strict=False)
+            if missing or unexpected:
+                raise ValueError(
+                    f"{model_file} is not a checkpoint of {config_file}: "
+                    f"{len(missing)} parameters missing {missing[:3]}, "
+                    f"{len(unexpected)} too many {unexpected[:3]}"
+                )
+        return model, args

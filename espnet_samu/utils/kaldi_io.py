@@ -1,0 +1,172 @@
+"""Kaldi-style text files (`id value...`) and ark/scp archives of vectors."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from espnet_samu.utils.atomic import atomic_write
+
+# Kaldi splits at ASCII blanks only; str.split() would also cut at U+00A0 or U+3000
+_BLANKS = " \t"
+
+
+def iterate_text(
+    path: str | os.PathLike[str], allow_empty: bool = True
+) -> Iterator[tuple[int, str, str]]:
+    """Read a file of lines `id value...` one by one.
+
+    Args:
+        path: File in UTF-8, one entry a line.
+        allow_empty: Whether an id may stand alone (its value is "" then).
+
+    Yields:
+        Line number (from 1), id, value without blanks around it.
+
+    Raises:
+        ValueError: Naming file and line, for bytes that are not UTF-8, a line without
+            an id, a repeated id, and (unless `allow_empty`) an id without a value.
+    """
+    seen: dict[str, int] = {}
+    with open(path, "rb") as f:
+        for number, raw in enumerate(f, 1):
+            try:
+                line = raw.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as e:
+                raise ValueError(f"{path}:{number}: not UTF-8: {e}") from None
+            if not line or line[0] in _BLANKS:
+                raise ValueError(f"{path}:{number}: line must start with an id")
+            end = min((i for i in map(line.find, _BLANKS) if i >= 0), default=len(line))
+            key, value = line[:end], line[end:].strip(_BLANKS)
+            if key in seen:
+                raise ValueError(
+                    f"{path}:{number}: id '{key}' is already on line {seen[key]}"
+                )
+            if not value and not allow_empty:
+                raise ValueError(f"{path}:{number}: id '{key}' has no value")
+            seen[key] = number
+            yield number, key, value
+
+
+def read_text(path: str | os.PathLike[str], allow_empty: bool = True) -> dict[str, str]:
+    """Read a whole file of lines `id value...`, in the order of the file.
+
+    Args:
+        path: File in UTF-8, one entry a line.
+        allow_empty: Whether an id may stand alone (its value is "" then).
+
+    Returns:
+        Value of every id.
+
+    Raises:
+        ValueError: As `iterate_text`, and for a file without any line.
+    """
+    table = {key: value for _, key, value in iterate_text(path, allow_empty)}
+    if not table:
+        raise ValueError(f"{path}: file is empty")
+    return table
+
+
+def write_text(path: str | os.PathLike[str], table: Mapping[str, str]) -> None:
+    """Write lines `id value...` in the order of `table`, atomically.
+
+    Args:
+        path: File to write.
+        table: Value of every id.
+
+    Raises:
+        ValueError: For an id that is empty or has blanks, a value with a line end.
+    """
+    with atomic_write(path) as f:
+        for key, value in table.items():
+            if not key or any(c.isspace() for c in key):
+                raise ValueError(f"id must be without blanks: {key!r}")
+            if "\n" in value or "\r" in value:
+                raise ValueError(f"value of '{key}' must be one line: {value!r}")
+            f.write(f"{key} {value}\n" if value else f"{key}\n")
+
+
+def read_vectors(scp: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read every vector that an scp file names.
+
+    Args:
+        scp: File of lines `id ark:offset`; several ids may share an offset.
+
+    Returns:
+        Vector (D,) of every id, in the order of the file, float32. Ids that share an
+        offset share one array.
+
+    Raises:
+        ValueError: Naming file and line, for malformed or repeated entries, and for
+            an entry that is not a vector of the same size D as the first one.
+    """
+    import kaldiio
+
+    vectors: dict[str, np.ndarray] = {}
+    by_place: dict[str, np.ndarray] = {}
+    files: dict = {}  # open archives, kept by kaldiio
+    size: int | None = None
+    try:
+        for number, key, place in iterate_text(scp, allow_empty=False):
+            if place not in by_place:
+                vector = kaldiio.load_mat(place, fd_dict=files)
+                shape = getattr(vector, "shape", None)
+                if shape is None or len(shape) != 1 or shape[0] != (size or shape[0]):
+                    raise ValueError(
+                        f"{scp}:{number}: '{key}' must be a vector of size "
+                        f"{size or 'D'}: shape {shape}"
+                    )
+                size = shape[0]
+                by_place[place] = np.asarray(vector, dtype=np.float32)
+            vectors[key] = by_place[place]
+    finally:
+        for f in files.values():
+            f.close()
+    if not vectors:
+        raise ValueError(f"{scp}: file is empty")
+    return vectors
+
+
+def write_vectors(
+    folder: str | os.PathLike[str],
+    vectors: Iterable[tuple[str, np.ndarray]],
+    entry_of: Mapping[str, str] | None = None,
+    name: str = "embed",
+) -> Path:
+    """Write vectors to `name.ark` and `name.scp`, atomically.
+
+    Args:
+        folder: Output folder; the scp names the ark by it, as it is given.
+        vectors: Pairs of id and vector (D,), stored as float32; may be a generator.
+        entry_of: For every id of the scp the id in `vectors` whose entry it shares;
+            default is one line for every vector.
+        name: Stem of the two files.
+
+    Returns:
+        Path of the scp file.
+
+    Raises:
+        ValueError: For an id given twice, and vectors that are not (D,) and finite.
+    """
+    from kaldiio.matio import write_array
+
+    ark, scp = Path(folder) / f"{name}.ark", Path(folder) / f"{name}.scp"
+    places: dict[str, str] = {}
+    with atomic_write(ark, "wb") as f:
+        for key, vector in vectors:
+            vector = np.ascontiguousarray(vector, dtype=np.float32)
+            if key in places:
+                raise ValueError(f"id '{key}' is given twice")
+            if vector.ndim != 1 or not np.isfinite(vector).all():
+                raise ValueError(
+                    f"'{key}' must be a finite vector (D,): shape {vector.shape}"
+                )
+            f.write(f"{key} ".encode())
+            places[key] = f"{ark}:{f.tell()}"
+            write_array(f, vector)
+        scp.unlink(missing_ok=True)  # offsets of an older ark are not valid any more
+    if entry_of is not None:
+        places = {key: places[entry] for key, entry in entry_of.items()}
+    write_text(scp, places)
+    return scp

@@ -1,0 +1,91 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from espnet_samu.bin.score_st import get_parser, main
+from espnet_samu.scoring.translation import bleu
+from espnet_samu.utils.kaldi_io import write_text
+
+LANGS = ("es", "it")
+REFS = {f"{lang}{i}": f"wait for {i} long hours" for lang in LANGS for i in range(4)}
+
+
+@pytest.fixture
+def cmd(tmp_path, monkeypatch):
+    """Arguments for one system whose last hypothesis is empty."""
+    monkeypatch.chdir(tmp_path)
+    write_text("ref", REFS)
+    write_text("utt2lang", {utt: utt[:2] for utt in REFS})
+    write_text("hyp", {**REFS, "it3": ""})
+    (tmp_path / "slots").write_text("0\n1\n2\n3\n")
+    words = "--ref ref --utt2lang utt2lang --output_dir out --system samu=hyp"
+    return words.split()
+
+
+def test_results(cmd, tmp_path, capsys):
+    write_text("floor", dict.fromkeys(REFS, "wait for 0 long hours"))
+    score = {"lang": "es", "direction": "speech-text", "r1": 0.5}
+    signature = {"signature": "direction:speech-text|lang:es|pool:4"}
+    back = {**score, **signature, "direction": "text-speech", "r1": 0.75}
+    content = {"scores": [{**score, **signature}, back]}
+    (tmp_path / "retrieval.json").write_text(json.dumps(content))
+    cmd += ["--system", "template floor=floor", "--train_langs", "es fr"]
+    cmd += ["--slots", "slots", "--retrieval", "samu=retrieval.json"]
+    cmd += ["--note", "seed=1", "updates=2=2", "--note", "data=mini"]
+    main(cmd)
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    samu = results["systems"]["samu"]
+    assert samu["means"]["supervised"]["bleu"] == pytest.approx(100)
+    italian = [utt for utt in REFS if utt.startswith("it")]
+    hyps = [REFS[utt] for utt in italian[:3]] + [""]
+    expected = bleu(hyps, [REFS[utt] for utt in italian])[0]
+    assert samu["directions"]["it"]["bleu"] == expected.value
+    assert samu["directions"]["it"]["signatures"]["bleu"] == expected.signature
+    assert samu["directions"]["it"]["exact_match"] == 0.75
+    assert samu["directions"]["es"]["r1"] == 0.5
+    assert results["systems"]["template floor"]["means"]["zero-shot"][
+        "slot_accuracy"
+    ] == pytest.approx(0.25)
+    assert results["notes"] == {"seed": "1", "updates": "2=2", "data": "mini"}
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "out/table.md").read_text()
+    assert "- R@1 (es): `direction:speech-text|pool:4`" in printed
+    assert "- updates: 2=2" in printed
+
+
+def test_missing_and_extra(cmd, tmp_path):
+    write_text("hyp", {utt: ref for utt, ref in REFS.items() if utt != "it3"})
+    with pytest.raises(ValueError, match=r"'samu' misses .* 1 utterances \(it3\)"):
+        main(cmd)
+    assert not (tmp_path / "out").exists()
+    main([*cmd, "--allow_missing", "true"])
+    first = (tmp_path / "out/results.json").read_text()
+    write_text("hyp", {**REFS, "it3": "", "xx": "y"})
+    with pytest.raises(ValueError, match=r"without a reference for 1 .* \(xx\)"):
+        main(cmd)
+    main([*cmd, "--allow_extra", "true"])
+    assert (tmp_path / "out/results.json").read_text() == first
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        (["--system", "hyp"], "--system must be NAME=VALUE: 'hyp'"),
+        (["--system", "samu=ref"], "--system has 'samu' twice"),
+        (["--retrieval", "x=y"], r"--retrieval must name one of \['samu'\]: 'x'"),
+        (["--utt2tgt_lang", "some"], r"some misses 7 utterances \(es1 .* \.\.\.\)"),
+    ],
+)
+def test_refused(cmd, extra, message):
+    write_text("some", {"es0": "en"})
+    with pytest.raises(ValueError, match=message):
+        main([*cmd, *extra])
+
+
+def test_light():
+    code = "import sys, espnet_samu.bin.score_st, espnet_samu.bin.score_retrieval\n"
+    code += "assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert get_parser().description

@@ -1,0 +1,112 @@
+import json
+import subprocess
+import sys
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from espnet_samu.bin.teacher_embed import get_parser, main
+from espnet_samu.teacher.cache import cache_key, check_cache, write_cache
+from espnet_samu.teacher.sentence_encoder import SentenceEncoder
+from espnet_samu.teacher.small_model import build_model
+
+TEXT = "u3 one two\nu1 uno dos\nu2 one two\n"
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """Folder of an untrained model, D = 8, torch seed 0."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("teacher")
+    build_model(["uno dos", "one two"], dim=8).save(str(folder))
+    return str(folder)
+
+
+def test_embeds_and_is_up_to_date(teacher, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text(TEXT)
+    (tmp_path / "b").write_text("u9 dos\n")
+    cmd = ["--teacher", teacher, "--device", "cpu", "--text", "a", "--output_dir"]
+    cmd += ["exp/a", "--text", "b", "--output_dir", "exp/b"]
+    main(cmd)
+    vectors = kaldiio.load_scp("exp/a/embed.scp")
+    assert list(vectors) == ["u3", "u1", "u2"]
+    expected = SentenceEncoder(teacher, device="cpu").encode(["one two", "uno dos"])
+    for utt, row in (("u3", 0), ("u1", 1), ("u2", 0)):
+        assert vectors[utt].dtype == np.float32
+        np.testing.assert_allclose(vectors[utt], expected[row], atol=1e-6)
+    places = dict(line.split() for line in open("exp/a/embed.scp"))
+    assert places["u3"] == places["u2"] != places["u1"]
+    assert places["u3"].startswith("exp/a/embed.ark:")
+    info = check_cache("exp/a", "a")
+    assert (info["dimension"], info["utterances"], info["distinct_texts"]) == (8, 3, 2)
+    assert (info["teacher"], info["revision"], info["normalized"]) == (
+        teacher,
+        None,
+        True,
+    )
+    assert len(kaldiio.load_scp("exp/b/embed.scp")) == 1
+
+    capsys.readouterr()
+    main(cmd)
+    assert capsys.readouterr().out == "exp/a: up to date\nexp/b: up to date\n"
+    (tmp_path / "a").write_text(TEXT.replace("uno", "dos"))
+    main(cmd)
+    assert capsys.readouterr().out == (
+        "exp/b: up to date\nexp/a: 3 utterances, 2 distinct texts\n"
+    )
+
+
+def test_up_to_date_needs_no_torch(tmp_path):
+    text = tmp_path / "text"
+    text.write_text(TEXT)
+    write_cache(tmp_path, cache_key("hub/x", None, True, text, None))
+    for name in ("embed.ark", "embed.scp"):
+        (tmp_path / name).touch()
+    code = (
+        "import sys; from espnet_samu.bin import teacher_embed, teacher_train\n"
+        "teacher_embed.main(sys.argv[1:])\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+    )
+    cmd = ["--teacher", "hub/x", "--text", str(text), "--output_dir", str(tmp_path)]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *cmd], stdout=subprocess.PIPE, check=True
+    )
+    assert run.stdout.decode() == f"{tmp_path}: up to date\n"
+
+
+def test_refused(tmp_path):
+    text = tmp_path / "text"
+    text.write_text("u1 one\nu2\n")
+    cmd = ["--text", str(text), "--output_dir", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="text:2: id 'u2' has no value"):
+        main(cmd)
+    with pytest.raises(ValueError, match=r"--text \(2 times\) and --output_dir \(1"):
+        main([*cmd, "--text", "x"])
+    with pytest.raises(ValueError, match="--output_dir must be distinct"):
+        main(cmd + cmd)
+    assert not (tmp_path / "out").exists()
+    assert get_parser().description
+
+
+def test_a_failure_leaves_no_cache_behind(teacher, tmp_path, monkeypatch):
+    text, out = tmp_path / "text", tmp_path / "out"
+    cmd = ["--teacher", teacher, "--device", "cpu"]
+    cmd += ["--text", str(text), "--output_dir", str(out)]
+    text.write_text(TEXT)
+    main(cmd)
+    before = json.loads((out / "embed.json").read_text())
+    assert before["text_sha256"]
+
+    def fail(*_):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(SentenceEncoder, "encode", fail)
+    text.write_text("u1 dos\n")
+    with pytest.raises(RuntimeError, match="killed"):
+        main(cmd)
+    assert not (out / "embed.json").exists()
+    with pytest.raises(ValueError, match="missing or broken"):
+        check_cache(out, text)

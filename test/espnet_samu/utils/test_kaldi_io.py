@@ -1,0 +1,80 @@
+import kaldiio
+import numpy as np
+import pytest
+
+from espnet_samu.utils.kaldi_io import (
+    read_text,
+    read_vectors,
+    write_text,
+    write_vectors,
+)
+
+
+def test_text_round_trip(tmp_path):
+    table = {"utt1": "one  two", "utt0": "", "utt2": "非\u3000常\u00a0e\u2028x"}
+    write_text(tmp_path / "text", table)
+    assert (tmp_path / "text").read_text(encoding="utf-8").split("\n")[1] == "utt0"
+    read = read_text(tmp_path / "text")
+    assert read == table
+    assert list(read) == list(table)
+
+
+def test_tabs_and_carriage_returns(tmp_path):
+    (tmp_path / "text").write_bytes(b"a\tx y \r\nb   z\n")
+    assert read_text(tmp_path / "text") == {"a": "x y", "b": "z"}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"a x\na y\n", r"text:2: id 'a' is already on line 1"),
+        (b"a x\n\n", r"text:2: line must start with an id"),
+        (b" a x\n", r"text:1: line must start with an id"),
+        (b"a x\nb \xff\n", r"text:2: not UTF-8"),
+        (b"a x\nb\n", r"text:2: id 'b' has no value"),
+        (b"", r"text: file is empty"),
+    ],
+)
+def test_malformed_text(tmp_path, content, message):
+    (tmp_path / "text").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_text(tmp_path / "text", allow_empty=False)
+
+
+@pytest.mark.parametrize("table", [{"a b": "x"}, {"": "x"}, {"a": "x\ny"}])
+def test_write_text_refuses(tmp_path, table):
+    with pytest.raises(ValueError):
+        write_text(tmp_path / "text", table)
+    assert not (tmp_path / "text").exists()
+
+
+def test_vectors_may_share_an_entry(tmp_path):
+    a, b = np.array([1.0, 2.0]), np.array([3.0, -0.5], dtype=np.float32)
+    folder = tmp_path / "with space"
+    scp = write_vectors(
+        folder, [("u2", a), ("u1", b)], entry_of={"u1": "u1", "u2": "u2", "u3": "u2"}
+    )
+    library = kaldiio.load_scp(str(scp))
+    assert list(library) == ["u1", "u2", "u3"]
+    for vectors in (library, read_vectors(scp)):
+        assert vectors["u1"].dtype == np.float32
+        np.testing.assert_array_equal(vectors["u1"], b)
+        np.testing.assert_array_equal(vectors["u2"], a)
+        np.testing.assert_array_equal(vectors["u3"], a)
+    assert [k for k, _ in kaldiio.load_ark(str(folder / "embed.ark"))] == ["u2", "u1"]
+
+
+def test_espnet_reads_vectors(tmp_path):
+    kaldi = pytest.importorskip("omniio").kaldi  # ESPnet reads by it
+    scp = write_vectors(tmp_path, [("a", np.arange(3)), ("b", np.ones(3))])
+    np.testing.assert_array_equal(kaldi.load_scp(str(scp))["b"], np.ones(3))
+
+
+def test_vectors_refused(tmp_path):
+    with pytest.raises(ValueError, match="'a' must be a finite vector"):
+        write_vectors(tmp_path, [("a", np.array([np.nan]))])
+    with pytest.raises(ValueError, match="id 'a' is given twice"):
+        write_vectors(tmp_path, [("a", np.ones(2)), ("a", np.ones(2))])
+    scp = write_vectors(tmp_path, [("a", np.ones(2)), ("b", np.ones(3))])
+    with pytest.raises(ValueError, match="embed.scp:2: 'b' must be a vector of size 2"):
+        read_vectors(scp)

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# lint.sh: black, isort, flake8 and shellcheck, with ESPnet's settings, over the files
+# that are ours: neither links nor what git ignores.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bin=tools/venv/bin
+
+python_files=()
+shell_files=()
+while IFS= read -r -d "" file; do
+    [ -f "${file}" ] && [ ! -L "${file}" ] || continue
+    case ${file} in
+        *.py) python_files+=("${file}") ;;
+        *.sh | .ci/run) shell_files+=("${file}") ;;
+    esac
+done < <(git ls-files -z --cached --others --exclude-standard)
+
+shellcheck=${bin}/shellcheck
+if [ ! -x "${shellcheck}" ]; then
+    shellcheck=$(type -P shellcheck) || {
+        echo "shellcheck is missing; run: sudo apt-get install shellcheck" >&2
+        exit 1
+    }
+fi
+
+status=0
+"${bin}/black" --quiet --check --diff "${python_files[@]}" || status=1
+"${bin}/isort" --quiet --check --diff "${python_files[@]}" || status=1
+"${bin}/flake8" "${python_files[@]}" || status=1
+# ESPnet's own exceptions; -s because sourced files (cmd.sh) have no first line; -P as
+# recipes source ./path.sh and utils/ from their folder, in local/ too.
+"${shellcheck}" -s bash -x -P SCRIPTDIR -P SCRIPTDIR/.. -e SC2001,SC1091,SC2086 \
+    "${shell_files[@]}" || status=1
+if [ "${status}" = 0 ]; then
+    echo "lint: ${#python_files[@]} Python and ${#shell_files[@]} shell files, clean"
+fi
+exit "${status}"
