@@ -99,7 +99,8 @@ class ESPnetSAMUModel(AbsESPnetModel):
         Returns:
             Loss; statistics; batch size, for averaging.
         """
-        student = self.embed(speech, speech_lengths).embedding
+        # Under ESPnet's autocast the projector gives half precision: too coarse here.
+        student = self.embed(speech, speech_lengths).embedding.float()
         if embed.shape != student.shape:
             raise ValueError(
                 f"the teacher's embeddings have {embed.size(-1)} dimensions, the "

@@ -52,6 +52,7 @@ def embed(
         [(path, "speech", kind or "sound")],
         preprocess_fn=SAMUTask.build_preprocess_fn(args, False),
         collate_fn=SAMUTask.build_collate_fn(args, False),
+        dtype="float32",
         num_workers=num_workers,
         ngpu=ngpu,
         inference=True,

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from espnet2.bin import st_inference as host
 from espnet2.fileio.datadir_writer import DatadirWriter
 from espnet2.text.build_tokenizer import build_tokenizer
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from espnet_samu.bin.samu_embed import SAMPLING_RATE, waveforms
+from espnet_samu.decoder.length_limits import LongestLengths, ShortestLengths
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.sorted_batches import map_in_batches
@@ -49,7 +51,8 @@ class Speech2Text:
         nbest: Number of hypotheses, at most beam_size.
         maxlenratio: As ESPnet's: 0 allows as many tokens as frames, a positive value
             that share of the frames, a negative one -maxlenratio tokens.
-        minlenratio: Least number of tokens as a share of the frames.
+        minlenratio: Least number of tokens as a share of the frames, a negative one
+            -minlenratio tokens.
         normalize_length: Compare hypotheses by their mean log-probability.
 
     Raises:
@@ -125,6 +128,7 @@ class Speech2Text:
         dtype = next(self.model.parameters()).dtype
         speech = speech.to(device=self.device, dtype=dtype)
         frames, lengths = self.model.encode(speech, speech_lengths.to(self.device))
+        shortest, longest = self._length_limits(lengths)
         output = self.model.decoder.generate(
             frames,
             lengths,
@@ -134,51 +138,74 @@ class Speech2Text:
             num_return_sequences=self.nbest,
             length_penalty=self.length_penalty,
             do_sample=False,
-            output_scores=True,
-            **self._length_limits(int(lengths.max())),
+            output_scores=self.beam_size > 1,
+            output_logits=self.beam_size == 1,
+            max_new_tokens=int(longest.max()),
+            logits_processor=LogitsProcessorList(
+                [ShortestLengths(shortest, self.prefix, self.model.eos)]
+            ),
+            stopping_criteria=StoppingCriteriaList(
+                [LongestLengths(longest, self.prefix)]
+            ),
         )
+        longest = longest.repeat_interleave(self.nbest)
         if self.beam_size > 1:
             scores = output.sequences_scores.tolist()
         else:
-            scores = self._greedy_scores(output)
+            scores = self._greedy_scores(output, longest)
         hypotheses = [
-            self._to_translation(sequence, score)
-            for sequence, score in zip(output.sequences.tolist(), scores)
+            self._to_translation(sequence[: self.prefix + limit], score)
+            for sequence, limit, score in zip(
+                output.sequences.tolist(), longest.tolist(), scores
+            )
         ]
         return [
             hypotheses[i : i + self.nbest]
             for i in range(0, len(hypotheses), self.nbest)
         ]
 
-    def _greedy_scores(self, output) -> List[float]:
+    @property
+    def prefix(self) -> int:
+        """Number of tokens before a translation: start token, target language."""
+        return 1 if self.model.decoder.lang_token_id is None else 2
+
+    def _greedy_scores(self, output, longest: torch.Tensor) -> List[float]:
         """Log-probabilities of greedy hypotheses, which have no beam scores."""
         steps = self.model.decoder.model.compute_transition_scores(
-            output.sequences, output.scores, normalize_logits=True
+            output.sequences, output.logits, normalize_logits=True
         )
         ended = output.sequences[:, -steps.size(1) :] == self.model.eos
         after = ended.cumsum(1) - ended.long() > 0
+        # What follows is padding.
+        after |= torch.arange(steps.size(1), device=steps.device) >= longest[:, None]
         steps = steps.masked_fill(after, 0.0)
         length = (~after).sum(1) ** self.length_penalty
         return (steps.sum(1) / length).tolist()
 
-    def _length_limits(self, n_frames: int) -> Dict[str, int]:
-        """ESPnet's length ratios in tokens."""
-        if self.maxlenratio < 0:
-            longest = int(-self.maxlenratio)
-        elif self.maxlenratio == 0:
-            longest = n_frames
-        else:
-            longest = int(self.maxlenratio * n_frames)
+    def _length_limits(
+        self, lengths: torch.Tensor
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """ESPnet's length ratios in tokens of each utterance.
+
+        Args:
+            lengths: Number of frames (B,).
+
+        Returns:
+            Least and greatest number of tokens (B,), the end token among the latter.
+        """
+
+        def limit(ratio: float) -> torch.Tensor:
+            if ratio < 0:
+                return torch.full_like(lengths, int(-ratio))
+            return (ratio * lengths).long()
+
         positions = self.model.decoder.model.config.max_position_embeddings - 2
-        longest = max(1, min(longest, positions))
-        return {
-            "max_new_tokens": longest,
-            "min_new_tokens": min(int(self.minlenratio * n_frames), longest),
-        }
+        longest = limit(self.maxlenratio) if self.maxlenratio != 0 else lengths
+        longest = longest.clamp(1, positions)
+        return limit(self.minlenratio).minimum(longest), longest
 
     def _to_translation(self, sequence: List[int], score: float) -> Translation:
-        prefix = 1 if self.model.decoder.lang_token_id is None else 2
-        ids = sequence[prefix:]
+        ids = sequence[self.prefix :]
         if self.model.eos in ids:
             ids = ids[: ids.index(self.model.eos)]
         tokens = [self.model.token_list[i] for i in ids]

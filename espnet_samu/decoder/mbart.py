@@ -42,6 +42,9 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
             checkpoint will bring them. Written so into an experiment's config.yaml.
         revision: Branch, tag or commit on the hub.
         lang_token_id: Row of the target-language token; None: there is no such token.
+        frame_dropout: Dropout of the speech frames' features in training. It keeps
+            the decoder from leaning on what sets one source language apart, which
+            helps languages without translations (our choice, not the paper's).
     """
 
     @typechecked
@@ -54,6 +57,7 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
         pretrained: bool = True,
         revision: Optional[str] = None,
         lang_token_id: Optional[int] = None,
+        frame_dropout: float = 0.0,
     ):
         super().__init__()
         conf = {"model_type": "mbart", **(model_conf or {})}
@@ -93,6 +97,7 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
         )
         self.model.model.encoder = _NoEncoder()
         self.lang_token_id = lang_token_id
+        self.frame_dropout = torch.nn.Dropout(frame_dropout)
         self.linear_in = (
             torch.nn.Linear(encoder_output_size, config.d_model)
             if encoder_output_size != config.d_model
@@ -115,6 +120,7 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
             "pretrained": False,
             "revision": self.revision,
             "lang_token_id": self.lang_token_id,
+            "frame_dropout": self.frame_dropout.p,
         }
 
     def train(self, mode: bool = True) -> "MBartDecoder":
@@ -149,15 +155,16 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
             tokens = torch.cat([ys_in_pad[:, :1], lang, ys_in_pad[:, 1:]], dim=1)
         # Padding is on the right and attention is causal: no position before it
         # sees it, so that no mask over the tokens is needed.
-        logits = self.model(
-            encoder_outputs=BaseModelOutput(self.linear_in(hs_pad)),
+        hidden = self.model.model(
+            encoder_outputs=BaseModelOutput(self.linear_in(self.frame_dropout(hs_pad))),
             attention_mask=valid_mask(hlens, hs_pad.size(1)),
             decoder_input_ids=tokens,
             use_cache=False,
-        ).logits
+        ).last_hidden_state
         if self.lang_token_id is not None:
-            logits = logits[:, 1:]
-        return logits, ys_in_lens
+            # Here, since ESPnet needs contiguous logits, which are large to copy.
+            hidden = hidden[:, 1:]
+        return self.model.lm_head(hidden) + self.model.final_logits_bias, ys_in_lens
 
     @torch.no_grad()
     def generate(

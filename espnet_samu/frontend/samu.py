@@ -176,7 +176,8 @@ class SamuFrontend(AbsFrontend):
             input_lengths: Samples (B,).
 
         Returns:
-            Frames (B, T, D) as float32; number of frames (B,).
+            Frames (B, T, D) of the parameters' type, autocast or not; number of
+            frames (B,).
 
         Raises:
             ValueError: An utterance is too short for one frame.
@@ -197,7 +198,8 @@ class SamuFrontend(AbsFrontend):
             frames = self._forward_waveform(input, input_lengths, autocast)
         else:
             frames = self._forward_log_mel(input, input_lengths, autocast)
-        return frames[:, : int(out_lengths.max())].float(), out_lengths
+        frames = frames[:, : int(out_lengths.max())]
+        return frames.to(self.model.dtype), out_lengths
 
     def _forward_log_mel(self, waveforms, lengths, autocast) -> torch.Tensor:
         feats, feats_lengths = self.log_mel(waveforms, lengths)
@@ -207,6 +209,7 @@ class SamuFrontend(AbsFrontend):
             feats = torch.nn.functional.pad(feats, (0, 0, 0, shortfall))
         mask = valid_mask(feats_lengths, feats.size(1))
         with autocast:
+            feats = feats.to(self.model.dtype)
             return self.model(feats, attention_mask=mask).last_hidden_state
 
     def _forward_waveform(self, waveforms, lengths, autocast) -> torch.Tensor:
@@ -220,8 +223,11 @@ class SamuFrontend(AbsFrontend):
             waveforms = waveforms / (variance + 1e-7).sqrt()
         waveforms = waveforms * mask
         config = self.model.config
-        stride = int(torch.tensor(config.conv_stride).prod())
-        shortfall = (config.mask_time_length + 1) * stride - waveforms.size(1)
+        # SpecAugment of transformers refuses a batch shorter than one of its masks.
+        samples = config.mask_time_length
+        for kernel, stride in zip(config.conv_kernel[::-1], config.conv_stride[::-1]):
+            samples = (samples - 1) * stride + kernel
+        shortfall = samples - waveforms.size(1)
         if self.model.training and shortfall > 0:
             waveforms = torch.nn.functional.pad(waveforms, (0, shortfall))
             mask = torch.nn.functional.pad(mask, (0, shortfall))
@@ -234,6 +240,7 @@ class SamuFrontend(AbsFrontend):
             first = self.model.feature_extractor.conv_layers[0]
             first.layer_norm.lengths = frames + 1
         with autocast:
+            waveforms = waveforms.to(self.model.dtype)
             return self.model(waveforms, attention_mask=mask).last_hidden_state
 
 

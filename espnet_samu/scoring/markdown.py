@@ -19,7 +19,8 @@ def format_table(
         text_columns: Columns from the left that are aligned left, the others right.
     """
     cells = [[c.replace("|", "\\|") for c in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    # A rule of at least "-:" is what makes a column to markdown.
+    widths = [max(2, *map(len, column)) for column in zip(*cells, strict=True)]
 
     def line(row: Sequence[str]) -> str:
         padded = [

@@ -51,8 +51,11 @@ def load_config(
             f"model_conf: {', '.join(sorted(unknown))} is not a field of "
             f"{type(config).__name__}"
         )
-    # A fresh config object from all fields, since some are derived from others.
-    return type(config).from_dict({**config.to_dict(), **conf})
+    conf = {config.attribute_map.get(k, k): v for k, v in conf.items()}
+    # A new object, since some fields are derived from others; the default object's
+    # derived ones (num_feat_extract_layers, output_hidden_size) are not the new one's.
+    base = {} if model is None else config.to_dict()
+    return type(config).from_dict({**base, **conf})
 
 
 # Written by to_diff_dict, not an attribute of every configuration.
@@ -82,6 +85,8 @@ def build(auto_class, model: Optional[str], config, revision: Optional[str] = No
         config=config,
         revision=revision,
         dtype=torch.float32,
+        # Its own error for them names none; ours is below.
+        ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
     missing = sorted(info["missing_keys"])

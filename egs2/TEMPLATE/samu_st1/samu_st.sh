@@ -3,6 +3,7 @@
 # Speech translation with a semantically distilled speech encoder: SAMU-XLS-R.
 # Stages 6-9 and 13 are done here, all others by ESPnet's own ./st.sh.
 
+# shellcheck disable=SC2154  # cuda_cmd, decode_cmd: cmd.sh
 # Set bash to 'debug' mode, it will exit on :
 # -e 'error', -u 'undefined variable', -o ... 'error in pipeline', -x 'print commands',
 set -e
@@ -91,13 +92,14 @@ statistics; 11 ST training; 12 decoding (st.sh); 13 scoring; 14 packing; 15 uplo
 (st.sh).
 
 Options:
-$(sed -n '/^# General configuration/,/^# What --help/{/^# What/d;s/^\([a-z_]\)/    --\1/p;/^ *#/s/^/    /p;}' "${BASH_SOURCE[0]}")
+$(sed -n '/^# General configuration/,/^# What --help/{/^# What/d;s/^\([a-z_]*\)=/    --\1 /p;/^ *#/s/^/    /p;}' "${BASH_SOURCE[0]}")
 
 Every other option is st.sh's: ./st.sh --help
 EOF
 )
 
 log "$0 $*"
+run_args=$(scripts/utils/print_args.sh "$0" "$@")
 # Options that are not ours are st.sh's. Which are ours: the variables above.
 st_opts=()
 own_opts=()
@@ -160,6 +162,7 @@ fi
 [ -z "${inference_tag}" ] && \
     inference_tag=$(basename "${inference_config}" .yaml)_${inference_st_model%.*}
 _samu_model=${samu_model:-${samu_exp}/${inference_samu_model}}
+retrieval_dir=${samu_exp}/retrieval_${inference_samu_model%.*}
 transcripts=text.${src_case}.${src_lang}
 translations=text.${tgt_case}.${tgt_lang}
 if [[ "${audio_format}" == *ark* ]]; then
@@ -209,6 +212,8 @@ runs() {
 # the utterances that are left.
 carry_over() {
     local set=$1 file
+    # With --speed_perturb_factors st.sh formats the perturbed training set instead.
+    [ -e "${data_feats}/${set}/wav.scp" ] || return 0
     for file in "${transcripts}" utt2tgt_lang; do
         if [ -e "data/${set}/${file}" ]; then
             utils/filter_scp.pl "${data_feats}/${set}/wav.scp" "data/${set}/${file}" \
@@ -233,7 +238,7 @@ if ! "${skip_data_prep}"; then
         _start=$((stage > 3 ? stage : 3))
         _stop=$((stop_stage < 4 ? stop_stage : 4))
         st --stage "${_start}" --stop_stage "${_stop}"
-        if [ "${samu_train_set}" != "${train_set}" ]; then
+        if [ "${samu_train_set}" != "${train_set}" ] || [ -n "${speed_perturb_factors}" ]; then
             log "Stage 3-4 for the transcribed speech of the distillation"
             # To st.sh the transcript is the one text of these sets.
             st --stage "${_start}" --stop_stage "${_stop}" \
@@ -318,14 +323,14 @@ elif ! "${skip_train}"; then
     if runs 8; then
         log "Stage 8: Distillation: ${samu_exp}"
         mkdir -p "${samu_exp}"
-        _opts=
+        _opts=()
         for dset in train valid; do
             _set=samu_${dset}_set
-            _opts+="--${dset}_data_path_and_name_and_type "
-            _opts+="${data_feats}/${!_set}/wav.scp,speech,${_type} "
-            _opts+="--${dset}_data_path_and_name_and_type "
-            _opts+="${teacher_dir}/${!_set}/embed.scp,embed,kaldi_ark "
-            _opts+="--${dset}_shape_file ${samu_stats_dir}/${dset}/speech_shape "
+            _opts+=("--${dset}_data_path_and_name_and_type")
+            _opts+=("${data_feats}/${!_set}/wav.scp,speech,${_type}")
+            _opts+=("--${dset}_data_path_and_name_and_type")
+            _opts+=("${teacher_dir}/${!_set}/embed.scp,embed,kaldi_ark")
+            _opts+=("--${dset}_shape_file" "${samu_stats_dir}/${dset}/speech_shape")
         done
         if echo "${cuda_cmd}" | grep -e queue.pl -e queue-freegpu.pl &> /dev/null; then
             # SGE can't include "/" in a job name
@@ -346,7 +351,7 @@ elif ! "${skip_train}"; then
                 --config "${samu_config}" \
                 --resume true \
                 --output_dir "${samu_exp}" \
-                ${_opts} ${samu_args}
+                "${_opts[@]}" ${samu_args}
     fi
 
     if runs 9; then
@@ -358,24 +363,23 @@ elif ! "${skip_train}"; then
             _cmd="${decode_cmd}"
             _ngpu=0
         fi
-        _dir=${samu_exp}/retrieval_${inference_samu_model%.*}
         _opts=()
         for dset in ${retrieval_sets}; do
             _opts+=(--wav_scp "${data_feats}/${dset}/wav.scp,${_type}")
-            _opts+=(--output_dir "${_dir}/${dset}")
+            _opts+=(--output_dir "${retrieval_dir}/${dset}")
         done
-        ${_cmd} --gpu "${_ngpu}" "${_dir}/samu_embed.log" \
+        ${_cmd} --gpu "${_ngpu}" "${retrieval_dir}/samu_embed.log" \
             ${python} -m espnet_samu.bin.samu_embed \
                 --samu_model_file "${_samu_model}" \
                 --ngpu "${_ngpu}" \
                 "${_opts[@]}"
         for dset in ${retrieval_sets}; do
             ${python} -m espnet_samu.bin.score_retrieval \
-                --query "${_dir}/${dset}/embed.scp" \
+                --query "${retrieval_dir}/${dset}/embed.scp" \
                 --target "${teacher_dir}/${dset}/embed.scp" \
                 --query_lang "${data_feats}/${dset}/utt2lang" \
                 --target_text "${data_feats}/${dset}/${transcripts}" \
-                --output_dir "${_dir}/${dset}"
+                --output_dir "${retrieval_dir}/${dset}"
         done
     fi
 fi
@@ -399,15 +403,24 @@ if ! "${skip_eval}"; then
     if runs 13; then
         log "Stage 13: Scoring: ${st_exp}/${inference_tag}"
         if [ -z "${train_langs}" ]; then
-            train_langs=$(cut -d " " -f 2 "${data_feats}/${train_set}/utt2lang" \
+            train_langs=$(cut -d " " -f 2 "data/${train_set}/utt2lang" \
                 | sort -u | paste -sd " ")
         fi
         for dset in ${test_sets}; do
             _dir=${st_exp}/${inference_tag}/${dset}
-            _opts=(--system "$(basename "${st_exp}")=${_dir}/text")
-            if [ -n "${baseline_exp}" ]; then
-                _opts+=(--system "$(basename "${baseline_exp}")=${baseline_exp}/${inference_tag}/${dset}/text")
-            fi
+            _opts=()
+            for _exp in "${st_exp}" ${baseline_exp}; do
+                # exp/st_train_st_raw_fr_en -> train_st: the config it was made with.
+                _name=$(basename "${_exp}" "_raw_${src_lang}_${tgt_lang}")
+                _name=${_name#st_}
+                _opts+=(--system "${_name}=${_exp}/${inference_tag}/${dset}/text")
+                _json=${retrieval_dir}/${dset}/retrieval.json
+                # A frozen encoder retrieves as the student that it started from.
+                if [ -e "${_json}" ] && grep -q "${_samu_model}:frontend" "${_exp}/config.yaml" \
+                    && grep -q "freeze: true" "${_exp}/config.yaml"; then
+                    _opts+=(--retrieval "${_name}=${_json}")
+                fi
+            done
             if [ -e "${data_feats}/${dset}/utt2tgt_lang" ]; then
                 _opts+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
             fi
@@ -424,6 +437,18 @@ if ! "${skip_eval}"; then
         {
             echo "<!-- Generated by samu_st.sh, stage 13 -->"
             echo "# RESULTS"
+            echo "## Environments"
+            echo "- date: \`$(date)\`"
+            ${python} - << 'EOF'
+import platform
+from importlib.metadata import version
+
+print(f"- python version: `{platform.python_version()}`")
+for name in ("espnet", "torch", "transformers", "espnet_samu"):
+    print(f"- {name} version: `{version(name)}`")
+EOF
+            echo "- Git hash: \`$(git rev-parse --verify -q HEAD 2> /dev/null || echo none)\`"
+            echo "- command: \`${run_args}\`"
             for dset in ${test_sets}; do
                 printf '\n## %s: %s\n\n' "${dset}" "${inference_tag}"
                 cat "${st_exp}/${inference_tag}/${dset}/score_st/table.md"

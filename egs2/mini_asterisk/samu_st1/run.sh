@@ -5,18 +5,84 @@ set -e
 set -u
 set -o pipefail
 
-./samu_st.sh \
-    --ngpu 0 \
-    --nj 2 \
-    --inference_nj 1 \
-    --samu_train_set samu_train \
-    --samu_valid_set samu_dev \
-    --train_set train \
-    --valid_set dev \
-    --test_sets "test test_menardi" \
-    --teacher "" \
-    --teacher_bitext data/bitext/bitext.tsv \
-    --tgt_token_type bpe \
-    --tgt_nbpe 140 \
-    --min_wav_duration 0.2 \
-    "$@"
+baseline=      # Whether to train the baseline without distillation, too (default: true,
+               # unless --st_config asks for another model).
+seed=1         # Of the teacher, the student and the translation models.
+stage=1        # Processes starts from the specified stage.
+stop_stage=13  # Processes is stopped at the specified stage.
+expdir=        # Directory to save experiments (default: exp, exp/seed<N> but for seed 1).
+st_config=     # Config for ST model training (default: conf/train_st.yaml).
+
+# All other options are samu_st.sh's: ./samu_st.sh --help
+opts=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --baseline|--seed|--stage|--stop_stage|--expdir|--st_config)
+            declare "${1#--}=${2:?value of $1 is missing}"
+            shift 2 ;;
+        *)
+            opts+=("$1")
+            shift ;;
+    esac
+done
+[ -z "${baseline}" ] && [ -n "${st_config}" ] && baseline=false
+[ -z "${st_config}" ] && st_config=conf/train_st.yaml
+if [ -z "${expdir}" ]; then
+    expdir=exp
+    [ "${seed}" = 1 ] || expdir=exp/seed${seed}
+fi
+baseline_config=conf/tuning/train_st_xlsr.yaml
+baseline_exp=${expdir}/st_$(basename "${baseline_config}" .yaml)_raw_multi_en
+
+updates() {
+    awk '/^max_epoch:/ { e = $2 } /^num_iters_per_epoch:/ { n = $2 } END { print e * n }' "$1"
+}
+
+run() {
+    ./samu_st.sh \
+        --ngpu 0 \
+        --nj 2 \
+        --inference_nj 1 \
+        --batch_size 32 \
+        --expdir "${expdir}" \
+        --samu_train_set samu_train \
+        --samu_valid_set samu_dev \
+        --train_set train \
+        --valid_set dev \
+        --test_sets "test_menardi test" \
+        --teacher "" \
+        --teacher_bitext data/bitext/bitext.tsv \
+        --teacher_args "--updates 400 --seed ${seed}" \
+        --samu_args "--seed ${seed}" \
+        --st_config "${st_config}" \
+        --st_args "--seed ${seed}" \
+        --tgt_token_type bpe \
+        --tgt_nbpe 140 \
+        --min_wav_duration 0.2 \
+        --score_args "${score_args}" \
+        "${opts[@]}" "$@"
+}
+
+score_args="--slots data/slots.txt --allow_extra true"
+score_args+=" --system template_floor=data/template_floor/text --note seed=${seed}"
+score_args+=" updates_distillation=$(updates conf/train_samu.yaml)"
+score_args+=" updates_translation=$(updates "${st_config}")"
+
+if [ "${stage}" -le 12 ]; then
+    run --stage "${stage}" --stop_stage "$((stop_stage < 12 ? stop_stage : 12))"
+fi
+baseline_opts=()
+if [ "${baseline}" != false ] && [ "${stop_stage}" -ge 11 ]; then
+    # The same class of model with no distillation; data and statistics are the same.
+    if [ "${stage}" -le 12 ]; then
+        run --st_config "${baseline_config}" --skip_data_prep true \
+            --stage "$((stage > 11 ? stage : 11))" \
+            --stop_stage "$((stop_stage < 12 ? stop_stage : 12))"
+    fi
+    baseline_opts=(--baseline_exp "${baseline_exp}")
+    score_args+=" updates_baseline=$(updates "${baseline_config}")"
+fi
+if [ "${stop_stage}" -ge 13 ]; then
+    run --stage "$((stage > 13 ? stage : 13))" --stop_stage "${stop_stage}" \
+        "${baseline_opts[@]}"
+fi

@@ -32,12 +32,13 @@ use_src_lang=true
 python=${python:-python3}
 
 help_message=$(cat << EOF
-Usage: $0 --manifest train.tsv --valid_manifest dev.tsv --test_manifests "test.tsv ..."
+Usage: $0 --manifest train.tsv --valid_manifest dev.tsv --test_manifests test.tsv,...
 
 Options:
     --manifest            # ST training data: speech with translations.
     --valid_manifest      # ST development data.
-    --test_manifests      # Test sets: data/<stem of the file name> each.
+    --test_manifests      # Test sets, separated by commas or spaces (in --local_data_opts
+                          # by commas): data/<stem of the file name> each.
     --samu_manifest       # Transcribed speech for distillation; no translations needed.
     --samu_valid_manifest # The same for development.
     --train_set           # Name of the training set (default: stem of the file name).
@@ -90,7 +91,7 @@ add() {
 }
 add "${manifest}" "${train_set}" false
 add "${valid_manifest}" "${valid_set}" false
-for file in ${test_manifests}; do
+for file in ${test_manifests//,/ }; do
     add "${file}" "" false
 done
 add "${samu_manifest}" "${samu_train_set}" true

@@ -1,0 +1,190 @@
+"""setup.sh makes a recipe that a user's own recordings go through."""
+
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parents[3]
+MINI = ROOT / "egs2" / "mini_asterisk" / "samu_st1"
+TEMPLATE = ROOT / "egs2" / "TEMPLATE"
+LINKS = {
+    "samu_st.sh": "../../TEMPLATE/samu_st1/samu_st.sh",
+    "st.sh": "../../TEMPLATE/st1/st.sh",
+    "path.sh": "../../TEMPLATE/st1/path.sh",
+    "db.sh": "../../TEMPLATE/asr1/db.sh",
+    "scripts": "../../TEMPLATE/asr1/scripts",
+    "pyscripts": "../../TEMPLATE/asr1/pyscripts",
+    "utils": "../../TEMPLATE/asr1/utils",
+    "steps": "../../TEMPLATE/asr1/steps",
+}
+HEADER = "id audio language transcript translation target_language".split()
+
+
+def call(command, cwd):
+    """Run a command and return its status and all that it said."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode, result.stdout
+
+
+def setup(tree, folder="egs2/my_corpus/samu_st1"):
+    """Run setup.sh as a user does, from the top of the tree."""
+    return call(["egs2/TEMPLATE/samu_st1/setup.sh", folder], tree)
+
+
+def listing(folder):
+    """Everything below a folder, links as links."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A checkout: egs2/TEMPLATE and tools."""
+    template = tmp_path / "egs2" / "TEMPLATE"
+    template.mkdir(parents=True)
+    for name in ("asr1", "st1", "samu_st1"):
+        (template / name).symlink_to((TEMPLATE / name).resolve())
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(tree):
+    """A recipe by setup.sh."""
+    status, output = setup(tree)
+    assert status == 0, output
+    return tree / "egs2" / "my_corpus" / "samu_st1"
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Two recordings of people as .wav files, with what they say."""
+    folder = tmp_path_factory.mktemp("recordings")
+    names = {}
+    with tarfile.open(MINI / "downloads.tar.gz") as archive:
+        for member in archive:
+            lang = Path(member.name).parts[2:3]
+            if member.name.endswith(".flac") and lang and lang[0] not in names:
+                archive.extract(member, folder, filter="data")
+                names[lang[0]] = folder / f"{lang[0]}.wav"
+                soundfile.write(names[lang[0]], *soundfile.read(folder / member.name))
+            if len(names) == 2:
+                break
+    return names
+
+
+def write_manifest(path, rows):
+    """Write a manifest of the required columns."""
+    lines = ["\t".join(row) for row in [HEADER, *rows]]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+@pytest.fixture
+def manifests(recordings, tmp_path):
+    """train, dev and two test manifests in a folder with the recordings."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rows = []
+    for lang, wav in recordings.items():
+        shutil.copy(wav, folder)
+        rows.append([f"{lang}1", wav.name, lang, f"words in {lang}", "words", "en"])
+    for name in ("train", "dev", "test", "test2"):
+        write_manifest(folder / f"{name}.tsv", rows)
+    return folder
+
+
+def stage_1(recipe, manifests, tests="test.tsv"):
+    """Run stage 1 through run.sh, samu_st.sh, st.sh and local/data.sh."""
+    tests = ",".join(str(manifests / test) for test in tests.split(","))
+    options = f"--manifest {manifests}/train.tsv --valid_manifest {manifests}/dev.tsv"
+    options += f" --test_manifests {tests}"
+    command = ["./run.sh", "--stop_stage", "1", "--ngpu", "0"]
+    return call([*command, "--local_data_opts", options], recipe)
+
+
+def test_links_and_files(recipe):
+    for name, target in LINKS.items():
+        link = recipe / name
+        assert str(link.readlink()) == target
+        assert link.exists(), f"{name} leads nowhere"
+    for name in ("run.sh", "local/data.sh"):
+        assert (recipe / name).stat().st_mode & 0o111, f"{name} cannot be run"
+    for name in ("cmd.sh", "conf/pbs.conf", "conf/queue.conf", "conf/slurm.conf"):
+        original = TEMPLATE / "st1" / name
+        assert (recipe / name).read_bytes() == original.read_bytes()
+    assert listing(recipe / "conf") == sorted(
+        listing(TEMPLATE / "samu_st1" / "conf")
+        + ["pbs.conf", "queue.conf", "slurm.conf"]
+    )
+    assert (recipe / "local" / "path.sh").is_file()
+
+
+def test_same_links_as_the_mini_recipe():
+    links = {p.name: str(p.readlink()) for p in MINI.iterdir() if p.is_symlink()}
+    assert links == LINKS
+
+
+def test_an_old_recipe_is_kept(tree, recipe):
+    (recipe / "run.sh").write_text("mine")
+    before = listing(recipe)
+    status, output = setup(tree)
+    assert status == 1
+    assert "already holds a recipe: it has run.sh" in output
+    assert (recipe / "run.sh").read_text() == "mine"
+    assert listing(recipe) == before
+
+
+def test_wrong_place(tree):
+    before = listing(tree)
+    status, output = setup(tree, "egs2/my_corpus")
+    assert status == 1
+    assert "TEMPLATE/samu_st1 should exist" in output
+    assert listing(tree) == before
+
+
+def test_without_espnet(tree):
+    link = tree / "egs2" / "TEMPLATE" / "st1"
+    link.unlink()
+    link.symlink_to("../../nowhere/egs2/TEMPLATE/st1")
+    status, output = setup(tree)
+    assert status == 1
+    assert f"make -C {tree}/tools setup" in output
+    assert not (tree / "egs2" / "my_corpus").exists()
+
+
+def test_no_argument(tree):
+    status, output = call(["egs2/TEMPLATE/samu_st1/setup.sh"], tree)
+    assert status == 2
+    assert "Usage:" in output
+
+
+def test_own_recordings(recipe, manifests):
+    status, output = stage_1(recipe, manifests, "test.tsv,test2.tsv")
+    assert status == 0, output
+    data = recipe / "data"
+    assert sorted(p.name for p in data.iterdir()) == ["dev", "test", "test2", "train"]
+    files = {p.name for p in (data / "train").iterdir()}
+    assert {"wav.scp", "utt2spk", "spk2utt", "utt2lang", "utt2tgt_lang"} < files
+    lines = (data / "train" / "text.tc.en").read_text("utf-8").splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines] == ["words", "words"]
+    for line in (data / "train" / "wav.scp").read_text("utf-8").splitlines():
+        assert soundfile.info(line.split()[1]).samplerate == 16000
+
+
+def test_mistake_in_a_manifest(recipe, manifests):
+    rows = [["u1", "nowhere.wav", "fr", "un", "one", "en"]]
+    write_manifest(manifests / "test.tsv", rows)
+    status, output = stage_1(recipe, manifests)
+    assert status != 0
+    assert f"{manifests}/test.tsv:2: audio file missing: " in output
+    # Nothing is written of the good ones either.
+    assert not (recipe / "data").exists() or listing(recipe / "data") == []

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# All stages of the mini recipe at reduced size, in a copy of its folder: data, teacher,
+# distillation, retrieval, translation, decoding, scoring, packing, decoding from the
+# pack; and the other frontends by YAML alone. Says nothing of quality.
+set -e
+set -u
+set -o pipefail
+
+main_root=$(cd "$(dirname "$0")"/../../.. && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "${work}"' EXIT
+mkdir -p "${work}/egs2/mini_asterisk"
+ln -s "${main_root}/tools" "${work}/tools"
+ln -s "${main_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
+recipe=${work}/egs2/mini_asterisk/samu_st1
+# Without what a full run has left there.
+(cd "${main_root}/egs2/mini_asterisk" && tar -cf - --exclude ./samu_st1/data \
+    --exclude ./samu_st1/dump --exclude ./samu_st1/exp --exclude ./samu_st1/downloads \
+    ./samu_st1) | tar -xf - -C "${work}/egs2/mini_asterisk"
+cd "${recipe}"
+
+small="--max_epoch 2 --num_iters_per_epoch 3 --batch_bins 400000"
+run() {
+    echo "smoke: ./run.sh $*"
+    if ! ./run.sh \
+        --local_data_opts "--train_per_lang 40 --dev_per_lang 6 --test_per_lang 6 --bitext_contents 200" \
+        --teacher_args "--updates 20" \
+        --samu_args "${small}" \
+        --st_args "${small}" \
+        --tgt_nbpe 60 "$@" > "${work}/log" 2>&1; then
+        tail -n 60 "${work}/log"
+        exit 1
+    fi
+}
+expect() {
+    if [ ! -s "$1" ]; then
+        echo "smoke: $1 is missing or empty"
+        tail -n 60 "${work}/log"
+        exit 1
+    fi
+}
+
+run --baseline false --stop_stage 14 --skip_packing false
+st_exp=exp/st_train_st_raw_multi_en
+decode_dir=decode_st_valid.acc.best
+expect exp/samu_train_samu_raw/budget.json
+expect exp/samu_train_samu_raw/retrieval_valid.cos_right.best/test/retrieval.json
+for dset in test test_menardi; do
+    expect "${st_exp}/${decode_dir}/${dset}/score_st/results.json"
+    if ! diff <(cut -d " " -f 1 "${st_exp}/${decode_dir}/${dset}/text") \
+        <(cut -d " " -f 1 "dump/raw/${dset}/wav.scp"); then
+        echo "smoke: ${dset}: utterances lost in decoding"
+        exit 1
+    fi
+done
+tail -n 30 "${work}/log" | grep "^|" || { echo "smoke: no table"; exit 1; }
+
+# A finished stage can be asked for again, and does no harm.
+run --baseline false --stage 6 --stop_stage 7
+grep -q "up to date" exp/teacher_small/teacher_embed.log
+
+# The pack decodes elsewhere as the experiment did here.
+pack=$(readlink -f "${st_exp}"/*.zip)
+cut -d " " -f 1 "dump/raw/test/wav.scp" | head -n 3 > "${work}/keys"
+awk -v root="${PWD}/" '{ print $1, root $2 }' dump/raw/test/wav.scp > "${work}/wav.scp"
+(. ./path.sh && cd "${work}" && mv "${recipe}/exp" "${recipe}/exp.away" \
+    && cp "${recipe}/exp.away/${pack#"${recipe}"/exp/}" pack.zip \
+    && python3 - "${recipe}/exp.away/${st_exp#exp/}/${decode_dir}/test/text" << 'EOF'
+import sys
+
+import soundfile
+
+from espnet_samu.bin.st_inference import Speech2Text
+
+decoded = dict(line.rstrip("\n").partition(" ")[::2] for line in open(sys.argv[1]))
+wavs = dict(line.split() for line in open("wav.scp"))
+speech2text = Speech2Text.from_pretrained("pack.zip", maxlenratio=-30.0)
+for key in open("keys").read().split():
+    text = speech2text(soundfile.read(wavs[key], dtype="float32")[0])[0].text
+    assert text == decoded[key], (key, text, decoded[key])
+print(f"smoke: the pack decodes as the experiment, e.g. {key}: '{text}'")
+EOF
+)
+mv exp.away exp
+
+# Another encoder is another YAML file.
+for name in xlsr s3prl default; do
+    config=conf/tuning/train_st_${name}.yaml
+    run --stage 10 --stop_stage 12 --st_config "${config}" --test_sets test
+    expect "exp/st_train_st_${name}_raw_multi_en/${decode_dir}/test/text"
+done
+echo "smoke: passed"

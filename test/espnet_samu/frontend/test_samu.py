@@ -1,0 +1,277 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import (
+    AutoModel,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2FeatureExtractor,
+)
+
+from espnet_samu.frontend.samu import SamuFrontend
+
+FAMILIES = ("wav2vec2-layer", "wav2vec2-group", "hubert", "wavlm", "wav2vec2-bert")
+family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture
+def build(speech_models):
+    """Makes a frontend of a family in eval mode; torch seed 0."""
+
+    def make(family, conf=None, **kwargs):
+        torch.manual_seed(0)
+        model_conf = {**speech_models[family], **(conf or {})}
+        return SamuFrontend(model_conf=model_conf, **kwargs).eval()
+
+    return make
+
+
+@pytest.fixture
+def save(speech_models, tmp_path):
+    """Saves a plain transformers model (seed 0) with its extractor to a folder."""
+
+    def make(family, extractor):
+        conf = speech_models[family]
+        torch.manual_seed(0)
+        config = SamuFrontend(model_conf=conf).model.config
+        model = AutoModel.from_config(config).eval()
+        model.save_pretrained(tmp_path / "model")
+        extractor.save_pretrained(tmp_path / "model")
+        return str(tmp_path / "model"), model
+
+    return make
+
+
+@family
+@pytest.mark.parametrize("normalize_waveform", [False, True])
+def test_batch_equals_alone(build, noise, family, normalize_waveform):
+    frontend = build(family, normalize_waveform=normalize_waveform)
+    speech, lengths = noise(2999, 5000, 1601)
+    before = speech.clone()
+    frames, out_lengths = frontend(speech, lengths)
+    torch.testing.assert_close(speech, before, rtol=0, atol=0)
+    assert frames.shape == (3, int(out_lengths.max()), frontend.output_size())
+    assert out_lengths.dtype == torch.long
+    for i, n in enumerate(lengths.tolist()):
+        alone, alone_lengths = frontend(speech[i : i + 1, :n], lengths[i : i + 1])
+        assert alone.size(1) == alone_lengths[0] == out_lengths[i]
+        torch.testing.assert_close(
+            frames[i, : out_lengths[i]], alone[0], rtol=0, atol=1e-5
+        )
+
+
+@family
+def test_output_lengths_are_the_frames(build, noise, family):
+    frontend = build(family)
+    plain = AutoModel.from_config(frontend.model.config).eval()
+    # samples around those where a frame is added
+    for n in (1039, 1040, 1044, 1045, 1084, 1085, 1199, 1200, 1360):
+        speech, lengths = noise(n)
+        with torch.no_grad():
+            if frontend.takes_waveform:
+                expected = plain(speech).last_hidden_state.size(1)
+            else:
+                expected = ((n - 400) // 160 + 1) // 2
+            assert frontend.output_lengths(lengths).tolist() == [expected]
+            frames, out_lengths = frontend(speech, lengths)
+        assert frames.size(1) == out_lengths[0] == expected
+
+
+@pytest.mark.parametrize("family", ["wav2vec2-group", "hubert", "wavlm"])
+def test_group_norm_equals_plain_model(build, noise, family):
+    frontend = build(family)
+    plain = AutoModel.from_config(frontend.model.config).eval()
+    plain.load_state_dict(frontend.model.state_dict())
+    speech, lengths = noise(3000)
+    with torch.no_grad():
+        expected = plain(speech).last_hidden_state
+    torch.testing.assert_close(frontend(speech, lengths)[0], expected)
+    # which a padded batch of the plain model is not
+    padded = torch.nn.functional.pad(speech, (0, 2000))
+    with torch.no_grad():
+        wrong = plain(padded).last_hidden_state[:, : expected.size(1)]
+    assert (wrong - expected).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("do_normalize", [False, True])
+@pytest.mark.parametrize("family", ["wav2vec2-layer", "wavlm"])
+def test_pretrained_waveform(save, noise, family, do_normalize):
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=do_normalize)
+    folder, plain = save(family, extractor)
+    frontend = SamuFrontend(model=folder).eval()
+    assert frontend.normalize_waveform is do_normalize
+    speech, lengths = noise(3000)
+    speech = speech + 0.3  # a mean that normalisation removes
+    inputs = extractor(speech[0].numpy(), sampling_rate=16000, return_tensors="pt")
+    with torch.no_grad():
+        expected = plain(inputs.input_values).last_hidden_state
+    torch.testing.assert_close(
+        frontend(speech, lengths)[0], expected, rtol=0, atol=1e-5
+    )
+    # the user's word counts more than the folder's
+    other = SamuFrontend(model=folder, normalize_waveform=not do_normalize).eval()
+    assert (other(speech, lengths)[0] - expected).abs().max() > 1e-4
+
+
+def test_pretrained_log_mel(save, noise):
+    extractor = SeamlessM4TFeatureExtractor(padding_value=1)
+    folder, plain = save("wav2vec2-bert", extractor)
+    frontend = SamuFrontend(model=folder).eval()
+    speech, lengths = noise(8000)
+    inputs = extractor(
+        speech[0].numpy(),
+        sampling_rate=16000,
+        return_tensors="pt",
+        pad_to_multiple_of=None,
+    )
+    with torch.no_grad():
+        expected = plain(**inputs).last_hidden_state
+    frames, out_lengths = frontend(speech, lengths)
+    assert out_lengths.tolist() == [24]
+    torch.testing.assert_close(frames, expected[:, :24], rtol=0, atol=1e-3)
+
+
+def test_folder_without_extractor(save, noise):
+    folder, _ = save("wav2vec2-layer", Wav2Vec2FeatureExtractor(do_normalize=True))
+    assert SamuFrontend(model=folder).normalize_waveform
+    (Path(folder) / "preprocessor_config.json").unlink()
+    assert not SamuFrontend(model=folder).normalize_waveform
+
+
+@family
+def test_portable(save, noise, tmp_path, family):
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=True)
+    folder, _ = save(family, extractor)
+    kwargs = {"model_conf": {"hidden_dropout": 0.3}, "freeze": True}
+    first = SamuFrontend(fs="16k", model=folder, **kwargs).eval()
+    conf = yaml.safe_load(yaml.safe_dump(first.portable_conf()))
+    shutil.rmtree(folder)
+    second = SamuFrontend(**conf).eval()
+    assert second.portable_conf() == conf
+    assert second.model.config.hidden_dropout == 0.3
+    second.load_state_dict(first.state_dict())
+    assert not any(p.requires_grad for p in second.parameters())
+    speech, lengths = noise(3000, 2500)
+    torch.testing.assert_close(
+        second(speech, lengths)[0], first(speech, lengths)[0], rtol=0, atol=0
+    )
+
+
+@family
+@pytest.mark.parametrize("how", ["freeze", "freeze_param"])
+def test_frozen_is_deterministic(build, noise, family, how):
+    conf = {"layerdrop": 0.5, "mask_time_prob": 0.5, "mask_time_length": 2}
+    frontend = build(family, conf, freeze=how == "freeze")
+    if how == "freeze_param":
+        frontend.requires_grad_(False)
+    model = torch.nn.ModuleDict({"frontend": frontend, "head": torch.nn.Linear(1, 1)})
+    model.train()
+    assert model.training
+    assert not any(module.training for module in frontend.modules())
+    speech, lengths = noise(3000, 2500)
+    first, second = frontend(speech, lengths)[0], frontend(speech, lengths)[0]
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    assert not first.requires_grad
+
+
+@pytest.mark.parametrize("family", FAMILIES[:4])
+def test_freeze_feature_encoder(build, noise, family):
+    frontend = build(family, {"hidden_dropout": 0.5})
+    frontend.train()
+    assert not any(m.training for m in frontend.model.feature_extractor.modules())
+    assert all(m.training for m in frontend.model.encoder.modules())
+    speech, lengths = noise(3000, 2500)
+    first, second = frontend(speech, lengths)[0], frontend(speech, lengths)[0]
+    assert (first - second).abs().max() > 1e-2
+    first.sum().backward()
+    for name, parameter in frontend.model.named_parameters():
+        if name.startswith("feature_extractor."):
+            assert not parameter.requires_grad and parameter.grad is None
+    assert frontend.model.feature_projection.projection.weight.grad.abs().sum() > 0
+
+    whole = build(family, freeze_feature_encoder=False).train()
+    assert all(m.training for m in whole.modules())
+    whole(speech, lengths)[0].square().sum().backward()
+    first = whole.model.feature_extractor.conv_layers[0]
+    assert first.conv.weight.grad.abs().sum() > 0
+
+
+@family
+def test_bfloat16(build, noise, family):
+    speech, lengths = noise(3000, 2500)
+    expected, _ = build(family)(speech, lengths)
+    with torch.autocast("cpu", enabled=False):
+        frames, _ = build(family, dtype="bfloat16")(speech, lengths)
+    assert frames.dtype == torch.float32
+    difference = (frames - expected)[1, : 2500 // 400].abs().max()
+    assert 0 < difference < 0.2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_parameters_of_another_type(build, noise, dtype):
+    """As model.to(dtype=...) of st_inference makes them."""
+    speech, lengths = noise(3000, 2500)
+    for family in ("wav2vec2-group", "wav2vec2-bert"):
+        frontend = build(family)
+        expected, _ = frontend(speech, lengths)
+        frames, _ = frontend.to(dtype)(speech.to(dtype), lengths)
+        torch.testing.assert_close(frames[0].float(), expected[0], rtol=0, atol=1e-4)
+
+
+@family
+def test_too_short(build, noise, family):
+    frontend = build(family)
+    first = {"wav2vec2-bert": 560}.get(family, 105)  # samples of the first frame
+    assert frontend(*noise(3000, first))[1][1] == 1
+    with pytest.raises(ValueError, match=f"utterance of {first - 1} samples .* short"):
+        frontend(*noise(3000, first - 1))
+
+
+@family
+def test_training_on_a_batch_shorter_than_a_mask(build, noise, family):
+    conf = {"mask_time_prob": 0.9, "mask_time_length": 10, "hidden_dropout": 0.0}
+    frontend = build(family, conf).train()
+    n = {"wav2vec2-bert": 1200}.get(family, 225)
+    frames, out_lengths = frontend(*noise(n, n - 40))
+    assert frames.size(1) == out_lengths.max() < 10
+    assert frames.isfinite().all()
+    frames.sum().backward()
+    frontend.eval()
+    assert frontend(*noise(n, n - 40))[0].shape == frames.shape
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        ({"fs": 8000}, "fs is 8000, but speech encoders take 16000"),
+        ({"fs": "8k"}, "fs is 8000, but"),
+        ({"dtype": "int8"}, "dtype 'int8' is not one of float32, bfloat16"),
+        ({"model_conf": {"hiden_size": 16}}, "hiden_size is not a field of Wav2Vec2"),
+        ({"model_conf": {"model_type": "wave"}}, "model_type 'wave' is not known"),
+    ],
+)
+def test_refused(speech_models, kwargs, message):
+    conf = {**speech_models["wav2vec2-layer"], **kwargs.pop("model_conf", {})}
+    with pytest.raises(ValueError, match=message):
+        SamuFrontend(model_conf=conf, **kwargs)
+
+
+def test_refused_without_model_type(speech_models):
+    with pytest.raises(ValueError, match="model_conf: .* needs 'model_type'"):
+        SamuFrontend()
+    with pytest.raises(ValueError, match="needs 'model_type'"):
+        SamuFrontend(model_conf={"hidden_size": 16})
+    with pytest.raises(ValueError, match="model_type 'bert' is not one of wav2vec2"):
+        SamuFrontend(model_conf={"model_type": "bert"})
+
+
+def test_log_mel_sizes(build):
+    conf = {"feature_projection_input_dim": 120}
+    frontend = build("wav2vec2-bert", conf, log_mel_conf={"n_mels": 30, "stack": 4})
+    assert frontend.output_lengths(torch.tensor([880, 879])).tolist() == [1, 0]
+    with pytest.raises(ValueError, match="log_mel_conf: 30 bins x 2 .*_dim 120"):
+        build("wav2vec2-bert", conf, log_mel_conf={"n_mels": 30, "stack": 2})
+    with pytest.raises(ValueError, match="log_mel_conf: 80 bins x 1 .*_dim 120"):
+        build("wav2vec2-bert", conf)

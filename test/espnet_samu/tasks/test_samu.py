@@ -1,0 +1,123 @@
+import copy
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+from transformers import AutoModel
+
+from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.utils.kaldi_io import read_vectors
+
+
+def read_args(exp):
+    """Model as built before its training, and its configuration."""
+    set_all_random_seed(3)
+    return SAMUTask.build_model_from_file(exp / "config.yaml")
+
+
+def test_one_update(samu_exp, data, batch):
+    model, _ = read_args(samu_exp)
+    vectors = read_vectors(data / "embed.scp").values()
+    embed = torch.stack([torch.tensor(vector) for vector in vectors])
+    model.train()
+    loss, _, weight = model(*batch, embed)
+    assert weight == 4
+    loss.backward()
+    expected = {
+        name: p.detach() - 0.1 * p.grad if p.requires_grad else p.detach()
+        for name, p in model.named_parameters()
+    }
+    before = copy.deepcopy(model.state_dict())
+    trained = torch.load(samu_exp / "1epoch.pth")
+    moved = set()
+    for name, value in expected.items():
+        torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-5)
+        if not torch.equal(trained[name], before[name]):
+            moved.add(name)
+    assert {"pooling.query.weight", "projector.linear.weight"} < moved
+    assert not any(
+        name.startswith("frontend.model.feature_extractor") for name in moved
+    )
+    assert "frontend.model.feature_projection.projection.weight" in moved
+
+    budget = json.loads((samu_exp / "budget.json").read_text())
+    assert budget["pooling"] == {"total": 16, "trainable": 16}
+    assert budget["projector"] == {"total": 68, "trainable": 68}
+    frozen = sum(p.numel() for p in model.frontend.model.feature_extractor.parameters())
+    counts = budget["frontend"]
+    assert counts["total"] - counts["trainable"] == frozen > 0
+
+
+def test_checkpoint(samu_exp, batch):
+    model, args = SAMUTask.build_model_from_file(None, samu_exp / "1epoch.pth")
+    state = torch.load(samu_exp / "1epoch.pth")
+    assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
+    assert args.frontend_conf["pretrained"] is False
+    assert model.eval().embed(*batch).embedding.shape == (4, 4)
+
+
+def test_config_needs_no_folder(samu_cmd, frontend_conf, tmp_path, batch):
+    source, exp = tmp_path / "source", tmp_path / "exp"
+    torch.manual_seed(7)
+    plain = SamuFrontend(**frontend_conf).model
+    plain.save_pretrained(source)
+    conf = {"model": str(source), "freeze": True}
+    SAMUTask.main(cmd=samu_cmd(exp, frontend_conf=conf))
+    shutil.rmtree(source)
+    model, args = SAMUTask.build_model_from_file(None, exp / "1epoch.pth")
+    assert args.frontend_conf["model"] == str(source)
+    assert args.frontend_conf["freeze"] is True
+    # frozen: still the folder's numbers, and the same frames
+    for name, value in plain.state_dict().items():
+        assert torch.equal(model.frontend.model.state_dict()[name], value)
+    again = AutoModel.from_config(plain.config).eval()
+    again.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        frames = again(batch[0][1:2]).last_hidden_state
+        torch.testing.assert_close(model.eval().frontend(*batch)[0][1:2], frames)
+
+
+def test_losses(samu_cmd, tmp_path, batch):
+    losses = {
+        "cosine": {"weight": 2.0, "scale": 10.0},
+        "contrastive": {"weight": 0.5, "temperature": 0.5},
+    }
+    SAMUTask.main(cmd=samu_cmd(tmp_path, "--dry_run", "true", losses=losses))
+    model, _ = SAMUTask.build_model_from_file(tmp_path / "config.yaml")
+    assert model.loss_weights == {"cosine": 2.0, "contrastive": 0.5}
+    embed = torch.eye(4)
+    loss, stats, _ = model.eval()(*batch, embed)
+    student = model.embed(*batch).embedding
+    cosine = 10 * (1 - student.diagonal()).mean()
+    log_probs = (student / 0.5).log_softmax(dim=1)
+    contrastive = -log_probs.diagonal().mean()
+    torch.testing.assert_close(stats["loss_cosine"][0], cosine.detach())
+    torch.testing.assert_close(stats["loss_contrastive"][0], contrastive.detach())
+    torch.testing.assert_close(loss[0], 2 * cosine + 0.5 * contrastive)
+
+
+def test_collect_stats(samu_cmd, tmp_path):
+    SAMUTask.main(cmd=samu_cmd(tmp_path, "--collect_stats", "true"))
+    lines = (tmp_path / "train" / "speech_shape").read_text().splitlines()
+    assert lines == ["utt1 3000", "utt2 5000", "utt3 2000", "utt4 4000"]
+    lines = (tmp_path / "valid" / "embed_shape").read_text().splitlines()
+    assert lines[0] == "utt1 4"
+
+
+def test_refused(samu_cmd, tmp_path):
+    with pytest.raises(ValueError, match="euclid"):
+        SAMUTask.main(
+            cmd=samu_cmd(tmp_path, "--dry_run", "true", losses={"euclid": {}})
+        )
+    with pytest.raises(ValueError, match="teacher's embeddings have 4 .* projector 5"):
+        SAMUTask.main(cmd=samu_cmd(tmp_path, projector_conf={"output_size": 5}))
+
+
+def test_config_is_plain(samu_exp):
+    conf = yaml.safe_load((samu_exp / "config.yaml").read_text())
+    assert conf["frontend"] == "samu" and conf["encoder"] == "passthrough"
+    assert conf["frontend_conf"]["model_conf"]["model_type"] == "wav2vec2"
