@@ -197,7 +197,7 @@ class Speech2Text:
         def limit(ratio: float) -> torch.Tensor:
             if ratio < 0:
                 return torch.full_like(lengths, int(-ratio))
-            return (ratio * lengths).long()
+            return (ratio * lengths.double()).long()
 
         positions = self.model.decoder.model.config.max_position_embeddings - 2
         longest = limit(self.maxlenratio) if self.maxlenratio != 0 else lengths
