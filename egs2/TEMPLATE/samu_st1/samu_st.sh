@@ -413,7 +413,12 @@ if ! "${skip_eval}"; then
                 # exp/st_train_st_raw_fr_en -> train_st: the config it was made with.
                 _name=$(basename "${_exp}" "_raw_${src_lang}_${tgt_lang}")
                 _name=${_name#st_}
-                _opts+=(--system "${_name}=${_exp}/${inference_tag}/${dset}/text")
+                _text=${_exp}/${inference_tag}/${dset}/text
+                if [ "${_exp}" = "${baseline_exp}" ] && [ ! -e "${_text}" ]; then
+                    log "${dset} is scored without ${_exp}, which has not decoded it"
+                    continue
+                fi
+                _opts+=(--system "${_name}=${_text}")
                 _json=${retrieval_dir}/${dset}/retrieval.json
                 # A frozen encoder retrieves as the student that it started from.
                 if [ -e "${_json}" ] && grep -q "${_samu_model}:frontend" "${_exp}/config.yaml" \

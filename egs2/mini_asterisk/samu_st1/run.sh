@@ -25,7 +25,9 @@ while [ $# -gt 0 ]; do
             shift ;;
     esac
 done
-[ -z "${baseline}" ] && [ -n "${st_config}" ] && baseline=false
+if [ -z "${baseline}" ]; then
+    [ -n "${st_config}" ] && baseline=false || baseline=true
+fi
 [ -z "${st_config}" ] && st_config=conf/train_st.yaml
 if [ -z "${expdir}" ]; then
     expdir=exp
@@ -68,21 +70,49 @@ score_args+=" --system template_floor=data/template_floor/text --note seed=${see
 score_args+=" updates_distillation=$(updates conf/train_samu.yaml)"
 score_args+=" updates_translation=$(updates "${st_config}")"
 
-if [ "${stage}" -le 12 ]; then
-    run --stage "${stage}" --stop_stage "$((stop_stage < 12 ? stop_stage : 12))"
-fi
-baseline_opts=()
-if [ "${baseline}" != false ] && [ "${stop_stage}" -ge 11 ]; then
-    # The same class of model with no distillation; data and statistics are the same.
-    if [ "${stage}" -le 12 ]; then
-        run --st_config "${baseline_config}" --skip_data_prep true \
-            --stage "$((stage > 11 ? stage : 11))" \
-            --stop_stage "$((stop_stage < 12 ? stop_stage : 12))"
-    fi
-    baseline_opts=(--baseline_exp "${baseline_exp}")
+least() { echo "$(($1 < $2 ? $1 : $2))"; }
+most() { echo "$(($1 > $2 ? $1 : $2))"; }
+
+if [ "${baseline}" = true ]; then
     score_args+=" updates_baseline=$(updates "${baseline_config}")"
-fi
-if [ "${stop_stage}" -ge 13 ]; then
-    run --stage "$((stage > 13 ? stage : 13))" --stop_stage "${stop_stage}" \
-        "${baseline_opts[@]}"
+    if [ "${stop_stage}" -ge 11 ] && [ "${stage}" -le 12 ]; then
+        # Both models need the data and the statistics of stages 1-5 and 10.
+        if [ "${stage}" -le 10 ]; then
+            run --stage "${stage}" --stop_stage 5
+            run --stage 10 --stop_stage 10
+        fi
+        # Two trainings of one thread each finish sooner than one after the other:
+        # batches are too small for two threads.
+        threads=$(most 1 "$(($(nproc) / 2))")
+        export threads
+        mkdir -p "${expdir}"
+        set -m # a process group of its own, which can be killed as a whole
+        run --st_config "${baseline_config}" --test_sets test \
+            --stage "$(most "${stage}" 11)" --stop_stage "$(least "${stop_stage}" 12)" \
+            > "${expdir}/baseline.log" 2>&1 &
+        baseline_pid=$!
+        set +m
+        trap 'kill -- "-${baseline_pid}" 2> /dev/null || true' EXIT
+        if [ "${stage}" -le 9 ]; then
+            run --stage "$(most "${stage}" 6)" --stop_stage 9
+        fi
+        run --stage "$(most "${stage}" 11)" --stop_stage "$(least "${stop_stage}" 12)"
+        echo "waiting for the baseline: ${expdir}/baseline.log"
+        if ! wait "${baseline_pid}"; then
+            tail -n 30 "${expdir}/baseline.log"
+            echo "Error: the baseline failed, see ${expdir}/baseline.log"
+            exit 1
+        fi
+        trap - EXIT
+        unset threads
+        stage=13
+    fi
+    if [ "${stop_stage}" -ge 13 ]; then
+        run --stage "$(most "${stage}" 13)" --stop_stage "${stop_stage}" \
+            --baseline_exp "${baseline_exp}"
+    elif [ "${stage}" -le "${stop_stage}" ]; then
+        run --stage "${stage}" --stop_stage "${stop_stage}"
+    fi
+else
+    run --stage "${stage}" --stop_stage "${stop_stage}"
 fi

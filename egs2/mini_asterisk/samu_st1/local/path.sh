@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Sourced last by path.sh.
 
-# path.sh has set 1, for many jobs side by side; here one job trains on all cores.
-OMP_NUM_THREADS=$(nproc)
+# path.sh has set 1, for many jobs side by side; here one job trains on all cores,
+# unless run.sh says otherwise.
+OMP_NUM_THREADS=${threads:-$(nproc)}
 export OMP_NUM_THREADS
 # Waiting threads sleep: spinning ones made an update 10 times slower as soon as
 # another process wanted one of two cores.
