@@ -1,0 +1,48 @@
+"""The mini recipe's configurations belong together."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+CONF = Path(__file__).parents[3] / "egs2" / "mini_asterisk" / "samu_st1" / "conf"
+
+
+def load(name: str) -> dict:
+    return yaml.safe_load((CONF / name).read_text(encoding="utf-8"))
+
+
+def updates(conf: dict) -> int:
+    return conf["max_epoch"] * conf["num_iters_per_epoch"]
+
+
+def test_baseline_has_as_many_updates_as_both_steps_of_the_distilled_arm():
+    both = updates(load("train_samu.yaml")) + updates(load("train_st.yaml"))
+    assert updates(load("tuning/train_st_xlsr.yaml")) == both
+
+
+@pytest.mark.parametrize("name", ["train_st.yaml", "tuning/train_st_xlsr.yaml"])
+def test_translation_has_the_student_s_encoder(name: str):
+    student, st = load("train_samu.yaml")["frontend_conf"], load(name)["frontend_conf"]
+    assert st["log_mel_conf"] == student["log_mel_conf"]
+    assert st["model_conf"] == student["model_conf"]
+
+
+def test_baseline_differs_by_distillation_alone():
+    distilled, baseline = load("train_st.yaml"), load("tuning/train_st_xlsr.yaml")
+    assert distilled["init_from_samu"] and "init_from_samu" not in baseline
+    for key in ("decoder", "model_conf", "batch_type", "batch_bins", "grad_clip"):
+        assert baseline[key] == distilled[key], key
+    decoder = distilled["decoder_conf"]["model_conf"]
+    assert baseline["decoder_conf"]["model_conf"] == decoder
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train_samu.yaml", "train_st.yaml"]
+    + [f"tuning/train_st_{n}.yaml" for n in ("xlsr", "s3prl", "default")],
+)
+def test_learning_rate_falls_to_its_end_with_the_last_update(name: str):
+    conf = load(name)
+    assert conf["scheduler_conf"]["first_cycle_steps"] == updates(conf) + 1
+    assert conf["scheduler_conf"]["max_lr"] == conf["optim_conf"]["lr"]
