@@ -1,5 +1,6 @@
 """The speech encoder as an ESPnet frontend."""
 
+from contextlib import nullcontext
 from typing import Any, Dict, Optional, Tuple, Union
 
 import humanfriendly
@@ -7,14 +8,12 @@ import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from typeguard import typechecked
 
-from espnet_samu.frontend.log_mel import SAMPLING_RATE, LogMel
-from espnet_samu.frontend.masked_group_norm import MaskedGroupNorm
+from espnet_samu.frontend import adapter
+from espnet_samu.frontend.families import make_family
+from espnet_samu.frontend.log_mel import SAMPLING_RATE
+from espnet_samu.frontend.state_choice import StateChoice
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.frozen import eval_frozen
-from espnet_samu.utils.masks import valid_mask
-
-WAVEFORM_FAMILIES = ("wav2vec2", "hubert", "wavlm")
-LOG_MEL_FAMILIES = ("wav2vec2-bert",)
 
 
 class SamuFrontend(AbsFrontend):
@@ -23,8 +22,9 @@ class SamuFrontend(AbsFrontend):
     The student of the distillation and the encoder of the translation model are
     both this class, so that one state dict serves both. The encoder is named by a
     hub id (``facebook/wav2vec2-xls-r-300m``), a folder, or built fresh from
-    ``model_conf``. Families: wav2vec2 (XLS-R), HuBERT, WavLM (waveforms in) and
-    w2v-BERT (log-mel frames in).
+    ``model_conf``. Families: wav2vec2 (XLS-R), HuBERT, WavLM (waveforms in),
+    w2v-BERT (stacked log-mel frames in) and the encoder of Whisper (log-mel frames of
+    30 s in).
 
     Lengths follow from the arithmetic of the convolutions, and an utterance in a
     padded batch has the frames that it has alone. Frozen parts stay in eval mode.
@@ -41,15 +41,32 @@ class SamuFrontend(AbsFrontend):
         pretrained: False reads no weights although model is named: the trained
             checkpoint will bring them. Written so into an experiment's config.yaml.
         revision: Branch, tag or commit on the hub.
+        keep_layers: Build and load only the first so many layers of the transformer.
+        layer: Frames are this hidden state, counted as in transformers: 0 goes into
+            the first layer, n comes out of the n-th. None: the model's output, after
+            its final layer norm if it has one. Layers above are frozen, but run;
+            keep_layers leaves them out.
+        layer_mix: Frames are the sum of all hidden states, weighted with the softmax
+            of learned weights, which are equal at the start.
+        layer_mix_norm: Normalise each hidden state before it is mixed (layer norm
+            without parameters): in models with a final layer norm, as XLS-R, states
+            grow from layer to layer.
         normalize_waveform: Zero mean and unit variance for each waveform. None: as
             the checkpoint's preprocessor_config.json says, else False. Waveform
             families only.
-        log_mel_conf: Options of LogMel; log-mel families only. Default: 80 bins, and
-            as many stacked frames as the model's input size asks for.
-        freeze: Train nothing.
+        log_mel_conf: Options of LogMel; w2v-BERT only. Default: 80 bins, and as many
+            stacked frames as the model's input size asks for.
+        freeze: Train nothing of the model; the weights of layer_mix are trained.
         freeze_feature_encoder: Do not train the convolutions over the waveform.
+        gradient_checkpointing: Keep only what goes into each layer and compute the
+            rest once more for the gradients: less memory, more time.
+        attn_implementation: ``sdpa`` (PyTorch's fused attention) or ``eager``. None:
+            sdpa where the family has it.
         dtype: Autocast inside the frontend, ``bfloat16`` or ``float16``; ESPnet
             switches its own off around frontends. ``float32``: none.
+
+    Raises:
+        ValueError: An option is not one of those allowed, or does not fit the model.
     """
 
     @typechecked
@@ -60,10 +77,16 @@ class SamuFrontend(AbsFrontend):
         model_conf: Optional[Dict[str, Any]] = None,
         pretrained: bool = True,
         revision: Optional[str] = None,
+        keep_layers: Optional[int] = None,
+        layer: Optional[int] = None,
+        layer_mix: bool = False,
+        layer_mix_norm: bool = False,
         normalize_waveform: Optional[bool] = None,
         log_mel_conf: Optional[Dict[str, Any]] = None,
         freeze: bool = False,
         freeze_feature_encoder: bool = True,
+        gradient_checkpointing: bool = False,
+        attn_implementation: Optional[str] = None,
         dtype: str = "float32",
     ):
         super().__init__()
@@ -78,63 +101,74 @@ class SamuFrontend(AbsFrontend):
                 f"frontend_conf: dtype '{dtype}' is not one of float32, bfloat16, "
                 "float16"
             )
+        if layer_mix and layer is not None:
+            raise ValueError(
+                f"frontend_conf: layer {layer} is one hidden state and layer_mix all "
+                "of them; leave one of the two out"
+            )
+        if layer_mix_norm and not layer_mix:
+            raise ValueError("frontend_conf: layer_mix_norm needs layer_mix: true")
         source = model if pretrained else None
         config = huggingface.load_config(source, model_conf or {}, revision)
-        if config.model_type not in WAVEFORM_FAMILIES + LOG_MEL_FAMILIES:
-            raise ValueError(
-                f"frontend_conf: model_type '{config.model_type}' is not one of "
-                f"{', '.join(WAVEFORM_FAMILIES + LOG_MEL_FAMILIES)}"
-            )
-        from transformers import AutoModel
-
-        self.source = model
-        self.revision = revision
+        self.family = make_family(
+            config, source, revision, normalize_waveform, log_mel_conf
+        )
+        model_class = self.family.model_class(config)
+        huggingface.set_attention(config, model_class, attn_implementation)
+        if keep_layers is not None:
+            huggingface.cut_layers(config, keep_layers)
+        self.state_choice = None
+        if layer_mix or layer is not None:
+            n_layers = config.num_hidden_layers
+            self.state_choice = StateChoice(n_layers, layer, layer_mix_norm)
         self.dtype = getattr(torch, dtype)
-        self.model = huggingface.build(AutoModel, source, config, revision)
-        self.takes_waveform = config.model_type in WAVEFORM_FAMILIES
-        if self.takes_waveform:
-            if normalize_waveform is None:
-                normalize_waveform = source is not None and _normalizes(
-                    source, revision
-                )
-            self.normalize_waveform = normalize_waveform
-            self.log_mel = None
-            if config.feat_extract_norm == "group":
-                first = self.model.feature_extractor.conv_layers[0]
-                first.layer_norm = MaskedGroupNorm.take_over(first.layer_norm)
-        else:
-            self.normalize_waveform = False
-            size = config.feature_projection_input_dim
-            log_mel_conf = dict(log_mel_conf or {"n_mels": 80, "stack": size // 80})
-            self.log_mel = LogMel(**log_mel_conf)
-            if self.log_mel.output_size() != size:
-                raise ValueError(
-                    f"log_mel_conf: {self.log_mel.n_mels} bins x "
-                    f"{self.log_mel.stack} frames are not the model's "
-                    f"feature_projection_input_dim {size}"
-                )
-        self.log_mel_conf = log_mel_conf
-        if self.takes_waveform and (freeze or freeze_feature_encoder):
-            self.model.feature_extractor._freeze_parameters()
+        self.model = huggingface.build(
+            model_class, source, config, revision, self.family.KEY_MAPPING
+        )
+        self.family.take_over(self.model)
+        self.has_adapter = getattr(self.model, "adapter", None) is not None
+        if self.has_adapter:
+            adapter.take_over(self.model.adapter)
+        if freeze or freeze_feature_encoder:
+            self.family.freeze_feature_encoder(self.model)
         if freeze:
             self.model.requires_grad_(False)
-        self.freeze = freeze
-        self.freeze_feature_encoder = freeze_feature_encoder
+        if gradient_checkpointing:
+            self.family.checkpoint(self.model)
+        if self.state_choice is not None:
+            self.state_choice.attach(
+                self.family.encoder(self.model),
+                self.family.final_norm(self.model),
+                self.family.LAST_STATE_IS_OUTPUT,
+            )
+        self.options = {
+            "model": model,
+            "revision": revision,
+            "keep_layers": keep_layers,
+            "layer": layer,
+            "layer_mix": layer_mix,
+            "layer_mix_norm": layer_mix_norm,
+            "freeze": freeze,
+            "freeze_feature_encoder": freeze_feature_encoder,
+            "gradient_checkpointing": gradient_checkpointing,
+            "attn_implementation": attn_implementation,
+            "dtype": dtype,
+        }
 
     def portable_conf(self) -> Dict[str, Any]:
         """Arguments that rebuild this frontend without the hub or a folder."""
         return {
+            **self.options,
+            **self.family.portable_conf(),
             "fs": SAMPLING_RATE,
-            "model": self.source,
             "model_conf": huggingface.portable(self.model.config),
             "pretrained": False,
-            "revision": self.revision,
-            "normalize_waveform": self.normalize_waveform,
-            "log_mel_conf": self.log_mel_conf,
-            "freeze": self.freeze,
-            "freeze_feature_encoder": self.freeze_feature_encoder,
-            "dtype": str(self.dtype).removeprefix("torch."),
         }
+
+    @property
+    def normalize_waveform(self) -> bool:
+        """Whether each waveform gets zero mean and unit variance."""
+        return self.family.portable_conf().get("normalize_waveform", False)
 
     def output_size(self) -> int:
         """Dimension D of the frames."""
@@ -159,11 +193,9 @@ class SamuFrontend(AbsFrontend):
         Returns:
             Frames (B,).
         """
-        if self.takes_waveform:
-            return self.model._get_feat_extract_output_lengths(lengths).long()
-        lengths = self.log_mel.output_lengths(lengths)
-        if self.model.adapter is not None:
-            lengths = self.model._get_feat_extract_output_lengths(lengths)
+        lengths = self.family.frame_lengths(self.model, lengths)
+        if self.has_adapter:
+            lengths = adapter.output_lengths(self.model.adapter, lengths)
         return lengths.long()
 
     def forward(
@@ -180,7 +212,8 @@ class SamuFrontend(AbsFrontend):
             frames (B,).
 
         Raises:
-            ValueError: An utterance is too short for one frame.
+            ValueError: An utterance is too short for one frame, longer than Whisper's
+                window, or has samples that are not finite.
         """
         out_lengths = self.output_lengths(input_lengths)
         if out_lengths.min() < 1:
@@ -189,67 +222,29 @@ class SamuFrontend(AbsFrontend):
                 f"an utterance of {short} samples is too short for one frame of "
                 f"{self.model.config.model_type}; raise --min_wav_duration"
             )
+        _check_finite(input)
+        if self.has_adapter:
+            lengths = self.family.frame_lengths(self.model, input_lengths)
+            adapter.set_lengths(self.model.adapter, lengths)
+        features = self.family.features(self.model, input, input_lengths)
         autocast = torch.autocast(
             input.device.type,
             dtype=self.dtype if self.dtype != torch.float32 else None,
             enabled=self.dtype != torch.float32,
         )
-        if self.takes_waveform:
-            frames = self._forward_waveform(input, input_lengths, autocast)
-        else:
-            frames = self._forward_log_mel(input, input_lengths, autocast)
+        choice = self.state_choice
+        with autocast, nullcontext() if choice is None else choice.active():
+            frames = self.family.encode(self.model, features, input_lengths)
         frames = frames[:, : int(out_lengths.max())]
         return frames.to(self.model.dtype), out_lengths
 
-    def _forward_log_mel(self, waveforms, lengths, autocast) -> torch.Tensor:
-        feats, feats_lengths = self.log_mel(waveforms, lengths)
-        # SpecAugment of transformers refuses a batch shorter than one of its masks.
-        shortfall = self.model.config.mask_time_length - feats.size(1)
-        if self.model.training and shortfall > 0:
-            feats = torch.nn.functional.pad(feats, (0, 0, 0, shortfall))
-        mask = valid_mask(feats_lengths, feats.size(1))
-        with autocast:
-            feats = feats.to(self.model.dtype)
-            return self.model(feats, attention_mask=mask).last_hidden_state
 
-    def _forward_waveform(self, waveforms, lengths, autocast) -> torch.Tensor:
-        waveforms = waveforms.float()
-        mask = valid_mask(lengths, waveforms.size(1))
-        if self.normalize_waveform:
-            count = lengths[:, None]
-            mean = (waveforms * mask).sum(1, keepdim=True) / count
-            waveforms = waveforms - mean
-            variance = (waveforms * mask).square().sum(1, keepdim=True) / count
-            waveforms = waveforms / (variance + 1e-7).sqrt()
-        waveforms = waveforms * mask
-        config = self.model.config
-        # SpecAugment of transformers refuses a batch shorter than one of its masks.
-        samples = config.mask_time_length
-        for kernel, stride in zip(config.conv_kernel[::-1], config.conv_stride[::-1]):
-            samples = (samples - 1) * stride + kernel
-        shortfall = samples - waveforms.size(1)
-        if self.model.training and shortfall > 0:
-            waveforms = torch.nn.functional.pad(waveforms, (0, shortfall))
-            mask = torch.nn.functional.pad(mask, (0, shortfall))
-        if config.feat_extract_norm == "group":
-            frames = torch.div(
-                lengths - config.conv_kernel[0],
-                config.conv_stride[0],
-                rounding_mode="floor",
-            )
-            first = self.model.feature_extractor.conv_layers[0]
-            first.layer_norm.lengths = frames + 1
-        with autocast:
-            waveforms = waveforms.to(self.model.dtype)
-            return self.model(waveforms, attention_mask=mask).last_hidden_state
-
-
-def _normalizes(model: str, revision: Optional[str]) -> bool:
-    """What the checkpoint's preprocessor_config.json says of normalisation."""
-    from transformers import AutoFeatureExtractor
-
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(model, revision=revision)
-    except OSError:
-        return False
-    return bool(getattr(extractor, "do_normalize", False))
+def _check_finite(waveforms: torch.Tensor) -> None:
+    if waveforms.isfinite().all():
+        return
+    rows = (~waveforms.isfinite()).any(1).nonzero()[:, 0].tolist()
+    raise ValueError(
+        f"{len(rows)} of {len(waveforms)} waveforms have samples that are NaN or "
+        f"infinite: rows {', '.join(map(str, rows))} of the batch (from 0); repair or "
+        "drop these files"
+    )

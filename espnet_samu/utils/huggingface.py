@@ -1,7 +1,8 @@
 """Hugging Face models by hub id, by local folder or fresh from a configuration.
 
-Imports transformers only when called. ``trust_remote_code`` is never set, and
-weights are read as safetensors or with ``weights_only``.
+Imports transformers only when called. Code that comes with a model is never run
+(``trust_remote_code`` is False), and weights are read as safetensors or with
+``weights_only``.
 """
 
 import logging
@@ -30,7 +31,9 @@ def load_config(
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     if model is not None:
-        config = AutoConfig.from_pretrained(model, revision=revision)
+        config = AutoConfig.from_pretrained(
+            model, revision=revision, trust_remote_code=False
+        )
         conf = {k: v for k, v in conf.items() if k != "model_type"}
     else:
         conf = dict(conf)
@@ -45,7 +48,10 @@ def load_config(
                 f"model_conf: model_type '{model_type}' is not known to transformers"
             )
         config = CONFIG_MAPPING[model_type]()
-    unknown = [k for k in conf if not hasattr(config, k) and k not in _STORED_ONLY]
+    for key, value in _FORGOTTEN.get(config.model_type, {}).items():
+        setattr(config, key, getattr(config, key, value))
+        conf.setdefault(key, getattr(config, key))
+    unknown = [k for k in conf if not _is_field(config, k)]
     if unknown:
         raise ValueError(
             f"model_conf: {', '.join(sorted(unknown))} is not a field of "
@@ -58,11 +64,65 @@ def load_config(
     return type(config).from_dict({**base, **conf})
 
 
+# What transformers reads of a configuration that has it not (transformers 5.23): with
+# mask_feature_prob above 0 WavLM could not be trained.
+_FORGOTTEN = {"wavlm": {"mask_feature_min_masks": 0}}
+
 # Written by to_diff_dict, not an attribute of every configuration.
 _STORED_ONLY = ("transformers_version", "architectures", "dtype")
 
 
-def build(auto_class, model: Optional[str], config, revision: Optional[str] = None):
+def _is_field(config, name: str) -> bool:
+    if name in _STORED_ONLY:
+        return True
+    return hasattr(config, name) and not callable(getattr(config, name))
+
+
+def set_attention(config, model_class, attention: Optional[str]) -> None:
+    """Say in a configuration how attention is computed.
+
+    Args:
+        config: From :func:`load_config`.
+        model_class: Class of transformers that will be built.
+        attention: ``sdpa``, ``eager`` or None: transformers' choice.
+
+    Raises:
+        ValueError: There is no such implementation for this model.
+    """
+    allowed = ["eager"] + (["sdpa"] if model_class._supports_sdpa else [])
+    if attention is not None and attention not in allowed:
+        raise ValueError(
+            f"attn_implementation '{attention}' is not one that {config.model_type} "
+            f"has: {', '.join(allowed)}; leave it out for the best of them"
+        )
+    config._attn_implementation = attention
+
+
+def cut_layers(config, n_layers: int) -> None:
+    """Leave only the first layers in a configuration.
+
+    Args:
+        config: From :func:`load_config`.
+        n_layers: 1 to ``num_hidden_layers``.
+
+    Raises:
+        ValueError: The model has fewer layers.
+    """
+    if not 1 <= n_layers <= config.num_hidden_layers:
+        raise ValueError(
+            f"keep_layers is {n_layers}, but {config.model_type} has 1 to "
+            f"{config.num_hidden_layers} layers to keep"
+        )
+    config.num_hidden_layers = n_layers
+
+
+def build(
+    auto_class,
+    model: Optional[str],
+    config,
+    revision: Optional[str] = None,
+    key_mapping: Optional[Dict[str, str]] = None,
+):
     """Build a model and, if ``model`` is given, fill it with pre-trained weights.
 
     Args:
@@ -70,6 +130,8 @@ def build(auto_class, model: Optional[str], config, revision: Optional[str] = No
         model: Hub id or folder, or None for random weights.
         config: From :func:`load_config`.
         revision: Branch, tag or commit on the hub.
+        key_mapping: Regular expressions for names in the checkpoint, and what to put
+            there.
 
     Raises:
         ValueError: The checkpoint lacks weights of the model. transformers would
@@ -85,6 +147,7 @@ def build(auto_class, model: Optional[str], config, revision: Optional[str] = No
         config=config,
         revision=revision,
         dtype=torch.float32,
+        key_mapping=key_mapping,
         # Its own error for them names none; ours is below.
         ignore_mismatched_sizes=True,
         output_loading_info=True,

@@ -40,6 +40,24 @@ _SPEECH_MODELS = {
         "position_embeddings_type": "relative_key",
         "conv_depthwise_kernel_size": 3,
     },
+    # A window of 1 s instead of 30 s.
+    "whisper": {
+        "model_type": "whisper",
+        "d_model": 16,
+        "encoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "max_source_positions": 50,
+        "decoder_layers": 1,
+        "decoder_attention_heads": 2,
+        "decoder_ffn_dim": 32,
+        "max_target_positions": 8,
+        "vocab_size": 8,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 1,
+    },
 }
 _MBART = {
     "d_model": 16,

@@ -1,53 +1,52 @@
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from transformers import (
     AutoModel,
+    AutoModelForCTC,
+    AutoModelForPreTraining,
     SeamlessM4TFeatureExtractor,
     Wav2Vec2FeatureExtractor,
 )
 
 from espnet_samu.frontend.samu import SamuFrontend
 
-FAMILIES = ("wav2vec2-layer", "wav2vec2-group", "hubert", "wavlm", "wav2vec2-bert")
+FAMILIES = (
+    "wav2vec2-layer",
+    "wav2vec2-group",
+    "hubert",
+    "wavlm",
+    "wav2vec2-bert",
+    "whisper",
+)
 family = pytest.mark.parametrize("family", FAMILIES)
 
 
-@pytest.fixture
-def build(speech_models):
-    """Makes a frontend of a family in eval mode; torch seed 0."""
-
-    def make(family, conf=None, **kwargs):
-        torch.manual_seed(0)
-        model_conf = {**speech_models[family], **(conf or {})}
-        return SamuFrontend(model_conf=model_conf, **kwargs).eval()
-
-    return make
-
-
-@pytest.fixture
-def save(speech_models, tmp_path):
-    """Saves a plain transformers model (seed 0) with its extractor to a folder."""
-
-    def make(family, extractor):
-        conf = speech_models[family]
-        torch.manual_seed(0)
-        config = SamuFrontend(model_conf=conf).model.config
-        model = AutoModel.from_config(config).eval()
-        model.save_pretrained(tmp_path / "model")
-        extractor.save_pretrained(tmp_path / "model")
-        return str(tmp_path / "model"), model
-
-    return make
-
-
 @family
-@pytest.mark.parametrize("normalize_waveform", [False, True])
-def test_batch_equals_alone(build, noise, family, normalize_waveform):
-    frontend = build(family, normalize_waveform=normalize_waveform)
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"layer": 1},
+        {"layer_mix": True},
+        {"layer_mix": True, "layer_mix_norm": True},
+    ],
+)
+def test_batch_equals_alone(build, noise, family, kwargs):
+    check_batch_equals_alone(build(family, **kwargs), noise)
+
+
+@pytest.mark.parametrize("family", ["wav2vec2-layer", "wav2vec2-group", "wavlm"])
+def test_normalised_batch_equals_alone(build, noise, family):
+    check_batch_equals_alone(build(family, normalize_waveform=True), noise)
+
+
+def check_batch_equals_alone(frontend, noise):
     speech, lengths = noise(2999, 5000, 1601)
     before = speech.clone()
     frames, out_lengths = frontend(speech, lengths)
@@ -70,10 +69,12 @@ def test_output_lengths_are_the_frames(build, noise, family):
     for n in (1039, 1040, 1044, 1045, 1084, 1085, 1199, 1200, 1360):
         speech, lengths = noise(n)
         with torch.no_grad():
-            if frontend.takes_waveform:
-                expected = plain(speech).last_hidden_state.size(1)
-            else:
+            if family == "wav2vec2-bert":
                 expected = ((n - 400) // 160 + 1) // 2
+            elif family == "whisper":
+                expected = math.ceil(n / 320)
+            else:
+                expected = plain(speech).last_hidden_state.size(1)
             assert frontend.output_lengths(lengths).tolist() == [expected]
             frames, out_lengths = frontend(speech, lengths)
         assert frames.size(1) == out_lengths[0] == expected
@@ -141,16 +142,27 @@ def test_folder_without_extractor(save, noise):
 
 
 @family
-def test_portable(save, noise, tmp_path, family):
+def test_portable(save, translate, noise, family):
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True)
     folder, _ = save(family, extractor)
-    kwargs = {"model_conf": {"hidden_dropout": 0.3}, "freeze": True}
+    model_conf = translate(family, {"hidden_dropout": 0.3})
+    kwargs = {
+        "model_conf": model_conf,
+        "freeze": True,
+        "keep_layers": 1,
+        "layer": 1,
+        "gradient_checkpointing": True,
+        "attn_implementation": "eager",
+    }
     first = SamuFrontend(fs="16k", model=folder, **kwargs).eval()
     conf = yaml.safe_load(yaml.safe_dump(first.portable_conf()))
     shutil.rmtree(folder)
     second = SamuFrontend(**conf).eval()
     assert second.portable_conf() == conf
-    assert second.model.config.hidden_dropout == 0.3
+    for key, value in model_conf.items():
+        assert getattr(second.model.config, key) == value
+    assert conf["model_conf"].get("num_hidden_layers", 1) == 1
+    assert second.model.config.num_hidden_layers == 1
     second.load_state_dict(first.state_dict())
     assert not any(p.requires_grad for p in second.parameters())
     speech, lengths = noise(3000, 2500)
@@ -223,7 +235,9 @@ def test_parameters_of_another_type(build, noise, dtype):
 @family
 def test_too_short(build, noise, family):
     frontend = build(family)
-    first = {"wav2vec2-bert": 560}.get(family, 105)  # samples of the first frame
+    first = {"wav2vec2-bert": 560, "whisper": 1}.get(
+        family, 105
+    )  # samples of the first frame
     assert frontend(*noise(3000, first))[1][1] == 1
     with pytest.raises(ValueError, match=f"utterance of {first - 1} samples .* short"):
         frontend(*noise(3000, first - 1))
@@ -242,6 +256,174 @@ def test_training_on_a_batch_shorter_than_a_mask(build, noise, family):
     assert frontend(*noise(n, n - 40))[0].shape == frames.shape
 
 
+@family
+def test_model_conf_over_a_folder(save, exact, translate, noise, family):
+    """Fields of the user count more than the folder's, and do something."""
+    folder, _ = save(family)
+    speech, lengths = noise(8000, 7000)
+
+    def build(**conf):
+        conf = translate(family, {**exact(family), **conf})
+        torch.manual_seed(0)
+        np.random.seed(0)
+        frontend = SamuFrontend(model=folder, model_conf=conf, layer_mix=True)
+        for key, value in conf.items():
+            assert getattr(frontend.model.config, key) == value
+        return frontend.train()
+
+    expected = build()(speech, lengths)[0]
+    assert torch.equal(build()(speech, lengths)[0], expected)
+    for conf in (
+        {"mask_time_prob": 0.5, "mask_time_length": 4},
+        {"mask_feature_prob": 0.5, "mask_feature_length": 4},
+        {"layerdrop": 1.0},
+        {"hidden_dropout": 0.5},
+    ):
+        frontend = build(**conf)
+        frames = frontend(speech, lengths)[0]
+        assert frames.isfinite().all()
+        assert (frames - expected).abs().max() > 1e-4, conf
+        torch.testing.assert_close(frontend.eval()(speech, lengths)[0], expected)
+    with pytest.raises(ValueError, match="model_conf: layer_drop is not a field of"):
+        build(layer_drop=0.1)
+    with pytest.raises(ValueError, match="model_conf: to_dict is not a field of"):
+        build(to_dict=0.1)
+
+
+@family
+def test_keep_layers(save, noise, hidden_states, family):
+    folder, _ = save(family)
+    full = SamuFrontend(model=folder).eval()
+    frontend = SamuFrontend(model=folder, keep_layers=1).eval()
+    names = [n for n in full.state_dict() if ".layers.1." not in n]
+    assert list(frontend.state_dict()) == names
+    for name in names:
+        assert torch.equal(frontend.state_dict()[name], full.state_dict()[name])
+
+    speech, lengths = noise(3000)
+    expected = hidden_states(full, speech, lengths)[1]
+    norm = frontend.family.final_norm(frontend.model)
+    expected = expected if norm is None else norm(expected)
+    frames, _ = frontend(speech, lengths)
+    torch.testing.assert_close(frames, expected, rtol=0, atol=1e-5)
+    again = SamuFrontend(**frontend.portable_conf())
+    assert list(again.state_dict()) == names
+
+    for n in (0, 3):
+        with pytest.raises(ValueError, match=f"keep_layers is {n}, but .* 1 to 2"):
+            SamuFrontend(model=folder, keep_layers=n)
+    with pytest.raises(ValueError, match="layer is 2, .* to 1 "):
+        SamuFrontend(model=folder, keep_layers=1, layer=2)
+
+
+@family
+def test_gradient_checkpointing(build, noise, family):
+    """Gradients of two batches at once, as of a task with two losses."""
+    conf = {"layerdrop": 0.3, "hidden_dropout": 0.1, "mask_time_prob": 0.3}
+    gradients = []
+    for checkpointing in (False, True):
+        frontend = build(
+            family,
+            {**conf, "mask_time_length": 4},
+            freeze_feature_encoder=False,
+            gradient_checkpointing=checkpointing,
+            layer_mix=True,
+        ).train()
+        runs = []
+        layers = frontend.family.encoder(frontend.model).layers
+        for layer in layers:
+            inner = [m for m in layer.modules() if isinstance(m, torch.nn.LayerNorm)]
+            inner[0].register_forward_hook(lambda *_: runs.append(1))
+        np.random.seed(0)
+        torch.manual_seed(1)
+        one, _ = frontend(*noise(3000, 2000))
+        two, _ = frontend(*noise(2500, 2600))
+        before = len(runs)
+        assert before > 0
+        (one.square().sum() + two.square().sum()).backward()
+        assert len(runs) == (2 if checkpointing else 1) * before
+        gradients.append({n: p.grad for n, p in frontend.named_parameters()})
+    for name, gradient in gradients[0].items():
+        if gradient is None:
+            assert gradients[1][name] is None
+        else:
+            torch.testing.assert_close(
+                gradients[1][name],
+                gradient,
+                rtol=1e-5,
+                atol=1e-5,
+                msg=lambda m: f"{name}: {m}",
+            )
+
+
+@family
+def test_attn_implementation(build, noise, family):
+    speech, lengths = noise(3000, 2000)
+    expected, out_lengths = build(family, attn_implementation="eager")(speech, lengths)
+    kinds = {None: "eager"} if family == "wavlm" else {None: "sdpa", "sdpa": "sdpa"}
+    for kind, used in kinds.items():
+        frontend = build(family, attn_implementation=kind)
+        assert frontend.model.config._attn_implementation == used
+        frames, _ = frontend(speech, lengths)
+        for i, n in enumerate(out_lengths):
+            torch.testing.assert_close(
+                frames[i, :n], expected[i, :n], rtol=0, atol=1e-5
+            )
+    for kind in ("flash", *(["sdpa"] if family == "wavlm" else [])):
+        with pytest.raises(ValueError, match=f"attn_implementation '{kind}' is not"):
+            build(family, attn_implementation=kind)
+
+
+@family
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_samples_that_are_not_finite(build, noise, family, value):
+    speech, lengths = noise(3000, 3000, 2500)
+    speech[0, 5] = speech[2, 2000] = float(value)
+    message = "2 of 3 waveforms have samples that are NaN or infinite: rows 0, 2 of"
+    with pytest.raises(ValueError, match=message):
+        build(family)(speech, lengths)
+
+
+@pytest.mark.parametrize(
+    "family, normalize",
+    [(family, None) for family in FAMILIES] + [("wav2vec2-layer", True)],
+)
+def test_silence(build, exact, noise, family, normalize):
+    speech, lengths = noise(3000, 3000)
+    speech[0] = 0
+    conf = exact(family)
+    frontend = build(family, conf, normalize_waveform=normalize).train()
+    frames, _ = frontend(speech, lengths)
+    assert frames.isfinite().all()
+    frames.square().sum().backward()
+    for parameter in frontend.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+    # the other one does not change
+    alone, _ = frontend.eval()(speech[1:], lengths[1:])
+    torch.testing.assert_close(frames[1:], alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "family, auto_class, prefix",
+    [
+        ("wav2vec2-layer", AutoModelForPreTraining, "wav2vec2"),
+        ("wav2vec2-group", AutoModelForCTC, "wav2vec2"),
+        ("hubert", AutoModelForCTC, "hubert"),
+        ("wavlm", AutoModelForCTC, "wavlm"),
+        ("wav2vec2-bert", AutoModelForCTC, "wav2vec2_bert"),
+    ],
+)
+def test_checkpoint_of_a_task(save, noise, family, auto_class, prefix):
+    extra = {"num_codevectors_per_group": 4, "codevector_dim": 16, "vocab_size": 8}
+    extra = extra if auto_class is AutoModelForPreTraining else {"vocab_size": 8}
+    folder, plain = save(family, auto_class=auto_class, **extra)
+    expected = getattr(plain, prefix).state_dict()
+    state = SamuFrontend(model=folder).model.state_dict()
+    assert state.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(state[name], value)
+
+
 @pytest.mark.parametrize(
     "kwargs, message",
     [
@@ -256,6 +438,17 @@ def test_refused(speech_models, kwargs, message):
     conf = {**speech_models["wav2vec2-layer"], **kwargs.pop("model_conf", {})}
     with pytest.raises(ValueError, match=message):
         SamuFrontend(model_conf=conf, **kwargs)
+
+
+def test_option_of_another_family(speech_models):
+    for name, option in (
+        ("whisper", {"normalize_waveform": True}),
+        ("wav2vec2-bert", {"normalize_waveform": False}),
+        ("wav2vec2-layer", {"log_mel_conf": {"n_mels": 80}}),
+    ):
+        message = f"{next(iter(option))} is for .*, but the model is "
+        with pytest.raises(ValueError, match=message):
+            SamuFrontend(model_conf=speech_models[name], **option)
 
 
 def test_refused_without_model_type(speech_models):

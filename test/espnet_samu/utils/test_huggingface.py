@@ -3,7 +3,8 @@ import json
 import pytest
 import torch
 import yaml
-from transformers import AutoModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, Wav2Vec2Model, WavLMModel
 
 from espnet_samu.utils import huggingface
 
@@ -74,3 +75,87 @@ def test_portable(speech_models, family):
     again = huggingface.load_config(None, fields)
     assert type(again) is type(config)
     assert again.to_dict() == config.to_dict()
+
+
+def test_attention_and_layers(speech_models):
+    config = huggingface.load_config(None, speech_models["wavlm"])
+    huggingface.set_attention(config, WavLMModel, "eager")
+    assert config._attn_implementation == "eager"
+    with pytest.raises(ValueError, match="'sdpa' is not one that wavlm has: eager;"):
+        huggingface.set_attention(config, WavLMModel, "sdpa")
+    huggingface.cut_layers(config, 1)
+    assert huggingface.portable(config)["num_hidden_layers"] == 1
+    with pytest.raises(ValueError, match="keep_layers is 2, but wavlm has 1 to 1"):
+        huggingface.cut_layers(config, 2)
+
+
+def test_key_mapping(folder, tmp_path):
+    path = tmp_path / "model.safetensors"
+    expected = load_file(path)
+    save_file({f"old.{k}": v for k, v in expected.items()}, path)
+    config = huggingface.load_config(folder, {})
+    built = huggingface.build(
+        Wav2Vec2Model, folder, config, key_mapping={r"^old\.": ""}
+    )
+    for name, value in expected.items():
+        assert torch.equal(built.state_dict()[name], value)
+
+
+def test_pickled_weights_run_no_code(folder, tmp_path):
+    weights = load_file(tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").unlink()
+    config = huggingface.load_config(folder, {})
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    built = huggingface.build(AutoModel, folder, config)
+    assert torch.equal(
+        built.state_dict()["encoder.layer_norm.bias"],
+        weights["encoder.layer_norm.bias"],
+    )
+
+    class Code:
+        def __reduce__(self):
+            return (tmp_path / "ran").touch, ()
+
+    torch.save({**weights, "code": Code()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(Exception, match="(?i)weights.only"):
+        huggingface.build(AutoModel, folder, config)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_of_a_model_is_not_run(tmp_path):
+    """As on the hub: a configuration that names a class in a file beside it."""
+    (tmp_path / "evil.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+        "from transformers import PretrainedConfig\n"
+        "class Config(PretrainedConfig):\n    model_type = 'evil'\n"
+    )
+    conf = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(conf))
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        huggingface.load_config(str(tmp_path), {})
+    assert not (tmp_path / "ran").exists()
+
+
+def test_revision(speech_models, tmp_path, monkeypatch):
+    """A hub's cache with two commits, read offline."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    cache = tmp_path / "models--someone--something"
+    (cache / "refs").mkdir(parents=True)
+    expected = {}
+    for seed, (name, commit) in enumerate({"main": "a" * 40, "old": "b" * 40}.items()):
+        (cache / "refs" / name).write_text(commit)
+        torch.manual_seed(seed)
+        config = huggingface.load_config(None, speech_models["wav2vec2-layer"])
+        config.layerdrop = seed / 10
+        model = huggingface.build(AutoModel, None, config)
+        model.save_pretrained(cache / "snapshots" / commit)
+        expected[name] = model.state_dict()["encoder.layers.0.attention.k_proj.weight"]
+    expected.update({None: expected["main"], "b" * 40: expected["old"]})
+    for revision, weight in expected.items():
+        source = "someone/something"
+        config = huggingface.load_config(source, {}, revision)
+        assert config.layerdrop == (0.0 if revision in (None, "main") else 0.1)
+        state = huggingface.build(AutoModel, source, config, revision).state_dict()
+        assert torch.equal(state["encoder.layers.0.attention.k_proj.weight"], weight)
+    with pytest.raises(OSError):
+        huggingface.load_config("someone/something", {}, "c" * 40)

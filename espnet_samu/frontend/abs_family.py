@@ -1,0 +1,86 @@
+"""Interface of the families of speech encoders."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Dict, Optional
+
+import torch
+
+
+class AbsFamily(torch.nn.Module, ABC):
+    """How a family of speech encoders takes waveforms and where its layers are.
+
+    The model itself is given to each call: a family has no parameters and nothing in
+    the state dict.
+    """
+
+    KEY_MAPPING: Optional[Dict[str, str]] = None
+    """Regular expressions for names in a checkpoint, and what to put there."""
+
+    LAST_STATE_IS_OUTPUT = False
+    """Whether transformers' last hidden state is the encoder's output, after the final
+    layer norm, or what the last layer gave."""
+
+    def model_class(self, config):
+        """Class of transformers to be built."""
+        from transformers import MODEL_MAPPING
+
+        return MODEL_MAPPING[type(config)]
+
+    @abstractmethod
+    def portable_conf(self) -> Dict[str, Any]:
+        """Arguments of SamuFrontend that are this family's."""
+        raise NotImplementedError
+
+    def take_over(self, model: torch.nn.Module) -> None:
+        """Replace what lets a batch's padding into an utterance's frames.
+
+        Names in the state dict do not change.
+        """
+
+    def encoder(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The module that has the transformer's ``layers``."""
+        return model.encoder
+
+    def final_norm(self, model: torch.nn.Module) -> Optional[torch.nn.Module]:
+        """Layer norm between the last layer and the encoder's output."""
+        return None
+
+    def freeze_feature_encoder(self, model: torch.nn.Module) -> None:
+        """Freeze the convolutions over the waveform, if there are any."""
+
+    def checkpoint(self, model: torch.nn.Module) -> None:
+        """Let the layers be computed once more for the gradients."""
+        model.activation_checkpointing_enable()
+
+    @abstractmethod
+    def frame_lengths(
+        self, model: torch.nn.Module, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Frames (B,) of the transformer for so many samples (B,)."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def features(
+        self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """What the model takes, of float32.
+
+        Args:
+            model: Of transformers.
+            waveforms: (B, N) at 16 kHz, anything where padded.
+            lengths: Samples (B,).
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def encode(
+        self, model: torch.nn.Module, features: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Features to frames (B, T, D); run under autocast.
+
+        Args:
+            model: Of transformers.
+            features: From :meth:`features`.
+            lengths: Samples (B,).
+        """
+        raise NotImplementedError

@@ -1,0 +1,127 @@
+"""Encoders over the waveform: wav2vec2 (XLS-R), HuBERT, WavLM."""
+
+from typing import Any, Dict, Optional
+
+import torch
+from typeguard import typechecked
+
+from espnet_samu.frontend.abs_family import AbsFamily
+from espnet_samu.frontend.masked_conv import MaskedConv1d
+from espnet_samu.frontend.masked_group_norm import MaskedGroupNorm
+from espnet_samu.utils.masks import valid_mask
+
+
+class WaveformFamily(AbsFamily):
+    """Convolutions over the waveform, then a transformer.
+
+    Args:
+        normalize: Zero mean and unit variance for each waveform. None: as the
+            checkpoint's preprocessor_config.json says, else False.
+        source: Hub id or folder of that checkpoint.
+        revision: Branch, tag or commit on the hub.
+    """
+
+    @typechecked
+    def __init__(
+        self,
+        normalize: Optional[bool] = None,
+        source: Optional[str] = None,
+        revision: Optional[str] = None,
+    ):
+        super().__init__()
+        if normalize is None:
+            normalize = source is not None and _normalizes(source, revision)
+        self.normalize = normalize
+
+    def portable_conf(self) -> Dict[str, Any]:
+        """See :class:`AbsFamily`."""
+        return {"normalize_waveform": self.normalize}
+
+    def take_over(self, model: torch.nn.Module) -> None:
+        """See :class:`AbsFamily`."""
+        if model.config.feat_extract_norm == "group":
+            first = model.feature_extractor.conv_layers[0]
+            first.layer_norm = MaskedGroupNorm.take_over(first.layer_norm)
+        if getattr(model.config, "conv_pos_batch_norm", False):
+            # The batch norm before it makes something of padded zeros.
+            position = model.encoder.pos_conv_embed
+            position.conv = MaskedConv1d.take_over(position.conv)
+
+    def final_norm(self, model: torch.nn.Module) -> Optional[torch.nn.Module]:
+        """See :class:`AbsFamily`."""
+        return model.encoder.layer_norm if model.config.do_stable_layer_norm else None
+
+    def freeze_feature_encoder(self, model: torch.nn.Module) -> None:
+        """See :class:`AbsFamily`."""
+        model.feature_extractor._freeze_parameters()
+
+    def checkpoint(self, model: torch.nn.Module) -> None:
+        """See :class:`AbsFamily`."""
+        super().checkpoint(model)
+        # Its norm would find the lengths of another batch if there was one between.
+        if model.config.feat_extract_norm == "group":
+            model.feature_extractor.conv_layers[0].gradient_checkpointing = False
+
+    def frame_lengths(
+        self, model: torch.nn.Module, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """See :class:`AbsFamily`."""
+        for kernel, stride in zip(model.config.conv_kernel, model.config.conv_stride):
+            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+        return lengths
+
+    def features(
+        self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Waveforms (B, N), zero where padded."""
+        waveforms = waveforms.float()
+        mask = valid_mask(lengths, waveforms.size(1))
+        if self.normalize:
+            count = lengths[:, None]
+            mean = (waveforms * mask).sum(1, keepdim=True) / count
+            waveforms = waveforms - mean
+            variance = (waveforms * mask).square().sum(1, keepdim=True) / count
+            waveforms = waveforms / (variance + 1e-7).sqrt()
+        waveforms = waveforms * mask
+        config = model.config
+        # SpecAugment of transformers refuses a batch shorter than one of its masks.
+        samples = config.mask_time_length
+        for kernel, stride in zip(config.conv_kernel[::-1], config.conv_stride[::-1]):
+            samples = (samples - 1) * stride + kernel
+        shortfall = samples - waveforms.size(1)
+        if model.training and shortfall > 0:
+            waveforms = torch.nn.functional.pad(waveforms, (0, shortfall))
+        return waveforms
+
+    def encode(
+        self, model: torch.nn.Module, features: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """See :class:`AbsFamily`."""
+        config = model.config
+        if config.feat_extract_norm == "group":
+            frames = torch.div(
+                lengths - config.conv_kernel[0],
+                config.conv_stride[0],
+                rounding_mode="floor",
+            )
+            first = model.feature_extractor.conv_layers[0]
+            first.layer_norm.lengths = frames + 1
+        if getattr(config, "conv_pos_batch_norm", False):
+            position = model.encoder.pos_conv_embed
+            position.conv.lengths = self.frame_lengths(model, lengths)
+        mask = valid_mask(lengths, features.size(1))
+        features = features.to(model.dtype)
+        return model(features, attention_mask=mask).last_hidden_state
+
+
+def _normalizes(model: str, revision: Optional[str]) -> bool:
+    """What the checkpoint's preprocessor_config.json says of normalisation."""
+    from transformers import AutoFeatureExtractor
+
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(
+            model, revision=revision, trust_remote_code=False
+        )
+    except OSError:
+        return False
+    return bool(getattr(extractor, "do_normalize", False))

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from transformers import (
+    WhisperFeatureExtractor,
+    WhisperForAudioClassification,
+    WhisperForConditionalGeneration,
+    WhisperModel,
+)
+
+from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.utils import huggingface
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [WhisperForConditionalGeneration, WhisperModel, WhisperForAudioClassification],
+)
+def test_encoder_of_a_whole_checkpoint(speech_models, noise, tmp_path, whole):
+    torch.manual_seed(0)
+    config = huggingface.load_config(None, speech_models["whisper"])
+    plain = whole(config).eval()
+    plain.save_pretrained(tmp_path)
+    encoder = getattr(plain, "model", plain).encoder
+    frontend = SamuFrontend(model=str(tmp_path)).eval()
+    # the encoder and nothing of the decoder
+    state = encoder.state_dict()
+    assert frontend.state_dict().keys() == {f"model.{key}" for key in state}
+    for key, value in state.items():
+        assert torch.equal(frontend.model.state_dict()[key], value)
+    assert not any("decoder" in n for n, _ in frontend.named_modules())
+
+    speech, lengths = noise(9999, 16000)
+    extractor = WhisperFeatureExtractor(chunk_length=1)
+    inputs = extractor(
+        [speech[0, :9999].numpy(), speech[1].numpy()],
+        sampling_rate=16000,
+        return_tensors="pt",
+    )
+    with torch.no_grad():
+        expected = encoder(inputs.input_features).last_hidden_state
+    frames, out_lengths = frontend(speech, lengths)
+    assert out_lengths.tolist() == [32, 50]
+    torch.testing.assert_close(frames, expected, rtol=0, atol=1e-5)
+
+
+def test_longer_than_the_window(build, noise):
+    frontend = build("whisper")
+    assert frontend(*noise(16000))[1].tolist() == [50]
+    message = (
+        "an utterance of 16001 samples is longer than the window of whisper, 16000 "
+        r"samples \(1 s\); lower --max_wav_duration"
+    )
+    with pytest.raises(ValueError, match=message):
+        frontend(*noise(3000, 16001))
+
+
+def test_specaugment(build, noise):
+    conf = {"apply_spec_augment": True, "mask_time_prob": 0.5, "mask_time_length": 5}
+    frontend = build("whisper", conf).train()
+    seen = []
+    frontend.model.conv1.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    speech, lengths = noise(16000, 8000)
+    torch.manual_seed(0)
+    frontend(speech, lengths)
+    frontend.eval()(speech, lengths)
+    zero = (seen[0] == 0).all(1)
+    # whole frames are zero, of the utterance and not of the silence after it
+    assert 20 < zero[0].sum() < 80 and zero[1, :50].sum() > 5
+    assert not zero[1, 50:].any()
+    torch.testing.assert_close(
+        seen[0][~zero[:, None].expand_as(seen[0])],
+        seen[1][~zero[:, None].expand_as(seen[1])],
+    )
+    assert not (seen[1] == 0).all(1).any()
