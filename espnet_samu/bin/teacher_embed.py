@@ -3,41 +3,50 @@
 
 import argparse
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.teacher import cache
-from espnet_samu.utils.kaldi_io import read_text, write_vectors
-
-if TYPE_CHECKING:
-    from espnet_samu.teacher.sentence_encoder import SentenceEncoder
-
-# Distinct sentences encoded, and held in memory, at a time
-CHUNK = 32768
+from espnet_samu.teacher.abs_sentence_encoder import AbsSentenceEncoder
+from espnet_samu.teacher.encoder_ensemble import COMBINE, EncoderEnsemble
+from espnet_samu.teacher.sentence_encoder import (
+    DEFAULT_TEACHER,
+    DTYPES,
+    SentenceEncoder,
+)
+from espnet_samu.teacher.text_embedder import TextEmbedder
+from espnet_samu.utils.kaldi_io import read_text
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        description="Embed the sentences of Kaldi text files with a "
-        "sentence-transformers model: embed.ark, embed.scp (one vector an utterance) "
-        "and embed.json. Does nothing where embed.json already matches.",
+        description="Embed the sentences of Kaldi text files with "
+        "sentence-transformers models: embed.ark, embed.scp (one vector an utterance) "
+        "and embed.json. Does nothing where embed.json already matches; goes on where "
+        "a killed run was.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--teacher",
-        default="sentence-transformers/LaBSE",
-        help="Hub id or local folder of a sentence-transformers model",
+        action="append",
+        help="Hub id or local folder of a sentence-transformers model; may be "
+        f"repeated, see --combine. Without it: {DEFAULT_TEACHER}",
     )
     parser.add_argument(
         "--revision",
+        action="append",
         type=str_or_none,
-        default=None,
-        help="Branch, tag or commit of a hub model",
+        help="Branch, tag or commit of a hub model, or none; one for every --teacher, "
+        "in the same order, or not at all",
+    )
+    parser.add_argument(
+        "--combine",
+        choices=COMBINE,
+        default="concat",
+        help="How the unit-length embeddings of several teachers make one",
     )
     parser.add_argument(
         "--text",
@@ -51,8 +60,25 @@ def get_parser() -> argparse.ArgumentParser:
         required=True,
         help="Output folder, one for every --text, in the same order",
     )
-    parser.add_argument("--batch_size", type=int, default=256, help="Sentences a batch")
+    parser.add_argument(
+        "--batch_size",
+        type=int,
+        default=256,
+        help="Most sentences a batch; tokens are bounded as well",
+    )
+    parser.add_argument(
+        "--part_size",
+        type=int,
+        default=8192,
+        help="Distinct sentences between two saved states: a kill loses no more",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="Precision of the teacher; the half ones are for GPUs",
+    )
     parser.add_argument(
         "--normalize",
         type=str2bool,
@@ -62,46 +88,25 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def embed_text(
-    encoder: "SentenceEncoder",
-    text_file: str,
-    output_dir: str,
-    key: dict[str, str | bool | None],
-) -> None:
-    """Embed one text file; every distinct sentence is encoded and stored once.
-
-    Args:
-        encoder: The teacher.
-        text_file: Kaldi text file.
-        output_dir: Folder for embed.ark, embed.scp and embed.json.
-        key: What the embeddings are made from, see `cache.cache_key`.
-
-    Raises:
-        ValueError: Naming file and line, for an utterance without text.
-    """
-    text = read_text(text_file, allow_empty=False)
-    first: dict[str, str] = {}  # sentence -> the first utterance that has it
-    entry_of = {utt: first.setdefault(sentence, utt) for utt, sentence in text.items()}
-
-    def vectors() -> Iterator[tuple[str, np.ndarray]]:
-        sentences = list(first)
-        for start in range(0, len(sentences), CHUNK):
-            chunk = sentences[start : start + CHUNK]
-            yield from zip((first[s] for s in chunk), encoder.encode(chunk))
-            logging.info(
-                f"{text_file}: {start + len(chunk)}/{len(sentences)} sentences"
-            )
-
-    # A half-replaced folder must not look valid
-    (Path(output_dir) / cache.CACHE_FILE).unlink(missing_ok=True)
-    write_vectors(output_dir, vectors(), entry_of)
-    counts = {
-        "dimension": encoder.dimension,
-        "utterances": len(text),
-        "distinct_texts": len(first),
-    }
-    cache.write_cache(output_dir, {**key, **counts})
-    print(f"{output_dir}: {len(text)} utterances, {len(first)} distinct texts")
+def build_encoder(
+    args: argparse.Namespace, teachers: Sequence[str], revisions: Sequence[str | None]
+) -> AbsSentenceEncoder:
+    """Load the teachers that the command line names."""
+    several = len(teachers) > 1
+    encoders = [
+        SentenceEncoder(
+            name,
+            revision,
+            device=args.device,
+            batch_size=args.batch_size,
+            normalize=several or args.normalize,
+            dtype=args.dtype,
+        )
+        for name, revision in zip(teachers, revisions, strict=True)
+    ]
+    if several:
+        return EncoderEnsemble(encoders, args.combine, args.normalize)
+    return encoders[0]
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
@@ -119,27 +124,37 @@ def main(cmd: Sequence[str] | None = None) -> None:
         )
     if len(set(map(Path, args.output_dir))) != len(args.output_dir):
         raise ValueError(f"--output_dir must be distinct folders: {args.output_dir}")
-    fingerprint = cache.hash_folder(args.teacher)
-    todo = []
-    for text_file, output_dir in zip(args.text, args.output_dir):
-        key = cache.cache_key(
-            args.teacher, args.revision, args.normalize, text_file, fingerprint
+    teachers = args.teacher or [DEFAULT_TEACHER]
+    revisions = args.revision or [None] * len(teachers)
+    if len(revisions) != len(teachers):
+        raise ValueError(
+            f"--revision ({len(revisions)} times) must come once for every --teacher "
+            f"({len(teachers)} times), or not at all"
         )
-        if cache.is_up_to_date(output_dir, key):
+    key = cache.teacher_key(
+        teachers, revisions, args.combine, args.normalize, args.dtype
+    )
+    done, todo = [], []
+    for text_file, output_dir in zip(args.text, args.output_dir):
+        if cache.is_up_to_date(output_dir, {**key, **cache.text_key(text_file)}):
             print(f"{output_dir}: up to date")
+            done.append((text_file, output_dir))
         else:
             read_text(text_file, allow_empty=False)  # fail before the model is loaded
-            todo.append((text_file, output_dir, key))
+            todo.append((text_file, output_dir))
     if not todo:
         return
-
-    from espnet_samu.teacher.sentence_encoder import SentenceEncoder
-
-    encoder = SentenceEncoder(
-        args.teacher, args.revision, args.device, args.batch_size, args.normalize
+    embedder = TextEmbedder(
+        build_encoder(args, teachers, revisions), key, args.part_size
     )
-    for text_file, output_dir, key in todo:
-        embed_text(encoder, text_file, output_dir, key)
+    for text_file, output_dir in done:
+        embedder.reuse(text_file, output_dir)
+    for text_file, output_dir in todo:
+        table = embedder.embed(text_file, output_dir)
+        print(
+            f"{output_dir}: {table['utterances']} utterances, "
+            f"{table['distinct_texts']} distinct texts"
+        )
 
 
 if __name__ == "__main__":

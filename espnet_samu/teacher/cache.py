@@ -3,12 +3,18 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from espnet_samu.utils.atomic import atomic_write
 
 CACHE_FILE = "embed.json"
+SCP_FILE = "embed.scp"
+ARK_FILE = "embed.ark"
+COMMAND = "espnet_samu.bin.teacher_embed"
+LIBRARIES = ("sentence-transformers", "transformers", "torch", "numpy")
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
@@ -38,29 +44,59 @@ def hash_folder(path: str | os.PathLike[str]) -> str | None:
     return total.hexdigest()
 
 
-def cache_key(
-    teacher: str,
-    revision: str | None,
+def teacher_key(
+    teachers: Sequence[str],
+    revisions: Sequence[str | None],
+    combine: str,
     normalized: bool,
-    text_file: str | os.PathLike[str],
-    teacher_sha256: str | None,
+    dtype: str,
 ) -> dict[str, Any]:
-    """Return the entries of `embed.json` that decide whether a cache is up to date.
+    """Return the entries of `embed.json` that name the teacher.
 
     Args:
-        teacher: Hub id or local folder, as given by the user.
-        revision: Branch, tag or commit of a hub model.
+        teachers: Hub ids or local folders, as given by the user.
+        revisions: Branch, tag or commit of every teacher.
+        combine: How several teachers make one embedding.
         normalized: Whether embeddings have length 1.
-        text_file: Kaldi text file that is embedded.
-        teacher_sha256: `hash_folder(teacher)`.
+        dtype: Precision of the teacher's arithmetic.
     """
     return {
-        "teacher": teacher,
-        "revision": revision,
-        "teacher_sha256": teacher_sha256,
+        "teachers": [
+            {"name": name, "revision": revision, "sha256": hash_folder(name)}
+            for name, revision in zip(teachers, revisions, strict=True)
+        ],
+        "combine": combine if len(teachers) > 1 else None,
         "normalized": normalized,
-        "text_sha256": hash_file(text_file),
+        "dtype": dtype,
     }
+
+
+def text_key(text_file: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the entry of `embed.json` that names the content of a text file."""
+    return {"text_sha256": hash_file(text_file)}
+
+
+def describe_files(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the entries of `embed.json` that tell a replaced scp or ark.
+
+    The ark may have gigabytes: its size and both its ends (1 MiB each) are looked at.
+    """
+    ends = hashlib.sha256()
+    with open(Path(scp_dir) / ARK_FILE, "rb") as f:
+        size = os.fstat(f.fileno()).st_size
+        for offset in (0, max(0, size - 2**20)):
+            f.seek(offset)
+            ends.update(f.read(2**20))
+    return {
+        "scp_sha256": hash_file(Path(scp_dir) / SCP_FILE),
+        "ark_bytes": size,
+        "ark_ends_sha256": ends.hexdigest(),
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that compute the embeddings."""
+    return {name: metadata.version(name) for name in LIBRARIES}
 
 
 def read_cache(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -80,41 +116,67 @@ def write_cache(scp_dir: str | os.PathLike[str], table: dict[str, Any]) -> None:
 
 
 def is_up_to_date(scp_dir: str | os.PathLike[str], key: dict[str, Any]) -> bool:
-    """Tell whether a folder's embeddings exist and were made from `key`."""
-    table = read_cache(scp_dir)
-    return (
-        all(name in table and table[name] == value for name, value in key.items())
-        and (Path(scp_dir) / "embed.scp").is_file()
-        and (Path(scp_dir) / "embed.ark").is_file()
-    )
-
-
-def check_cache(
-    scp_dir: str | os.PathLike[str], text_file: str | os.PathLike[str]
-) -> dict[str, Any]:
-    """Refuse teacher embeddings that were made from another text.
+    """Tell whether a folder's embeddings exist and were made from `key`.
 
     Args:
         scp_dir: Folder with `embed.scp` and `embed.json`.
-        text_file: Kaldi text file that training uses.
+        key: Entries of `teacher_key` and `text_key`.
+    """
+    table = read_cache(scp_dir)
+    try:
+        return _contains(table, key) and _contains(table, describe_files(scp_dir))
+    except FileNotFoundError:
+        return False
+
+
+def _contains(table: dict[str, Any], entries: dict[str, Any]) -> bool:
+    return all(name in table and table[name] == v for name, v in entries.items())
+
+
+def check_scp(
+    scp_file: str | os.PathLike[str],
+    text_file: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Refuse teacher embeddings that do not belong to their text.
+
+    Args:
+        scp_file: `embed.scp`, beside its `embed.ark` and `embed.json`.
+        text_file: Kaldi text file that training uses. Default is the one that was
+            embedded; if that does not exist any more, texts are not compared.
 
     Returns:
         The content of `embed.json`.
 
     Raises:
-        ValueError: When `embed.json` is missing or names another text's hash.
+        ValueError: When a file is missing, when the text's hash is another one than
+            that of the embedded text, or when `embed.scp` or `embed.ark` is not the
+            one that `embed.json` describes.
     """
-    table = read_cache(scp_dir)
+    folder = Path(scp_file).parent
+    table = read_cache(folder)
     if not table:
         raise ValueError(
-            f"{Path(scp_dir) / CACHE_FILE} is missing or broken: run "
-            f"espnet_samu.bin.teacher_embed --text {text_file} --output_dir {scp_dir}"
+            f"{folder / CACHE_FILE} is missing or broken, so nothing tells what "
+            f"{scp_file} was made from: run {COMMAND} --output_dir {folder}"
         )
-    expected, actual = table.get("text_sha256"), hash_file(text_file)
-    if expected != actual:
-        raise ValueError(
-            f"teacher embeddings in {scp_dir} belong to another text: text_sha256 is "
-            f"{expected}, but {text_file} has {actual}; run "
-            "espnet_samu.bin.teacher_embed again"
-        )
+    if text_file is None and Path(table.get("text", "")).is_file():
+        text_file = table["text"]
+    if text_file is not None:
+        expected, actual = table.get("text_sha256"), hash_file(text_file)
+        if expected != actual:
+            raise ValueError(
+                f"teacher embeddings in {folder} belong to another text: text_sha256 "
+                f"is {expected}, but {text_file} has {actual}; run {COMMAND} again"
+            )
+    try:
+        found = {**describe_files(folder), "scp_sha256": hash_file(scp_file)}
+    except FileNotFoundError as e:
+        raise ValueError(f"{e.filename} is missing; run {COMMAND} again") from e
+    for name, value in found.items():
+        if table.get(name) != value:
+            raise ValueError(
+                f"{folder / (ARK_FILE if name.startswith('ark') else SCP_FILE)} is not "
+                f"the one that {CACHE_FILE} describes: {name} is {value}, not "
+                f"{table.get(name)}; run {COMMAND} again"
+            )
     return table

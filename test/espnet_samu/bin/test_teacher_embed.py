@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from espnet_samu.bin.teacher_embed import get_parser, main
-from espnet_samu.teacher.cache import cache_key, check_cache, write_cache
+from espnet_samu.teacher import cache
 from espnet_samu.teacher.sentence_encoder import SentenceEncoder
 from espnet_samu.teacher.small_model import build_model
 
@@ -40,13 +40,13 @@ def test_embeds_and_is_up_to_date(teacher, tmp_path, capsys, monkeypatch):
     places = dict(line.split() for line in open("exp/a/embed.scp"))
     assert places["u3"] == places["u2"] != places["u1"]
     assert places["u3"].startswith("exp/a/embed.ark:")
-    info = check_cache("exp/a", "a")
+    info = cache.check_scp("exp/a/embed.scp", "a")
     assert (info["dimension"], info["utterances"], info["distinct_texts"]) == (8, 3, 2)
-    assert (info["teacher"], info["revision"], info["normalized"]) == (
-        teacher,
-        None,
-        True,
-    )
+    fingerprint = cache.hash_folder(teacher)
+    assert info["teachers"] == [
+        {"name": teacher, "revision": None, "sha256": fingerprint}
+    ]
+    assert (info["commits"], info["normalized"]) == ([None], True)
     assert len(kaldiio.load_scp("exp/b/embed.scp")) == 1
 
     capsys.readouterr()
@@ -62,9 +62,11 @@ def test_embeds_and_is_up_to_date(teacher, tmp_path, capsys, monkeypatch):
 def test_up_to_date_needs_no_torch(tmp_path):
     text = tmp_path / "text"
     text.write_text(TEXT)
-    write_cache(tmp_path, cache_key("hub/x", None, True, text, None))
     for name in ("embed.ark", "embed.scp"):
         (tmp_path / name).touch()
+    key = cache.teacher_key(["hub/x"], [None], "concat", True, "float32")
+    description = {**cache.text_key(text), **cache.describe_files(tmp_path)}
+    cache.write_cache(tmp_path, {**key, **description})
     code = (
         "import sys; from espnet_samu.bin import teacher_embed, teacher_train\n"
         "teacher_embed.main(sys.argv[1:])\n"
@@ -87,11 +89,38 @@ def test_refused(tmp_path):
         main([*cmd, "--text", "x"])
     with pytest.raises(ValueError, match="--output_dir must be distinct"):
         main(cmd + cmd)
+    with pytest.raises(ValueError, match=r"--revision \(2 times\) must come once"):
+        main([*cmd, "--teacher", "x", "--revision", "a", "--revision", "none"])
+    text.write_bytes(b"u1 one\nu2 \xff\n")
+    with pytest.raises(ValueError, match="text:2: not UTF-8"):
+        main(cmd)
+    text.write_text("u1 one\n")
+    with pytest.raises(ValueError, match="teacher 'no/such' .* cannot be loaded"):
+        main([*cmd, "--teacher", "no/such"])
     assert not (tmp_path / "out").exists()
     assert get_parser().description
 
 
-def test_a_failure_leaves_no_cache_behind(teacher, tmp_path, monkeypatch):
+def test_several_teachers(teacher, tmp_path, capsys):
+    text, other = tmp_path / "text", tmp_path / "other"
+    text.write_text(TEXT)
+    torch.manual_seed(1)
+    build_model(["uno dos", "one two"], dim=4).save(str(other))
+    cmd = ["--teacher", teacher, "--teacher", str(other), "--device", "cpu"]
+    cmd += ["--text", str(text), "--output_dir", str(tmp_path / "out")]
+    main(cmd)
+    vectors = kaldiio.load_scp(str(tmp_path / "out" / "embed.scp"))
+    parts = [SentenceEncoder(t, device="cpu") for t in (teacher, str(other))]
+    expected = np.concatenate([p.encode(["uno dos"])[0] for p in parts])
+    np.testing.assert_allclose(vectors["u1"], expected / np.sqrt(2), atol=1e-6)
+    capsys.readouterr()
+    main(cmd)
+    assert capsys.readouterr().out.endswith("out: up to date\n")
+    with pytest.raises(ValueError, match=r"'mean' needs embeddings of one size, not"):
+        main([*cmd, "--combine", "mean"])
+
+
+def test_a_failure_leaves_no_false_cache_behind(teacher, tmp_path, monkeypatch):
     text, out = tmp_path / "text", tmp_path / "out"
     cmd = ["--teacher", teacher, "--device", "cpu"]
     cmd += ["--text", str(text), "--output_dir", str(out)]
@@ -103,10 +132,16 @@ def test_a_failure_leaves_no_cache_behind(teacher, tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(SentenceEncoder, "encode", fail)
     text.write_text("u1 dos\n")
+    with monkeypatch.context() as m:
+        m.setattr(SentenceEncoder, "encode", fail)
+        with pytest.raises(RuntimeError, match="killed"):
+            main(cmd)
+    with pytest.raises(ValueError, match="belong to another text"):
+        cache.check_scp(out / "embed.scp", text)
+    # While the files are replaced there is no description at all
+    monkeypatch.setattr("espnet_samu.utils.kaldi_io.write_text", fail)
     with pytest.raises(RuntimeError, match="killed"):
         main(cmd)
-    assert not (out / "embed.json").exists()
     with pytest.raises(ValueError, match="missing or broken"):
-        check_cache(out, text)
+        cache.check_scp(out / "embed.scp", text)

@@ -1,11 +1,16 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 
+from espnet_samu.teacher import sentence_encoder
 from espnet_samu.teacher.sentence_encoder import SentenceEncoder
 from espnet_samu.teacher.small_model import build_model
 
 TEXTS = ["one two", "uno dos tres", "one", "one two"]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_equals_the_librarys_encode(tiny_model, tiny_teacher):
@@ -18,19 +23,96 @@ def test_equals_the_librarys_encode(tiny_model, tiny_teacher):
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     assert vectors.shape == (4, unit.dimension) == (4, 8)
     assert vectors.dtype == np.float32
+    assert unit.commits == [None]
 
 
-def test_repeated_sentences_are_run_once(tiny_teacher, monkeypatch):
-    encoder = SentenceEncoder(str(tiny_teacher), device="cpu")
-    seen = []
+def test_labses_modules_are_all_run(labse_like):
+    """The Dense counts, and BERT's own pooler is another one."""
+    library = SentenceTransformer(labse_like, device="cpu")
+    vectors = SentenceEncoder(labse_like, device="cpu", batch_size=2).encode(TEXTS)
+    np.testing.assert_allclose(vectors, library.encode(TEXTS), atol=1e-6)
+
+    names = [type(module).__name__ for module in library]
+    assert names == ["Transformer", "Pooling", "Dense", "Normalize"]
+    with torch.no_grad():
+        features = library.preprocess(TEXTS)
+        output = library.transformers_model(
+            features["input_ids"], attention_mask=features["attention_mask"]
+        )
+        cls = output.last_hidden_state[:, 0]
+        by_hand = torch.nn.functional.normalize(library[2].linear(cls).tanh(), dim=1)
+        without_dense = torch.nn.functional.normalize(cls, dim=1)
+        pooler = torch.nn.functional.normalize(output.pooler_output, dim=1)
+    np.testing.assert_allclose(vectors, by_hand, atol=1e-6)
+    for wrong in (without_dense, pooler):
+        cosine = (torch.tensor(vectors) * wrong).sum(dim=1)
+        assert cosine.abs().max() < 0.9
+
+
+def test_repeated_sentences_are_run_once_the_longest_first(tiny_teacher, monkeypatch):
+    encoder = SentenceEncoder(str(tiny_teacher), device="cpu", batch_size=2)
+    seen, counts = [], []
     encode = encoder.model.encode
     monkeypatch.setattr(
-        encoder.model, "encode", lambda t, **kw: seen.extend(t) or encode(t, **kw)
+        encoder.model, "encode", lambda t, **kw: seen.append(t) or encode(t, **kw)
     )
-    vectors = encoder.encode(TEXTS)
-    assert seen == TEXTS[:3]
+    vectors = encoder.encode(TEXTS, counts.append)
+    assert seen == [["uno dos tres", "one two"], ["one"]]
+    assert counts == [2, 1]
     np.testing.assert_array_equal(vectors[0], vectors[3])
     assert encoder.encode([]).shape == (0, 8)
+    monkeypatch.setattr(sentence_encoder, "BATCH_TOKENS_CPU", 3)
+    encoder.encode(TEXTS)
+    assert seen[2:] == [["uno dos tres"], ["one two"], ["one"]]
+
+
+def test_half_precision(labse_like):
+    full = SentenceEncoder(labse_like, device="cpu")
+    half = SentenceEncoder(labse_like, device="cpu", dtype="bfloat16")
+    assert half.model.dtype == torch.bfloat16 != full.model.dtype == torch.float32
+    vectors = half.encode(TEXTS)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, full.encode(TEXTS), atol=0.05)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+
+
+def test_hub_id_from_the_cache(labse_like, tmp_path, monkeypatch):
+    repo = tmp_path / "models--some--teacher"
+    shutil.copytree(labse_like, repo / "snapshots" / COMMIT)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    encoder = SentenceEncoder("some/teacher", device="cpu")
+    assert encoder.commits == [COMMIT]
+    expected = SentenceEncoder(labse_like, device="cpu").encode(TEXTS)
+    np.testing.assert_array_equal(encoder.encode(TEXTS), expected)
+    with pytest.raises(ValueError, match=r"'some/teacher' \(revision v2\) cannot be"):
+        SentenceEncoder("some/teacher", "v2")
+
+
+@pytest.mark.parametrize("name", ["no/such-model", "nosuch", "exp/no/such/folder"])
+def test_unknown_model(name):
+    message = f"teacher '{name}' .revision None. cannot be loaded.*HF_HUB_OFFLINE=1"
+    with pytest.raises(ValueError, match=message):
+        SentenceEncoder(name)
+
+
+def test_bare_transformer_is_refused(labse_like, tmp_path):
+    """The library would take mean pooling instead of CLS and Dense."""
+    folder = shutil.copytree(labse_like, tmp_path / "bare")
+    (folder / "modules.json").unlink()
+    with pytest.raises(ValueError, match="bare' .*modules.json is not there"):
+        SentenceEncoder(str(folder))
+
+
+def test_nan_weights_name_the_sentence(tiny_teacher):
+    encoder = SentenceEncoder(str(tiny_teacher), device="cpu")
+    row = encoder.model.tokenizer.convert_tokens_to_ids("tres")
+    with torch.no_grad():
+        table = encoder.model.transformers_model.get_input_embeddings().weight
+        table[row] = float("nan")
+    with pytest.raises(ValueError, match="not finite, .* that of 'uno dos tres'"):
+        encoder.encode(TEXTS)
 
 
 def test_mean_pooling_by_hand(tiny_model):
@@ -49,3 +131,5 @@ def test_tokenizer_and_bad_sizes(tiny_model):
         build_model(["a"], dim=9, heads=2)
     with pytest.raises(ValueError, match="batch_size must be at least 1: 0"):
         SentenceEncoder("any", batch_size=0)
+    with pytest.raises(ValueError, match="dtype must be one of .*: 'int8'"):
+        SentenceEncoder("any", dtype="int8")

@@ -1,0 +1,79 @@
+import json
+from argparse import Namespace
+
+import numpy as np
+import pytest
+
+from espnet_samu.teacher import cache
+from espnet_samu.teacher.identity import check_teacher
+from espnet_samu.utils.kaldi_io import write_text, write_vectors
+
+
+@pytest.fixture
+def training(tmp_path):
+    """Arguments of a training on embeddings of two sets; E = 2."""
+    paths = {}
+    for name in ("train", "valid"):
+        folder = tmp_path / name
+        write_text(folder / "text", {"u1": f"hello {name}"})
+        write_vectors(folder, [("u1", np.ones(2))])
+        describe(folder, teacher="LaBSE")
+        paths[name] = [
+            (str(folder / "wav.scp"), "speech", "sound"),
+            (str(folder / "embed.scp"), "embed", "kaldi_ark"),
+        ]
+    return Namespace(
+        train_data_path_and_name_and_type=paths["train"],
+        valid_data_path_and_name_and_type=paths["valid"],
+        output_dir=str(tmp_path / "exp"),
+        resume=True,
+        dist_rank=None,
+    )
+
+
+def describe(folder, **changes):
+    """Write embed.json as teacher_embed does, with changes."""
+    key = cache.teacher_key(["LaBSE"], [None], "concat", True, "float32")
+    text = folder / "text"
+    table = {**key, **cache.text_key(text), "text": str(text), "dimension": 2}
+    cache.write_cache(folder, {**table, **cache.describe_files(folder), **changes})
+
+
+def test_one_teacher(training, tmp_path):
+    check_teacher(training)
+    saved = json.loads((tmp_path / "exp" / "teacher.json").read_text())
+    assert saved["teachers"] == [{"name": "LaBSE", "revision": None, "sha256": None}]
+    check_teacher(training)
+
+
+def test_two_teachers(training, tmp_path):
+    describe(tmp_path / "valid", teachers=[{"name": "SONAR"}])
+    with pytest.raises(ValueError, match="of different teachers: teachers .*SONAR"):
+        check_teacher(training)
+    assert not (tmp_path / "exp").exists()
+
+
+def test_resumed_with_another_teacher(training, tmp_path):
+    check_teacher(training)
+    for part in ("train", "valid"):
+        describe(tmp_path / part, normalized=False)
+    check_teacher(training)  # nothing has been trained yet
+    (tmp_path / "exp" / "checkpoint.pth").touch()
+    for part in ("train", "valid"):
+        describe(tmp_path / part)
+    with pytest.raises(ValueError, match="teacher.json are of .* normalized True and"):
+        check_teacher(training)
+
+
+def test_another_text(training, tmp_path):
+    write_text(tmp_path / "train" / "text", {"u1": "good-bye"})
+    with pytest.raises(ValueError, match="train belong to another text"):
+        check_teacher(training)
+
+
+def test_embeddings_from_elsewhere(training, tmp_path, caplog):
+    for part in ("train", "valid"):
+        (tmp_path / part / "embed.json").unlink()
+    check_teacher(training)
+    assert "no embed.json beside it" in caplog.text
+    assert not (tmp_path / "exp").exists()
