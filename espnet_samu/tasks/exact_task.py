@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
 import torch
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet_samu.layers import budget
+from espnet_samu.tasks.balanced_task import BalancedTask
 from espnet_samu.utils.init_param import check_init_param
 
 
-class ExactTask(AbsTask):
+class ExactTask(BalancedTask):
     """Mixed in before an ESPnet task, or a task's base.
 
     * ``--init_param`` and checkpoints fill what they are meant to fill, or raise.

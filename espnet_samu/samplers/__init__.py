@@ -1,0 +1,1 @@
+"""Batches of balanced languages and similar lengths."""

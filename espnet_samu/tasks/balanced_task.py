@@ -1,0 +1,132 @@
+"""Balanced languages for ESPnet tasks."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.tasks.abs_task import AbsTask, IteratorOptions
+from espnet2.train.distributed_utils import DistributedOption
+from espnet2.utils import config_argparse
+from espnet2.utils.types import str2bool
+
+from espnet_samu.samplers.balanced_iter_factory import BalancedIterFactory
+from espnet_samu.samplers.balanced_sampler import BalancedSampler
+from espnet_samu.samplers.language_table import (
+    describe_languages,
+    format_languages,
+    save_languages,
+)
+from espnet_samu.samplers.languages import find_category_file, read_languages
+from espnet_samu.samplers.shapes import read_shapes
+
+# ESPnet's options that say how batches are made; others would not be heard.
+_NEEDED = {
+    "iterator_type": "sequence",
+    "batch_type": "numel",
+    "multiple_iterator": False,
+    "shuffle_within_batch": False,
+    "drop_last_iter": False,
+}
+
+
+class BalancedTask(AbsTask):
+    """Mixed in before an ESPnet task, or a task's base: ``--balance_languages``.
+
+    Training batches then draw language l with P(l) ~ p_l^alpha over utterances, alpha
+    being ESPnet's ``--upsampling_factor``. All else is as with ``batch_type: numel``.
+    """
+
+    @classmethod
+    def get_parser(cls) -> config_argparse.ArgumentParser:
+        """Add our option to those of the task."""
+        parser = super().get_parser()
+        group = parser.add_argument_group("Language balancing related")
+        group.add_argument(
+            "--balance_languages",
+            type=str2bool,
+            default=False,
+            help="Draw training utterances so that language l has a share of "
+            "p_l^alpha, p_l being its share of the utterances and alpha the "
+            "--upsampling_factor (1: as in the corpus, 0: equal shares). Batches are "
+            "those of batch_type 'numel', with --batch_bins, --min_batch_size and "
+            "--max_batch_size. Languages are read from utt2category, or else utt2lang, "
+            "beside the first training data file",
+        )
+        return parser
+
+    @classmethod
+    def build_iter_factory(
+        cls,
+        args: argparse.Namespace,
+        distributed_option: DistributedOption,
+        mode: str,
+        kwargs: dict | None = None,
+    ) -> AbsIterFactory:
+        """As ESPnet's.
+
+        Raises:
+            ValueError: An option of ESPnet contradicts balance_languages.
+        """
+        if mode == "train" and args.balance_languages:
+            for name, needed in _NEEDED.items():
+                value = getattr(args, name)
+                if value != needed:
+                    raise ValueError(
+                        f"balance_languages: true needs {name}: "
+                        f"{str(needed).lower()}: {str(value).lower()}"
+                    )
+        return super().build_iter_factory(args, distributed_option, mode, kwargs)
+
+    @classmethod
+    def build_sequence_iter_factory(
+        cls, args: argparse.Namespace, iter_options: IteratorOptions, mode: str
+    ) -> AbsIterFactory:
+        """As ESPnet's, or balanced in training."""
+        if mode != "train" or not args.balance_languages:
+            return super().build_sequence_iter_factory(args, iter_options, mode)
+        rank, world_size = 0, 1
+        if iter_options.distributed:
+            rank = torch.distributed.get_rank()
+            world_size = torch.distributed.get_world_size()
+        data_file, data_name, _ = iter_options.data_path_and_name_and_type[0]
+        category_file = find_category_file(Path(data_file).parent)
+        shapes = read_shapes(iter_options.shape_files)
+        sampler = BalancedSampler(
+            shapes,
+            read_languages(category_file, shapes.utterances),
+            upsampling_factor=args.upsampling_factor,
+            batch_bins=iter_options.batch_bins,
+            min_batch_size=args.min_batch_size,
+            max_batch_size=args.max_batch_size,
+            sort_in_batch=args.sort_in_batch,
+            seed=args.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        if rank == 0:
+            # Frames of features would have dims.
+            in_samples = data_name == "speech" and shapes.dims[0] == 1
+            languages = describe_languages(sampler, in_samples)
+            logging.info(
+                f"Languages of {category_file}, upsampling factor (alpha) "
+                f"{args.upsampling_factor}:\n{format_languages(languages)}"
+            )
+            save_languages(
+                Path(args.output_dir),
+                languages,
+                category_file=str(category_file),
+                upsampling_factor=args.upsampling_factor,
+            )
+        # All utterances on every rank: another epoch draws others.
+        dataset = cls.build_dataset(args, iter_options)
+        logging.info(f"[{mode}] dataset:\n{dataset}")
+        return BalancedIterFactory(
+            dataset,
+            sampler,
+            num_iters_per_epoch=iter_options.num_iters_per_epoch,
+            num_workers=args.num_workers,
+            collate_fn=iter_options.collate_fn,
+            pin_memory=args.ngpu > 0,
+        )

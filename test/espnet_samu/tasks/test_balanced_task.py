@@ -1,0 +1,157 @@
+import json
+import shutil
+from collections import Counter
+
+import pytest
+import torch
+from espnet2.train.distributed_utils import DistributedOption
+
+from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.tasks.st import STTask
+
+SAMPLES = {"utt1": 3000, "utt2": 5000, "utt3": 2000, "utt4": 4000}
+LANGUAGES = {"utt1": "fr", "utt2": "fr", "utt3": "fr", "utt4": "cy"}
+
+
+def write(path, table):
+    path.write_text("".join(f"{key} {value}\n" for key, value in table.items()))
+
+
+@pytest.fixture
+def train_folder(data, tmp_path):
+    """The data folder with languages and shapes: three of fr, one of cy."""
+    folder = shutil.copytree(data, tmp_path / "train")
+    write(folder / "utt2lang", LANGUAGES)
+    write(folder / "speech_shape", SAMPLES)
+    return folder
+
+
+@pytest.fixture(params=["samu", "st"])
+def task(request, samu_cmd, st_cmd, data, train_folder, tmp_path):
+    """A task and a function that makes its arguments, alpha = 0."""
+    cls, make = {"samu": (SAMUTask, samu_cmd), "st": (STTask, st_cmd)}[request.param]
+
+    def make_cmd(*args, **conf):
+        conf = {
+            "balance_languages": True,
+            "upsampling_factor": 0.0,
+            "batch_type": "numel",
+            "batch_bins": 10000,
+            "num_iters_per_epoch": None,
+            **conf,
+        }
+        cmd = [a.replace(str(data), str(train_folder)) for a in make(tmp_path / "exp")]
+        for i, name in enumerate(cmd):
+            if name in ("--train_shape_file", "--valid_shape_file"):
+                cmd[i + 1] = f"{train_folder}/speech_shape"
+        for name, value in conf.items():
+            cmd += [f"--{name}", str(value).lower()]
+        return [*cmd, *args]
+
+    return cls, make_cmd
+
+
+def build_iter_factory(task, mode="train", **conf):
+    cls, make_cmd = task
+    args = cls.get_parser().parse_args(make_cmd(**conf))
+    return cls.build_iter_factory(args, DistributedOption(), mode)
+
+
+def read(factory, epoch):
+    return [tuple(keys) for keys, _ in factory.build_iter(epoch)]
+
+
+def test_training(task, tmp_path):
+    cls, make_cmd = task
+    cls.main(cmd=make_cmd())
+    assert (tmp_path / "exp" / "1epoch.pth").exists()
+    content = json.loads((tmp_path / "exp" / "languages.json").read_text())
+    assert content["upsampling_factor"] == 0.0
+    assert content["category_file"] == f"{tmp_path}/train/utt2lang"
+    assert content["languages"] == {
+        "cy": {
+            "hours": 4000 / 57600000,
+            "utterances": 1,
+            "share": 0.25,
+            "expected_share": 0.5,
+            "first_epoch_share": 0.5,
+        },
+        "fr": {
+            "hours": 10000 / 57600000,
+            "utterances": 3,
+            "share": 0.75,
+            "expected_share": 0.5,
+            "first_epoch_share": 0.5,
+        },
+    }
+    table = (tmp_path / "exp" / "languages.md").read_text().splitlines()
+    assert table[2].split() == "| fr | 0.0 | 3 | 75.00 | 50.00 | 50.00 |".split()
+
+
+def test_batches(task):
+    factory = build_iter_factory(task)
+    count = Counter()
+    for epoch in range(1, 4):
+        batches = read(factory, epoch)
+        for batch in batches:
+            assert len(batch) * max(SAMPLES[key] for key in batch) <= 10000
+        count.update(key for batch in batches for key in batch)
+    # 6 draws of each language in 3 epochs, 2 of each utterance of fr
+    assert count == {"utt4": 6, "utt1": 2, "utt2": 2, "utt3": 2}
+    # the tensors are those of the names
+    keys, batch = next(iter(factory.build_iter(2)))
+    assert batch["speech_lengths"].tolist() == [SAMPLES[key] for key in keys]
+    # without balancing, and in validation: every utterance once
+    for conf in ({"balance_languages": False}, {"mode": "valid"}):
+        batches = read(build_iter_factory(task, **conf), 1)
+        assert sorted(key for batch in batches for key in batch) == sorted(SAMPLES)
+
+
+def test_num_iters_and_resume(task):
+    whole = build_iter_factory(task, batch_bins=1)
+    passes = read(whole, 1) + read(whole, 2)
+    assert len(passes) == 8
+    pieces = build_iter_factory(task, batch_bins=1, num_iters_per_epoch=3)
+    assert read(pieces, 1) + read(pieces, 2) == passes[:6]
+    resumed = build_iter_factory(task, batch_bins=1, num_iters_per_epoch=3)
+    assert read(resumed, 2) == passes[3:6]
+
+
+def test_ranks(task, monkeypatch, tmp_path):
+    cls, make_cmd = task
+    alone = build_iter_factory(task, min_batch_size=2)
+    expected = read(alone, 1)
+    shutil.rmtree(tmp_path / "exp")
+    args = cls.get_parser().parse_args(make_cmd())
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    parts = []
+    for rank in (1, 0):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
+        factory = cls.build_iter_factory(
+            args, DistributedOption(distributed=True), "train"
+        )
+        parts.insert(0, read(factory, 1))
+        # only the first process writes
+        assert (tmp_path / "exp" / "languages.json").exists() == (rank == 0)
+    for batch, *pieces in zip(expected, *parts, strict=True):
+        assert pieces == [batch[0::2], batch[1::2]] and len(batch) >= 2
+
+
+def test_refused(task, train_folder):
+    for conf, message in (
+        ({"batch_type": "folded"}, "needs batch_type: numel: folded"),
+        ({"iterator_type": "chunk"}, "needs iterator_type: sequence: chunk"),
+        ({"multiple_iterator": True}, "needs multiple_iterator: false: true"),
+        ({"shuffle_within_batch": True}, "needs shuffle_within_batch: false: true"),
+        ({"upsampling_factor": 2}, "upsampling_factor must be .*: 2.0"),
+    ):
+        with pytest.raises(ValueError, match=f"{message}$"):
+            build_iter_factory(task, **conf)
+    write(train_folder / "utt2category", {"utt1": "fr_en", "utt2": "fr_en"})
+    message = "utt2category: 2 of 4 training utterances .* e.g. utt3, utt4; add"
+    with pytest.raises(ValueError, match=message):
+        build_iter_factory(task)
+    (train_folder / "utt2category").unlink()
+    (train_folder / "utt2lang").unlink()
+    with pytest.raises(FileNotFoundError, match="there is no utt2lang in '.*train'"):
+        build_iter_factory(task)
