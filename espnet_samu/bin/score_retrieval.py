@@ -1,71 +1,157 @@
 #!/usr/bin/env python3
-"""Score retrieval between utterance embeddings and sentence embeddings."""
+"""Score retrieval among utterance embeddings and sentence embeddings."""
 
 import argparse
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.scoring.markdown import format_number, format_table
-from espnet_samu.scoring.retrieval import MARGINS, score_retrieval
+from espnet_samu.scoring.projection import PROJECTIONS
+from espnet_samu.scoring.retrieval import score_retrieval
+from espnet_samu.scoring.retrieval_pairs import (
+    Pairs,
+    pair_speech_speech,
+    pair_speech_text,
+)
+from espnet_samu.scoring.retrieval_plots import plot_heat_map, plot_projection
+from espnet_samu.scoring.retrieval_result import RetrievalResult
 from espnet_samu.scoring.retrieval_score import RetrievalScore
+from espnet_samu.scoring.retrieval_table import make_retrieval_table
+from espnet_samu.scoring.xsim import MARGINS
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.kaldi_io import read_text, read_vectors
+
+EXAMPLES = """
+examples:
+  each language by itself, speech <-> transcripts of the same utterances:
+    --query speech/embed.scp --target transcripts/embed.scp --query_lang utt2lang
+  speech of any language <-> English texts of the same utterances:
+    --query speech/embed.scp --target english/embed.scp --query_lang utt2lang
+    --target_lang utt2tgt_lang --target_text text.en
+  speech <-> texts under other ids, say those of a whole corpus:
+    --query speech/embed.scp --query_lang utt2lang --query_text text.en
+    --target corpus/embed.scp --target_lang corpus/utt2lang --target_text corpus/text
+  speech <-> speech of every other language with the same translation:
+    --query speech/embed.scp --query_lang utt2lang --content text.en
+"""
+
+
+class _Formatter(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+    """Shows defaults and keeps the lines of the examples."""
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        description="Speech-to-text and text-to-speech retrieval among the utterances "
-        "of one language: R@1, R@5, R@10, MRR, mean cosine and xsim. Writes "
-        "retrieval.json and retrieval.md.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Retrieval: R@1, R@5, R@10, MRR, mean cosine and xsim, both ways,\n"
+        "speech <-> text (with --target) and speech <-> speech of another language\n"
+        "(with --content). Writes retrieval.json, retrieval.md, projection.png and,\n"
+        "for pairs of languages, heat_map_<direction>.png.",
+        epilog=EXAMPLES,
+        formatter_class=_Formatter,
     )
     parser.add_argument(
         "--query", required=True, help="embed.scp of the speech, one (D,) an utterance"
     )
     parser.add_argument(
-        "--target",
-        required=True,
-        help="embed.scp of the texts, of at least the same utterances",
-    )
-    parser.add_argument(
         "--query_lang",
         type=str_or_none,
         default=None,
-        help="utt2lang file: every language is a pool of its own",
+        help="utt2lang file of the speech: every language is a pool of its own",
+    )
+    parser.add_argument(
+        "--query_text",
+        type=str_or_none,
+        default=None,
+        help="Kaldi text file of what the speech is to find among --target_text. "
+        "Without it, that is the text of the same utterance",
+    )
+    parser.add_argument(
+        "--target",
+        type=str_or_none,
+        default=None,
+        help="embed.scp of the texts: of at least the same utterances or, with "
+        "--query_text, of any",
+    )
+    parser.add_argument(
+        "--target_lang",
+        type=str_or_none,
+        default=None,
+        help="utt2lang file of the texts: every language of speech is scored with "
+        "every language of text. Without it, each language is scored with itself, or "
+        "with all texts for --query_text",
     )
     parser.add_argument(
         "--target_text",
         type=str_or_none,
         default=None,
-        help="Kaldi text file: utterances of equal text match each other. Without it, "
-        "those of equal sentence embedding do",
+        help="Kaldi text file: equal texts are one candidate, which their utterances "
+        "match. Without it, those of equal sentence embedding are",
+    )
+    parser.add_argument(
+        "--content",
+        type=str_or_none,
+        default=None,
+        help="Kaldi text file of what the speech says, whatever its language (a "
+        "translation or a number): scores speech <-> speech of every two languages",
     )
     parser.add_argument("--margin", choices=MARGINS, default="ratio", help="For xsim")
-    parser.add_argument("--k", type=int, default=4, help="Neighbours for the margin")
+    parser.add_argument(
+        "--k",
+        type=int,
+        default=4,
+        help="Neighbours for the margin, at most the size of a pool",
+    )
+    parser.add_argument(
+        "--projection",
+        choices=("none", *PROJECTIONS),
+        default="pca",
+        help="How embeddings are laid on a plane; none draws no figures at all",
+    )
     parser.add_argument("--output_dir", required=True, help="Output folder")
     return parser
 
 
-def make_table(scores: Sequence[RetrievalScore]) -> str:
-    """Return the markdown table of retrieval scores, settings below it."""
-    header = "language,direction,R@1,R@5,R@10,MRR,cosine,xsim %,queries,pool".split(",")
-    rows = []
-    for score in scores:
-        shares = (score.r1, score.r5, score.r10, score.mrr, score.cosine)
-        rows.append(
-            [score.lang, score.direction.replace("-", " -> ")]
-            + [format_number(share, 3) for share in shares]
-            + [format_number(score.xsim), str(score.queries), str(score.pool)]
-        )
-    langs: dict[str, dict[str, None]] = {}  # by settings
-    for score in scores:
-        langs.setdefault(score.settings, {})[score.lang] = None
-    settings = "".join(f"- {' '.join(names)}: `{s}`\n" for s, names in langs.items())
-    return f"{format_table(header, rows, text_columns=2)}\n{settings}"
+def check_options(args: argparse.Namespace) -> None:
+    """Check that options come with those that they need.
+
+    Args:
+        args: Command line.
+
+    Raises:
+        ValueError: Naming the option that is missing.
+    """
+    if args.target is None and args.content is None:
+        raise ValueError("need --target (speech <-> text) or --content (speech only)")
+    for option, needed in (
+        ("query_text", "target"),
+        ("query_text", "target_text"),
+        ("target_text", "target"),
+        ("target_lang", "target"),
+        ("content", "query_lang"),
+    ):
+        if getattr(args, option) is not None and getattr(args, needed) is None:
+            raise ValueError(f"--{option} needs --{needed}")
+
+
+def plot_result(result: RetrievalResult, output_dir: Path) -> None:
+    """Draw a heat map of every direction that has pairs of two languages.
+
+    Args:
+        result: Scores.
+        output_dir: Folder of the PNG files.
+    """
+    by_direction: dict[str, list[RetrievalScore]] = {}
+    for score in result.scores:
+        by_direction.setdefault(score.direction, []).append(score)
+    for direction, scores in by_direction.items():
+        if any(score.is_cross_lingual for score in scores):
+            plot_heat_map(scores, output_dir / f"heat_map_{direction}.png")
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
@@ -73,22 +159,48 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
     Args:
         cmd: Arguments; those of the process by default.
+
+    Raises:
+        ValueError: For options that need others, and as the scoring functions.
     """
     args = get_parser().parse_args(cmd)
-    scores = score_retrieval(
-        speech=read_vectors(args.query),
-        text=read_vectors(args.target),
-        utt2lang=read_text(args.query_lang, False) if args.query_lang else None,
-        texts=read_text(args.target_text) if args.target_text else None,
-        margin=args.margin,
-        k=args.k,
-    )
-    table = make_table(scores)
-    with atomic_write(Path(args.output_dir) / "retrieval.md") as f:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    check_options(args)
+    speech = read_vectors(args.query)
+    utt2lang = read_text(args.query_lang, False) if args.query_lang else None
+    between: Pairs = []
+    if args.target is not None:
+        between = pair_speech_text(
+            speech,
+            read_vectors(args.target),
+            utt2lang,
+            read_text(args.target_text) if args.target_text else None,
+            read_text(args.query_text) if args.query_text else None,
+            read_text(args.target_lang, False) if args.target_lang else None,
+        )
+    among: Pairs = []
+    if args.content is not None:
+        among = pair_speech_speech(speech, utt2lang, read_text(args.content, False))
+        if not among:
+            logging.warning(
+                "--content: no retrieval among speech of one language only: "
+                f"{utt2lang[next(iter(speech))]}"
+            )
+    result = score_retrieval([*between, *among], args.margin, args.k)
+
+    output_dir = Path(args.output_dir)
+    table = make_retrieval_table(result)
+    with atomic_write(output_dir / "retrieval.md") as f:
         f.write(table)
-    with atomic_write(Path(args.output_dir) / "retrieval.json") as f:
-        json.dump({"scores": [score.to_dict() for score in scores]}, f, indent=2)
+    with atomic_write(output_dir / "retrieval.json") as f:
+        json.dump(result.to_dict(), f, indent=2, ensure_ascii=False)
         f.write("\n")
+    if args.projection != "none":
+        plot_result(result, output_dir)
+        pools = {id(pool): pool for pair in between or among for pool in pair}
+        if pools:
+            path = output_dir / "projection.png"
+            plot_projection([*pools.values()], args.projection, path)
     print(table, end="")
 
 

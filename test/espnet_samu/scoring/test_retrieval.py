@@ -1,21 +1,22 @@
 import numpy as np
 import pytest
 
-from espnet_samu.scoring.neighbours import normalize, search
-from espnet_samu.scoring.retrieval import (
-    MARGINS,
-    average,
-    score_language,
-    score_retrieval,
-)
+from espnet_samu.scoring.embedding_pool import EmbeddingPool
+from espnet_samu.scoring.retrieval import score_pair, score_retrieval
+from espnet_samu.scoring.unit_vectors import UnitVectors
+from espnet_samu.scoring.xsim import MARGINS
 
 
 def brute_force(queries, pool, query_texts, pool_texts, margin, k):
     """Score one direction by loops over float64 cosines."""
-    cosine = np.array([[float(q @ p) for p in pool] for q in queries])
-    ranks, wrong = [], 0
+    unit = [[x / np.sqrt(float(x @ x)) for x in np.float64(v)] for v in (queries, pool)]
+    cosine = np.array([[float(q @ p) for p in unit[1]] for q in unit[0]])
+    ranks, wrong, matches = [], 0, []
     for i, row in enumerate(cosine):
         right = [j for j in range(len(pool)) if pool_texts[j] == query_texts[i]]
+        if not right:
+            continue
+        matches += [row[j] for j in right]
         best = max(row[j] for j in right)
         ranks.append(
             1 + sum(row[j] >= best for j in range(len(pool)) if j not in right)
@@ -35,54 +36,59 @@ def brute_force(queries, pool, query_texts, pool_texts, margin, k):
         wrong += nearest[int(np.argmax(scores))] not in right
     ranks = np.array(ranks)
     return {
+        "queries": len(ranks),
+        "dropped": len(queries) - len(ranks),
+        "pool": len(pool),
         "r1": np.mean(ranks <= 1),
         "r5": np.mean(ranks <= 5),
         "r10": np.mean(ranks <= 10),
         "mrr": np.mean(1 / ranks),
-        "xsim": 100 * wrong / len(queries),
+        "cosine": np.mean(matches),
+        "xsim": 100 * wrong / len(ranks),
     }
 
 
-def random_case(seed, n=60, d=8, distinct=40):
+def make_pool(kind, lang, vectors, contents):
+    vectors = np.asarray(vectors, dtype=np.float32)
+    return EmbeddingPool(kind, lang, UnitVectors(vectors), np.asarray(contents))
+
+
+def random_pools(seed, kinds, d=8, distinct=70):
+    """Two pools of 60 and 50; some contents are said twice, some by one side only."""
     generator = np.random.default_rng(seed)
-    sentences = generator.normal(size=(distinct, d)) + 1.0
-    number = generator.integers(distinct, size=n)
-    text = sentences[number].astype(np.float32)
-    speech = text + 0.7 * generator.normal(size=(n, d)).astype(np.float32)
-    return speech, text, [f"text {i}" for i in number]
+    centres = generator.normal(size=(distinct, d)) + 1.0
+    pools = []
+    for kind, lang, size in zip(kinds, ("es", "it"), (60, 50)):
+        contents = generator.integers(distinct, size=size)
+        noise = 0.5 * generator.normal(size=(size, d))
+        pools.append(make_pool(kind, lang, centres[contents] + noise, contents))
+    return pools
 
 
 @pytest.mark.parametrize("margin", MARGINS)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_equals_brute_force(margin, seed):
-    speech, text, texts = random_case(seed)
-    to_text, to_speech = score_language(
-        speech, text, texts, margin=margin, k=4, block_elements=130
-    )
-    unit = [
-        v.astype(np.float64) / np.linalg.norm(v, axis=1, keepdims=True)
-        for v in (speech, text)
-    ]
-    kept = [texts.index(t) for t in dict.fromkeys(texts)]
-    candidates, names = unit[1][kept], [texts[i] for i in kept]
-    for score, arguments in (
-        (to_text, (unit[0], candidates, texts, names)),
-        (to_speech, (candidates, unit[0], names, texts)),
-    ):
-        for name, value in brute_force(*arguments, margin, 4).items():
+@pytest.mark.parametrize("kinds", [("speech", "text"), ("speech", "speech")])
+@pytest.mark.parametrize("k", [1, 4, 1000])
+def test_equals_brute_force(kinds, margin, k):
+    a, b = random_pools(k, kinds)
+    result = score_pair(a, b, margin, k, tile=17)
+    assert not result.without_match
+    for score, x, y in zip(result.scores, (a, b), (b, a), strict=True):
+        assert score.direction == f"{x.kind}-{y.kind}"
+        assert (score.lang, score.target_lang) == (x.lang, y.lang)
+        assert score.k == min(k, 50)
+        for name, value in brute_force(
+            x.vectors.vectors,
+            y.vectors.vectors,
+            x.contents,
+            y.contents,
+            margin,
+            score.k,
+        ).items():
             assert getattr(score, name) == pytest.approx(value, abs=1e-6), name
-        assert (score.queries, score.pool) == (len(arguments[0]), len(arguments[1]))
-        cosine = np.mean(np.sum(unit[0] * unit[1], axis=1))
-        assert score.cosine == pytest.approx(cosine, abs=1e-6)
-    assert 0.1 < to_text.r1 < 0.95  # neither trivial nor hopeless
-
-
-def test_absolute_xsim_is_the_complement_of_r1():
-    speech, text, texts = random_case(2, n=50, distinct=5000)
-    assert len(set(texts)) == 50
-    for score in score_language(speech, text, texts, margin="absolute"):
-        assert score.xsim == pytest.approx(100 - 100 * score.r1, abs=1e-9)
-        assert 0 < score.r1 < 1
+        assert 0.1 < score.r1 < 0.95  # neither trivial nor hopeless
+        assert score.dropped > 0
+        if margin == "absolute":
+            assert score.xsim == pytest.approx(100 - 100 * score.r1, abs=1e-9)
 
 
 def test_three_by_three_by_hand():
@@ -91,9 +97,10 @@ def test_three_by_three_by_hand():
     #   b: 0.0 1.0 0.0  -> rank 1
     #   c: 0.8 0.0 0.6  -> rank 2
     # by column: text 1 ranks c (0.8) before a (0.6): 2; text 2: 1; text 3: 1
-    text = np.eye(3)
-    speech = np.array([[3.0, 4.0, 0.0], [0.0, 2.0, 0.0], [0.8, 0.0, 0.6]])
-    to_text, to_speech = score_language(speech, text, "abc", "es", "ratio", k=2)
+    text = make_pool("text", "es", np.eye(3), [0, 1, 2])
+    speech = [[3.0, 4.0, 0.0], [0.0, 2.0, 0.0], [0.8, 0.0, 0.6]]
+    speech = make_pool("speech", "es", speech, [0, 1, 2])
+    to_text, to_speech = score_pair(speech, text, "ratio", k=2).scores
     assert (to_text.r1, to_text.r5) == (pytest.approx(1 / 3), 1.0)
     assert to_text.mrr == pytest.approx((0.5 + 1 + 0.5) / 3)
     assert to_speech.r1 == pytest.approx(2 / 3)
@@ -107,69 +114,51 @@ def test_three_by_three_by_hand():
     )
 
 
-def test_collapsed_space_is_not_perfect():
-    ones = np.ones((6, 4))
-    for score in score_language(ones, ones, "abcdef", k=4):
-        assert (score.r1, score.r5, score.xsim) == (0.0, 0.0, 100.0)
+@pytest.mark.parametrize("margin", MARGINS)
+def test_collapsed_space_is_not_perfect(margin):
+    generator = np.random.default_rng(0)
+    # all the same direction, of lengths that make every float32 sum differ
+    ones = np.outer(generator.uniform(0.1, 9, size=40), generator.normal(size=33))
+    a, b = (make_pool(kind, "es", ones, range(40)) for kind in ("speech", "text"))
+    for score in score_pair(a, b, margin, k=4, tile=16).scores:
+        assert (score.r1, score.r10, score.xsim) == (0.0, 0.0, 100.0)
+        assert score.mrr == pytest.approx(1 / 40)
 
 
-def test_equal_texts_are_all_right():
-    text = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    speech = np.array([[1.0, 0.1], [0.1, 1.0], [0.0, 1.0]])
-    to_text, to_speech = score_language(speech, text, ["x", "x", "y"])
-    assert (to_text.queries, to_text.pool) == (3, 2)
-    assert (to_speech.queries, to_speech.pool) == (2, 3)
-    assert to_text.r1 == pytest.approx(2 / 3)
-    assert to_speech.r1 == 1.0
+def test_a_tie_is_wrong():
+    # "y" has the embedding of "x": whoever looks for either meets both
+    text = make_pool("text", "es", [[1, 2], [1, 2], [2, 1]], [0, 1, 2])
+    speech = make_pool("speech", "es", [[1, 3], [1, 4], [3, 1]], [0, 1, 2])
+    to_text, to_speech = score_pair(speech, text, "absolute", k=1).scores
+    assert to_text.r1 == pytest.approx(1 / 3)
+    assert to_text.xsim == pytest.approx(200 / 3)
+    assert to_speech.r1 == pytest.approx(2 / 3)
 
 
-def test_languages_are_pools_of_their_own_and_are_averaged():
-    speech, text, texts = random_case(3)
-    utts = [f"u{i}" for i in range(len(texts))]
-    speeches, sentences = dict(zip(utts, speech)), dict(zip(utts, text))
-    langs = {utt: "es" if i < 20 else "it" for i, utt in enumerate(utts)}
-    scores = score_retrieval(speeches, sentences, langs, dict(zip(utts, texts)))
-    assert [(s.lang, s.direction[:6]) for s in scores] == [
-        ("es", "speech"),
-        ("es", "text-s"),
-        ("it", "speech"),
-        ("it", "text-s"),
-        ("average", "speech"),
-        ("average", "text-s"),
+def test_languages_without_a_match():
+    a = make_pool("speech", "es", np.eye(2), [0, 1])
+    b = make_pool("speech", "fr", np.eye(2), [0, 2])
+    c = make_pool("speech", "it", np.eye(2), [3, 4])
+    result = score_retrieval([(a, b), (a, c)], "absolute", 1)
+    assert [(s.lang, s.target_lang) for s in result.scores] == [
+        ("es", "fr"),
+        ("fr", "es"),
     ]
-    assert scores[:2] == score_language(speech[:20], text[:20], texts[:20], "es")
-    assert scores[4] == average([scores[0], scores[2]])
-    assert scores[4].r1 == pytest.approx((scores[0].r1 + scores[2].r1) / 2)
-    # equal embeddings stand for equal texts
-    assert score_retrieval(speeches, sentences, langs) == scores
+    assert [(s.queries, s.dropped) for s in result.scores] == [(1, 1), (1, 1)]
+    assert "|target_lang:fr|queries:1|dropped:1|pool:2|" in result.scores[0].signature
+    common = {"direction": "speech-speech", "queries": 2}
+    assert result.without_match == [
+        {**common, "lang": "es", "target_lang": "it"},
+        {**common, "lang": "it", "target_lang": "es"},
+    ]
 
 
 def test_refused():
-    vectors = {"u1": np.ones(2), "u2": np.ones(2)}
-    with pytest.raises(ValueError, match=r"target misses 1 of 2 .*: u2"):
-        score_retrieval(vectors, {"u1": np.ones(2)})
-    with pytest.raises(ValueError, match=r"query_lang misses 1 of 2 .*: u1"):
-        score_retrieval(vectors, vectors, {"u2": "es"})
+    pool = make_pool("text", "es", np.eye(2), [0, 1])
     with pytest.raises(ValueError, match="margin must be one of"):
-        score_language(np.eye(2), np.eye(2), "ab", margin="cosine")
+        score_pair(pool, pool, "cosine", 4)
     with pytest.raises(ValueError, match="k must be at least 1: 0"):
-        score_language(np.eye(2), np.eye(2), "ab", k=0)
-    with pytest.raises(ValueError, match=r"one size D"):
-        score_language(np.eye(2), np.ones((2, 3)), "ab")
-    with pytest.raises(ValueError, match="row 1 has length 0.0"):
-        normalize(np.array([[1.0], [0.0]]))
-    with pytest.raises(ValueError, match="row 0 has length nan"):
-        normalize(np.array([[np.nan], [1.0]]))
-
-
-def test_neighbours_do_not_depend_on_the_block():
-    generator = np.random.default_rng(0)
-    queries = normalize(generator.normal(size=(30, 5)))
-    pool = normalize(generator.normal(size=(40, 5)))
-    numbers = np.arange(40)
-    whole = search(queries, pool, numbers[:30], numbers, k=3)
-    parts = search(queries, pool, numbers[:30], numbers, k=3, block_elements=1)
-    np.testing.assert_array_equal(whole.rank, parts.rank)
-    np.testing.assert_array_equal(whole.index, parts.index)
-    np.testing.assert_allclose(whole.cosine, parts.cosine, atol=1e-6)
-    assert (np.diff(whole.cosine, axis=1) <= 0).all()
+        score_pair(pool, pool, "ratio", 0)
+    larger = make_pool("text", "es", np.ones((2, 3)), [0, 1])
+    with pytest.raises(ValueError, match="of one size D: 2 and 3"):
+        score_pair(pool, larger, "ratio", 1)
