@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.samu_model import ESPnetSAMUModel
+from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.utils.kaldi_io import write_vectors
+from espnet_samu.utils.kaldi_io import iterate_text, write_vectors
+from espnet_samu.utils.progress import progress
 from espnet_samu.utils.sorted_batches import map_in_batches
-
-SAMPLING_RATE = 16000  # Hz
+from espnet_samu.utils.waveform import SAMPLING_RATE, CheckedPreprocessor
 
 
 def waveforms(loader) -> Iterator[Tuple[str, torch.Tensor]]:
@@ -25,10 +25,8 @@ def waveforms(loader) -> Iterator[Tuple[str, torch.Tensor]]:
         yield keys[0], batch["speech"][0]
 
 
-@torch.no_grad()
 def embed(
-    model: ESPnetSAMUModel,
-    args: argparse.Namespace,
+    speech2embedding: Speech2Embedding,
     wav_scp: str,
     output_dir: str,
     batch_size: int,
@@ -38,20 +36,28 @@ def embed(
     """Embed every utterance of a wav.scp to output_dir/embed.{ark,scp}.
 
     Args:
-        model: In eval mode, on its device.
-        args: The model's training configuration.
+        speech2embedding: The student.
         wav_scp: ``PATH,TYPE``, the type as ESPnet names it: sound, kaldi_ark.
         output_dir: Made if missing.
         batch_size: Utterances that are embedded together.
         ngpu: 0 for the CPU.
         num_workers: Of the data loader.
+
+    Raises:
+        ValueError: A waveform is empty, of several channels, not finite, or its sound
+            file is not of 16 kHz; names the utterance.
+        RuntimeError: The model refuses a batch; names its utterances.
     """
     path, _, kind = wav_scp.partition(",")
-    device = "cuda" if ngpu > 0 else "cpu"
+    kind = kind or "sound"
+    train_args = speech2embedding.samu_train_args
     loader = SAMUTask.build_streaming_iterator(
-        [(path, "speech", kind or "sound")],
-        preprocess_fn=SAMUTask.build_preprocess_fn(args, False),
-        collate_fn=SAMUTask.build_collate_fn(args, False),
+        [(path, "speech", kind)],
+        preprocess_fn=CheckedPreprocessor(
+            path if kind == "sound" else None,
+            SAMUTask.build_preprocess_fn(train_args, False),
+        ),
+        collate_fn=SAMUTask.build_collate_fn(train_args, False),
         dtype="float32",
         num_workers=num_workers,
         ngpu=ngpu,
@@ -64,13 +70,12 @@ def embed(
     ) -> List[np.ndarray]:
         nonlocal seconds
         seconds += speech_lengths.sum().item() / SAMPLING_RATE
-        output = model.embed(speech.to(device), speech_lengths.to(device))
-        return list(output.embedding.float().cpu().numpy())
+        return list(speech2embedding.embed(speech, speech_lengths).float().numpy())
 
     start = time.monotonic()
-    scp = write_vectors(
-        output_dir, map_in_batches(waveforms(loader), embed_batch, batch_size)
-    )
+    vectors = map_in_batches(waveforms(loader), embed_batch, batch_size)
+    total = sum(1 for _ in iterate_text(path))
+    scp = write_vectors(output_dir, progress(vectors, total, "utterances"))
     spent = time.monotonic() - start
     logging.info(
         f"{scp}: {seconds / 60:.1f} minutes of speech in {spent:.1f} s, real-time "
@@ -91,7 +96,13 @@ def get_parser() -> argparse.ArgumentParser:
         default=None,
         help="config.yaml of the distillation; default: beside the model file",
     )
-    parser.add_argument("--samu_model_file", type=str, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--samu_model_file", type=str, help="Checkpoint")
+    source.add_argument(
+        "--model_tag",
+        type=str,
+        help="In place of a checkpoint: folder of samu_export, its zip file or hub tag",
+    )
     parser.add_argument(
         "--wav_scp",
         required=True,
@@ -101,6 +112,12 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output_dir", required=True, action="append")
     parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        choices=["float16", "bfloat16", "float32", "float64"],
+        help="Of the whole model",
+    )
     parser.add_argument("--ngpu", type=int, default=0, help="0: on the CPU")
     parser.add_argument("--num_workers", type=int, default=1)
     return parser
@@ -119,16 +136,24 @@ def main(cmd: Optional[List[str]] = None) -> None:
         parser.error(
             f"{len(args.wav_scp)} --wav_scp, but {len(args.output_dir)} --output_dir"
         )
-    model, train_args = SAMUTask.build_model_from_file(
-        args.samu_train_config,
-        args.samu_model_file,
-        "cuda" if args.ngpu > 0 else "cpu",
+    if args.model_tag is not None:
+        if args.samu_train_config is not None:
+            parser.error("--samu_train_config belongs to --samu_model_file")
+        files = {}
+    else:
+        files = {
+            "samu_train_config": args.samu_train_config,
+            "samu_model_file": args.samu_model_file,
+        }
+    speech2embedding = Speech2Embedding.from_pretrained(
+        args.model_tag,
+        **files,
+        device="cuda" if args.ngpu > 0 else "cpu",
+        dtype=args.dtype,
     )
-    model.eval()
     for wav_scp, output_dir in zip(args.wav_scp, args.output_dir):
         embed(
-            model,
-            train_args,
+            speech2embedding,
             wav_scp,
             output_dir,
             args.batch_size,

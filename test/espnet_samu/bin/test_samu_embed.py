@@ -55,3 +55,43 @@ def test_too_short_is_named(cmd, tmp_path):
     with pytest.raises(RuntimeError, match="utterances brief: .* 50 samples is too"):
         main(cmd)
     assert not (tmp_path / "a" / "embed.scp").exists()
+
+
+@pytest.mark.parametrize(
+    "samples, rate, num_workers, message",
+    [
+        ((3000,), 8000, "1", "utterance bad: .*bad.wav has 8000 Hz.*--fs 16k"),
+        ((3000, 2), 16000, "0", r"utterance bad: .*\(3000, 2\); choose one channel"),
+        ((0,), 16000, "0", "utterance bad: the waveform has no samples"),
+    ],
+)
+def test_unusable_sound_is_named(
+    samu_exp, data, tmp_path, samples, rate, num_workers, message
+):
+    import soundfile
+
+    soundfile.write(tmp_path / "bad.wav", np.zeros(samples), rate)
+    good = read_text(data / "wav.scp")["utt1"]
+    (tmp_path / "wav.scp").write_text(f"good {good}\nbad {tmp_path}/bad.wav\n")
+    cmd = ["--samu_model_file", f"{samu_exp}/1epoch.pth", "--num_workers", num_workers]
+    cmd += ["--wav_scp", f"{tmp_path}/wav.scp,sound", "--output_dir", f"{tmp_path}/a"]
+    with pytest.raises(ValueError, match=message):
+        main(cmd)
+    assert not list((tmp_path / "a").glob("embed.*"))
+
+
+def test_model_tag(samu_exp, cmd, data, tmp_path, capsys):
+    from espnet_samu.checkpoint.export import export
+
+    export(None, samu_exp / "1epoch.pth", tmp_path / "out")
+    scp = ["--wav_scp", f"{data}/wav.scp,sound", "--output_dir"]
+    main([*cmd, *scp, f"{tmp_path}/a"])
+    tag = ["--model_tag", f"{tmp_path}/out", "--num_workers", "0"]
+    main([*tag, *scp, f"{tmp_path}/b"])
+    a, b = (read_vectors(tmp_path / name / "embed.scp") for name in "ab")
+    assert list(a) == list(b)
+    for key in a:
+        np.testing.assert_allclose(a[key], b[key], rtol=0, atol=1e-6)
+    with pytest.raises(SystemExit):
+        main([*tag, "--samu_train_config", "x.yaml", *scp, f"{tmp_path}/c"])
+    assert "belongs to --samu_model_file" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Make a folder that transformers and ``frontend: samu`` read of a fairseq encoder."""
+
+import argparse
+import logging
+import sys
+from typing import List, Optional
+
+from espnet_samu.checkpoint.fairseq import convert
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(
+        description="Convert a wav2vec 2.0, XLS-R or HuBERT checkpoint of fairseq, or "
+        "one that s3prl made of it, to a folder of transformers: frontend_conf: "
+        "{model: OUTPUT_DIR}. fairseq is not needed, and nothing in the file is run",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--checkpoint", required=True, help=".pt file")
+    parser.add_argument("--output_dir", required=True, help="Replaced as a whole")
+    return parser
+
+
+def main(cmd: Optional[List[str]] = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(
+        level="INFO",
+        stream=sys.stderr,
+        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
+    )
+    convert(args.checkpoint, args.output_dir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""A trained student as a folder that does without the experiment.
+
+The folder is two things at once:
+
+* a plain transformers folder of the frame encoder (config.json, model.safetensors,
+  preprocessor_config.json), for ``transformers.AutoModel`` and for
+  ``frontend_conf: {model: FOLDER}``;
+* a published ESPnet model of the whole student (meta.yaml, student/config.yaml,
+  student/model.pth), for ``Speech2Embedding.from_pretrained``. Its content zipped, or
+  uploaded to the hub, is what espnet_model_zoo reads.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any, Dict, Optional, Union
+
+import torch
+import yaml
+from espnet2 import __version__ as espnet_version
+
+from espnet_samu import __version__
+from espnet_samu.checkpoint import transformers_folder
+from espnet_samu.frontend.log_mel import SAMPLING_RATE
+from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.utils.atomic import atomic_folder
+
+# Not samu/: espnet_model_zoo takes a config's value for a path if the archive has a
+# folder of that name, and frontend: samu would become one.
+CONFIG, MODEL = "student/config.yaml", "student/model.pth"
+
+# Largest difference of frames by the two roads, as a share of their spread. Another
+# hidden state differs by about 1; features computed in numpy differ by 1e-5.
+TOLERANCE = 1e-3
+
+
+def export(
+    samu_train_config: Union[Path, str, None],
+    samu_model_file: Union[Path, str],
+    output_dir: Union[Path, str],
+    frame_encoder: bool = True,
+) -> None:
+    """Write a student to a folder.
+
+    Args:
+        samu_train_config: config.yaml of the distillation. None: beside
+            samu_model_file.
+        samu_model_file: Checkpoint.
+        output_dir: Replaced as a whole.
+        frame_encoder: Write the frame encoder too, beside the whole student.
+
+    Raises:
+        ValueError: The frontend is not ``samu``, the checkpoint does not fill the
+            model, or transformers alone would not give the student's frames.
+    """
+    model, args = SAMUTask.build_model_from_file(samu_train_config, samu_model_file)
+    if not isinstance(model.frontend, SamuFrontend):
+        raise ValueError(
+            f"{samu_model_file} has frontend: {args.frontend}; only frontend: samu is "
+            "exported, since transformers does not know the others"
+        )
+    model.eval()
+    with atomic_folder(output_dir) as folder:
+        if frame_encoder:
+            save_frame_encoder(model.frontend, folder)
+            _check_frames(model.frontend, folder, samu_model_file)
+        (folder / MODEL).parent.mkdir()
+        torch.save(model.state_dict(), folder / MODEL)
+        _write_yaml(folder / CONFIG, published_config(args))
+        meta = {
+            "files": {"samu_model_file": MODEL},
+            "yaml_files": {"samu_train_config": CONFIG},
+            "espnet": espnet_version,
+            "espnet_samu": __version__,
+            "torch": str(torch.__version__),
+        }
+        _write_yaml(folder / "meta.yaml", meta)
+    logging.info(f"{output_dir}: written from {samu_model_file}")
+
+
+def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
+    """Write a frontend's model and its feature extractor as transformers has them."""
+    import transformers
+
+    config = frontend.model.config
+    conf = frontend.portable_conf()
+    if config.model_type == "whisper":
+        extractor = transformers.WhisperFeatureExtractor(
+            feature_size=config.num_mel_bins,
+            chunk_length=frontend.family.log_mel.window // SAMPLING_RATE,
+        )
+    elif config.model_type == "wav2vec2-bert":
+        log_mel = conf["log_mel_conf"]
+        extractor = transformers.SeamlessM4TFeatureExtractor(
+            feature_size=log_mel["n_mels"],
+            num_mel_bins=log_mel["n_mels"],
+            stride=log_mel["stack"],
+        )
+    else:
+        extractor = transformers.Wav2Vec2FeatureExtractor(
+            do_normalize=conf["normalize_waveform"],
+            return_attention_mask=config.feat_extract_norm == "layer",
+        )
+    transformers_folder.save(frontend.model, extractor, folder)
+
+
+@torch.no_grad()
+def _check_frames(frontend: SamuFrontend, folder: Path, name: Union[Path, str]) -> None:
+    """See that transformers makes the student's frames of a second of noise."""
+    from transformers import AutoFeatureExtractor
+
+    noise = torch.randn(SAMPLING_RATE, generator=torch.Generator().manual_seed(0)) * 0.1
+    dtype, frontend.dtype = frontend.dtype, torch.float32  # no autocast
+    frames, _ = frontend(noise[None], torch.tensor([len(noise)]))
+    frontend.dtype = dtype
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    features = extractor(
+        noise.numpy(), sampling_rate=SAMPLING_RATE, return_tensors="pt"
+    )
+    model = type(frontend.model).from_pretrained(folder, dtype=torch.float32).eval()
+    others = model(**features).last_hidden_state[:, : frames.size(1)]
+    differs = others.shape != frames.shape
+    if not differs:
+        differs = float((others - frames).abs().max() / frames.std()) > TOLERANCE
+    if differs:
+        options = ("layer", "layer_mix", "layer_mix_norm", "log_mel_conf")
+        conf = frontend.portable_conf()
+        told = {k: conf[k] for k in options if conf.get(k)}
+        raise ValueError(
+            f"{name}: transformers alone does not give the student's frames, which "
+            f"are not its model's output: frontend_conf has {told}. Export the "
+            "utterance embeddings only (--frame_encoder false), or train with "
+            "keep_layers in place of layer"
+        )
+
+
+def published_config(args: argparse.Namespace) -> Dict[str, Any]:
+    """What of a training configuration rebuilds the model, without paths.
+
+    Args:
+        args: Of a built model, portable.
+    """
+    parser = argparse.ArgumentParser()
+    SAMUTask.add_task_arguments(parser)
+    # Options of the trainer name files of the machine, and do not build anything.
+    names = vars(parser.parse_args([])).keys() - {"valid_utt2lang"}
+    config = {name: value for name, value in vars(args).items() if name in names}
+    config["preprocessor_conf"] = {
+        key: value
+        for key, value in config["preprocessor_conf"].items()
+        if not key.endswith("_scp")  # noises, in training only
+    }
+    source: Optional[str] = config["frontend_conf"].get("model")
+    if source is not None and Path(source).exists():
+        config["frontend_conf"] = {**config["frontend_conf"], "model": None}
+    return config
+
+
+def _write_yaml(path: Path, content: Dict[str, Any]) -> None:
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,182 @@
+"""Speech encoders in fairseq's layout to folders that transformers reads.
+
+What is read: ``.pt`` files of wav2vec 2.0, XLS-R and HuBERT, pre-trained or
+fine-tuned, as fairseq writes them (``{"model": ..., "cfg" or "args": ...}``) and as
+s3prl rewrites them (``{"model_weight": ..., "model_cfg": ..., "task_cfg": ...}``, what
+its ``wav2vec2_custom`` and ``hubert_custom`` load). s3prl's ``hf_wav2vec2_custom`` and
+``hf_hubert_custom`` name a hub id or a folder of transformers: those need no
+conversion, ``frontend_conf: model`` reads them as they are.
+"""
+
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple, Union
+
+import torch
+
+from espnet_samu.checkpoint import transformers_folder
+from espnet_samu.checkpoint.fairseq_config import SAMPLING_RATE, configuration
+from espnet_samu.checkpoint.fairseq_settings import FairseqSettings
+from espnet_samu.checkpoint.inert import load_inert
+from espnet_samu.utils import huggingface
+from espnet_samu.utils.atomic import atomic_folder
+
+_CONVOLUTION = r"(feature_extractor\.conv_layers\.\d+)"
+_LAYER = r"(encoder\.layers\.\d+)"
+_POSITION = r"encoder\.pos_conv\.0"
+_NEW_POSITION = "encoder.pos_conv_embed.conv"
+_NAMES = {
+    rf"{_CONVOLUTION}\.0\.(\w+)": r"\1.conv.\2",
+    # Group norm is one module; layer norm stands between two transpositions.
+    rf"{_CONVOLUTION}\.2\.(?:1\.)?(\w+)": r"\1.layer_norm.\2",
+    r"layer_norm\.(\w+)": r"feature_projection.layer_norm.\1",
+    r"post_extract_proj\.(\w+)": r"feature_projection.projection.\1",
+    r"mask_emb": "masked_spec_embed",
+    rf"{_POSITION}\.weight_g": f"{_NEW_POSITION}.parametrizations.weight.original0",
+    rf"{_POSITION}\.weight_v": f"{_NEW_POSITION}.parametrizations.weight.original1",
+    rf"{_POSITION}\.bias": f"{_NEW_POSITION}.bias",
+    rf"{_LAYER}\.self_attn\.(\w+)\.(\w+)": r"\1.attention.\2.\3",
+    rf"{_LAYER}\.self_attn_layer_norm\.(\w+)": r"\1.layer_norm.\2",
+    rf"{_LAYER}\.fc1\.(\w+)": r"\1.feed_forward.intermediate_dense.\2",
+    rf"{_LAYER}\.fc2\.(\w+)": r"\1.feed_forward.output_dense.\2",
+    # encoder.layer_norm and each layer's final_layer_norm keep their names.
+}
+_FIRST = "feature_extractor.conv_layers.0.0.weight"
+_PRETRAINING_HEADS = (
+    "quantizer",
+    "project_q",
+    "final_proj",
+    "target_glu",
+    "label_embs_concat",
+)
+
+
+class Conversion(NamedTuple):
+    """What became of a checkpoint."""
+
+    conf: Dict[str, Any]
+    """Fields of the transformers configuration, with ``model_type``."""
+    normalize: bool
+    """Whether the encoder takes waveforms of zero mean and unit variance."""
+    dropped: Dict[str, int]
+    """Number of tensors left out, by the head they belong to."""
+    assumed: List[str]
+    """Settings that the checkpoint does not tell."""
+
+
+def convert(checkpoint: Union[Path, str], output_dir: Union[Path, str]) -> Conversion:
+    """Write the encoder of a fairseq or s3prl checkpoint as a transformers folder.
+
+    The architecture follows from the tensors' shapes and from the checkpoint's own
+    settings. Dropout, masking and layer drop are left at transformers' defaults: they
+    belong to the training to come (``frontend_conf: model_conf``).
+
+    Args:
+        checkpoint: ``.pt`` file. Nothing that it names is run.
+        output_dir: Folder for config.json, model.safetensors and
+            preprocessor_config.json; replaced as a whole.
+
+    Raises:
+        ValueError: The file cannot be read, is of another architecture (names the
+            keys that are missing or not known), or does not tell a setting.
+    """
+    from transformers import AutoModel, Wav2Vec2FeatureExtractor
+
+    content = load_inert(checkpoint)
+    weights = content.get("model", content.get("model_weight"))
+    if not isinstance(weights, dict):
+        raise ValueError(
+            f"{checkpoint} has neither 'model' (fairseq) nor 'model_weight' (s3prl), "
+            f"but {', '.join(map(str, content))}"
+        )
+    try:
+        state, dropped = encoder_part(weights)
+        settings = FairseqSettings(content)
+        hubert = settings.names_hubert or "label_embs_concat" in dropped
+        conf, normalize, assumed = configuration(
+            "hubert" if hubert else "wav2vec2", state, settings
+        )
+        config = huggingface.load_config(None, conf)
+        model = huggingface.build(AutoModel, None, config)
+        _fill(model, rename(state))
+    except ValueError as error:
+        raise ValueError(f"{checkpoint}: {error}") from error
+    extractor = Wav2Vec2FeatureExtractor(
+        sampling_rate=SAMPLING_RATE,
+        do_normalize=normalize,
+        return_attention_mask=config.feat_extract_norm == "layer",
+    )
+    with atomic_folder(output_dir) as folder:
+        transformers_folder.save(model, extractor, folder)
+    left_out = ", ".join(f"{n} of {head}" for head, n in sorted(dropped.items()))
+    logging.info(
+        f"{checkpoint}: {len(state)} tensors to {output_dir} ({config.model_type}, "
+        f"{config.num_hidden_layers} layers of {config.hidden_size}, waveforms "
+        f"{'' if normalize else 'not '}normalised); left out: {left_out or 'nothing'}"
+    )
+    for line in assumed:
+        logging.warning(f"{checkpoint} does not tell, so assumed: {line}")
+    return Conversion(conf, normalize, dropped, assumed)
+
+
+def encoder_part(
+    weights: Dict[str, torch.Tensor],
+) -> Tuple[Dict[str, torch.Tensor], Dict[str, int]]:
+    """Weights of the encoder without prefix, and a count of those of the heads.
+
+    A fine-tuned model has the encoder under ``w2v_encoder.w2v_model.`` (CTC) or
+    ``encoder.w2v_model.`` (sequence to sequence), and its own parts beside it.
+
+    Raises:
+        ValueError: There is no such encoder.
+    """
+    prefix = next((k.removesuffix(_FIRST) for k in weights if k.endswith(_FIRST)), None)
+    if prefix is None:
+        raise ValueError(
+            f"no tensor is named {_FIRST}: not a wav2vec 2.0 or HuBERT encoder; its "
+            f"first ones are {', '.join(list(weights)[:3])}"
+        )
+    state, dropped = {}, Counter()
+    for key, value in weights.items():
+        inside = key.removeprefix(prefix)
+        if not key.startswith(prefix):
+            dropped[key.rsplit(".", 1)[0]] += 1
+        elif (head := inside.split(".")[0]) in _PRETRAINING_HEADS:
+            dropped[head] += 1
+        else:
+            state[inside] = value
+    return state, dict(dropped)
+
+
+def rename(state: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+    """Weights under transformers' names; names that fairseq does not have stay."""
+    renamed = {}
+    for key, value in state.items():
+        for pattern, replacement in _NAMES.items():
+            if match := re.fullmatch(pattern, key):
+                key = match.expand(replacement)
+                break
+        renamed[key] = value.float()
+    return renamed
+
+
+def _fill(model: torch.nn.Module, state: Dict[str, torch.Tensor]) -> None:
+    """Load all of a state dict into all of a model, or say which keys differ."""
+    wanted = model.state_dict()
+    missing = sorted(wanted.keys() - state.keys())
+    unknown = sorted(state.keys() - wanted.keys())
+    shapes = [
+        f"{key} {tuple(value.shape)} for {tuple(wanted[key].shape)}"
+        for key, value in sorted(state.items())
+        if key in wanted and value.shape != wanted[key].shape
+    ]
+    if missing or unknown or shapes:
+        raise ValueError(
+            f"not the architecture of {type(model).__name__}: "
+            f"{len(missing)} tensors missing {missing[:5]}, "
+            f"{len(unknown)} not known {unknown[:5]}, "
+            f"{len(shapes)} of another shape {shapes[:5]}"
+        )
+    model.load_state_dict(state)

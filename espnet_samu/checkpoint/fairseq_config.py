@@ -1,0 +1,118 @@
+"""Architecture of an encoder in fairseq's layout, as transformers describes it."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+
+from espnet_samu.checkpoint.fairseq_settings import FairseqSettings
+
+SAMPLING_RATE = 16000  # Hz
+
+_FIRST = "feature_extractor.conv_layers.0.0.weight"
+_LAYER_NORM = "feature_extractor.conv_layers.0.2.1.weight"
+_POSITIONS = "encoder.pos_conv.0.weight_v"
+_INTERMEDIATE = "encoder.layers.0.fc1.weight"
+# Of the published models, by hidden size: base, large, XLS-R 1B, XLS-R 2B.
+_PUBLISHED_HEADS = {768: 12, 1024: 16, 1280: 16, 1920: 16}
+# By kernels: all published models have the same convolutions.
+_PUBLISHED_STRIDES = {(10, 3, 3, 3, 3, 2, 2): [5, 2, 2, 2, 2, 2, 2]}
+
+
+def configuration(
+    model_type: str, state: Dict[str, torch.Tensor], settings: FairseqSettings
+) -> Tuple[Dict[str, Any], bool, List[str]]:
+    """Fields of the transformers configuration.
+
+    Args:
+        model_type: ``wav2vec2`` or ``hubert``.
+        state: The encoder's weights under fairseq's names; only shapes are read.
+        settings: What the checkpoint says of itself.
+
+    Returns:
+        Fields; whether waveforms are normalised; what was
+        assumed.
+
+    Raises:
+        ValueError: A setting is not told and cannot be assumed, or is not one that
+            transformers' model has.
+    """
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    missing = [key for key in (_FIRST, _POSITIONS, _INTERMEDIATE) if key not in shapes]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} is missing: not a transformer encoder of wav2vec "
+            "2.0 or HuBERT (conformers and data2vec are not read)"
+        )
+    activation = settings.get("activation_fn") or "gelu"
+    if activation not in ("gelu", "relu"):
+        raise ValueError(f"activation_fn '{activation}' is not one of gelu, relu")
+    rate = settings.get("sample_rate") or SAMPLING_RATE
+    if rate != SAMPLING_RATE:
+        raise ValueError(f"sample_rate is {rate} Hz; {SAMPLING_RATE} is the one here")
+    conv = []
+    while (
+        shape := shapes.get(_FIRST.replace(".0.0.", f".{len(conv)}.0."))
+    ) is not None:
+        conv.append(shape)
+    kernels = tuple(shape[2] for shape in conv)
+    size, group, positions = shapes[_POSITIONS]
+    norm = "layer" if _LAYER_NORM in shapes else "group"
+    layer_numbers = [int(k.split(".")[2]) for k in shapes if "encoder.layers." in k]
+    assumed = []
+
+    def told(name: str, value: Any, published: Any, why: str) -> Any:
+        if value is not None:
+            return value
+        if published is None:
+            raise ValueError(
+                f"its cfg does not tell {name}, and no published model has {why}"
+            )
+        assumed.append(f"{name} {published}, as the published models with {why}")
+        return published
+
+    def told_by_norm(name: str) -> bool:
+        why = f"{norm} norm in the convolutions"
+        return bool(told(name, settings.get(name), norm == "layer", why))
+
+    conf = {
+        "model_type": model_type,
+        "hidden_size": size,
+        "num_hidden_layers": 1 + max(layer_numbers),
+        "num_attention_heads": told(
+            "encoder_attention_heads",
+            settings.get("encoder_attention_heads"),
+            _PUBLISHED_HEADS.get(size),
+            f"hidden size {size}",
+        ),
+        "intermediate_size": shapes[_INTERMEDIATE][0],
+        "hidden_act": activation,
+        "feat_extract_norm": norm,
+        "do_stable_layer_norm": told_by_norm("layer_norm_first"),
+        "conv_dim": [shape[0] for shape in conv],
+        "conv_kernel": list(kernels),
+        "conv_stride": told(
+            "conv_feature_layers",
+            _strides(settings, conv),
+            _PUBLISHED_STRIDES.get(kernels),
+            f"kernels {kernels}",
+        ),
+        "conv_bias": _FIRST.replace("weight", "bias") in shapes,
+        "num_conv_pos_embeddings": positions,
+        "num_conv_pos_embedding_groups": size // group,
+    }
+    return conf, told_by_norm("normalize"), assumed
+
+
+def _strides(
+    settings: FairseqSettings, conv: List[Tuple[int, ...]]
+) -> Optional[List[int]]:
+    """Strides of the convolutions, checked against their weights' shapes."""
+    layers = settings.convolutions()
+    if layers is None:
+        return None
+    if [layer[:2] for layer in layers] != [[shape[0], shape[2]] for shape in conv]:
+        raise ValueError(
+            f"conv_feature_layers {layers} (channels, kernel, stride) are not those of "
+            f"the weights {conv} (channels out, in, kernel)"
+        )
+    return [layer[2] for layer in layers]

@@ -1,0 +1,146 @@
+"""Utterance embeddings of waveforms by a trained student."""
+
+from pathlib import Path
+from typing import Any, Sequence, Union
+
+import numpy as np
+import torch
+import yaml
+from typeguard import typechecked
+
+from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.utils.waveform import check_waveform
+
+
+class Speech2Embedding:
+    """Utterance embeddings in the teacher's space of sentence embeddings.
+
+    Examples:
+        >>> import soundfile
+        >>> speech2embedding = Speech2Embedding.from_pretrained("exported_folder")
+        >>> speech, rate = soundfile.read("utt.wav")  # 16 kHz, one channel
+        >>> speech2embedding(speech)  # (E,)
+
+    Args:
+        samu_train_config: config.yaml of the distillation. None: beside
+            samu_model_file.
+        samu_model_file: Checkpoint.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: Of the whole model: float16, bfloat16, float32, float64.
+
+    Raises:
+        ValueError: The checkpoint does not fill the model, or dtype is unknown.
+    """
+
+    @typechecked
+    def __init__(
+        self,
+        samu_train_config: Union[Path, str, None] = None,
+        samu_model_file: Union[Path, str, None] = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+    ):
+        allowed = ("float16", "bfloat16", "float32", "float64")
+        if dtype not in allowed:
+            raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
+        if samu_model_file is None:
+            raise ValueError(
+                "samu_model_file is not given: name a checkpoint, or a folder or tag "
+                "in from_pretrained"
+            )
+        model, args = SAMUTask.build_model_from_file(
+            samu_train_config, samu_model_file, device
+        )
+        self.dtype = getattr(torch, dtype)
+        self.samu_model = model.to(dtype=self.dtype).eval()
+        self.samu_train_args = args
+        self.device = device
+
+    @classmethod
+    def from_pretrained(
+        cls, model_tag: Union[Path, str, None] = None, **kwargs: Any
+    ) -> "Speech2Embedding":
+        """Load a published student.
+
+        Args:
+            model_tag: Folder of ``samu_export``, a zip file of it, or its tag on the
+                hub (``user/name``, as espnet_model_zoo has them).
+            kwargs: Of the constructor.
+
+        Raises:
+            FileNotFoundError: The folder has no meta.yaml.
+        """
+        if model_tag is not None and Path(model_tag).is_dir():
+            kwargs.update(_files_of(Path(model_tag)))
+        elif model_tag is not None:
+            from espnet2.utils.pretrained import download_pretrained
+
+            kwargs.update(download_pretrained(str(model_tag)))
+        return cls(**kwargs)
+
+    def __call__(self, speech: Union[torch.Tensor, np.ndarray]) -> torch.Tensor:
+        """Embed one waveform.
+
+        Args:
+            speech: (N,) at 16 kHz, in [-1, 1].
+
+        Returns:
+            Utterance embedding (E,) of length 1, on the CPU.
+
+        Raises:
+            ValueError: It is no such waveform, or too short for one frame.
+        """
+        speech = check_waveform(speech, "speech")
+        return self.embed(speech[None], torch.tensor([len(speech)]))[0]
+
+    def batch(
+        self, speeches: Sequence[Union[torch.Tensor, np.ndarray]]
+    ) -> torch.Tensor:
+        """Embed some waveforms together; the longest one decides the memory.
+
+        Args:
+            speeches: B waveforms (N,) at 16 kHz, in [-1, 1].
+
+        Returns:
+            Utterance embeddings (B, E) of length 1, on the CPU, each what it is alone.
+
+        Raises:
+            ValueError: There is none, or one is no such waveform; says which.
+        """
+        if len(speeches) == 0:
+            raise ValueError("speeches is empty: give one waveform or more")
+        tensors = [
+            check_waveform(speech, f"speeches[{i}]").to(self.dtype)
+            for i, speech in enumerate(speeches)
+        ]
+        lengths = torch.tensor([len(speech) for speech in tensors])
+        padded = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
+        return self.embed(padded, lengths)
+
+    @torch.no_grad()
+    def embed(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> torch.Tensor:
+        """Embed a padded batch that was checked.
+
+        Args:
+            speech: Waveforms (B, N) at 16 kHz, anything where padded.
+            speech_lengths: Samples (B,).
+
+        Returns:
+            Utterance embeddings (B, E), on the CPU.
+        """
+        speech = speech.to(device=self.device, dtype=self.dtype)
+        output = self.samu_model.embed(speech, speech_lengths.to(self.device))
+        return output.embedding.cpu()
+
+
+def _files_of(folder: Path) -> dict[str, Path]:
+    """Arguments of the constructor that a published folder's meta.yaml names."""
+    meta = folder / "meta.yaml"
+    if not meta.is_file():
+        raise FileNotFoundError(
+            f"{folder} has no meta.yaml: it is not a folder of samu_export. An "
+            "experiment is read by samu_model_file=FOLDER/CHECKPOINT.pth"
+        )
+    content = yaml.safe_load(meta.read_text(encoding="utf-8"))
+    files = {**content["files"], **content["yaml_files"]}
+    return {key: folder / name for key, name in files.items()}

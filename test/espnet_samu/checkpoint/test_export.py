@@ -1,0 +1,192 @@
+import pytest
+import torch
+import yaml
+
+from espnet_samu.frontend.samu import SamuFrontend
+
+EMBEDDING_SIZE = 4
+
+
+@pytest.fixture
+def student(samu_cmd, tmp_path):
+    """Makes a student's folder of a frontend_conf, without training it."""
+    from espnet_samu.tasks.samu import SAMUTask
+
+    def make(**frontend_conf):
+        folder = tmp_path / "exp"
+        SAMUTask.main(
+            cmd=samu_cmd(folder, "--dry_run", "true", frontend_conf=frontend_conf)
+        )
+        torch.manual_seed(0)
+        model, _ = SAMUTask.build_model_from_file(folder / "config.yaml")
+        torch.save(model.state_dict(), folder / "model.pth")
+        return folder / "model.pth", model.eval()
+
+    return make
+
+
+@pytest.fixture
+def speech(noise):
+    speech, lengths = noise(8000)
+    return speech, lengths
+
+
+def random_norms(model):
+    """Group and layer norms that are not the identity."""
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            torch.nn.init.normal_(parameter, 0.5, 0.3)
+
+
+@torch.no_grad()
+def other_frames(folder, speech, model_class=None):
+    """Frames as somebody computes them who has transformers only."""
+    from transformers import AutoFeatureExtractor, AutoModel
+
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    features = extractor(speech.numpy(), sampling_rate=16000, return_tensors="pt")
+    model = (model_class or AutoModel).from_pretrained(folder).eval()
+    return model(**features).last_hidden_state
+
+
+@pytest.mark.parametrize(
+    "family, options",
+    [
+        ("wav2vec2-layer", {"normalize_waveform": True}),
+        ("wav2vec2-group", {"normalize_waveform": False, "dtype": "bfloat16"}),
+        ("hubert", {"normalize_waveform": True}),
+        ("wavlm", {}),
+        ("wav2vec2-bert", {}),
+    ],
+)
+def test_round_trip(student, speech_models, speech, tmp_path, family, options):
+    from espnet_samu.checkpoint.export import export
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    model_file, model = student(model_conf=speech_models[family], **options)
+    random_norms(model)
+    torch.save(model.state_dict(), model_file)
+    export(None, model_file, tmp_path / "out")
+
+    # The whole student, without its experiment.
+    waveform, lengths = speech
+    with torch.no_grad():
+        expected = model.embed(waveform, lengths)
+    model_file.rename(tmp_path / "moved.pth")
+    speech2embedding = Speech2Embedding.from_pretrained(tmp_path / "out")
+    found = speech2embedding(waveform[0])
+    assert found.shape == (EMBEDDING_SIZE,)
+    torch.testing.assert_close(found, expected.embedding[0], rtol=0, atol=1e-6)
+    ours, theirs = model.state_dict(), speech2embedding.samu_model.state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours | theirs)
+
+    # Its frames, by transformers alone.
+    model.frontend.dtype = torch.float32
+    with torch.no_grad():
+        frames, _ = model.frontend(waveform, lengths)
+    others = other_frames(tmp_path / "out", waveform[0])
+    assert others.shape == frames.shape and frames.std() > 0.1
+    torch.testing.assert_close(others, frames, rtol=0, atol=1e-4)
+
+    # Its frontend, as a folder in frontend_conf.
+    frontend = SamuFrontend(model=str(tmp_path / "out")).eval()
+    with torch.no_grad():
+        again, _ = frontend(waveform, lengths)
+    torch.testing.assert_close(again, frames, rtol=0, atol=1e-6)
+    state = model.frontend.state_dict()
+    assert frontend.state_dict().keys() == state.keys()
+    assert all(torch.equal(v, state[k]) for k, v in frontend.state_dict().items())
+
+
+def test_no_paths_of_the_machine(samu_exp, tmp_path):
+    """Of a student that began as a local folder, in an experiment elsewhere."""
+    from espnet_samu.checkpoint.export import export
+
+    config = yaml.safe_load((samu_exp / "config.yaml").read_text())
+    folder = tmp_path / "xls-r"
+    folder.mkdir()
+    config["frontend_conf"]["model"] = str(folder)
+    config["preprocessor_conf"] = {"noise_scp": str(folder), "speech_name": "speech"}
+    config["valid_utt2lang"] = str(folder)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    out = tmp_path / "out"
+    export(tmp_path / "config.yaml", samu_exp / "1epoch.pth", out)
+
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()) == [
+        "config.json",
+        "meta.yaml",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "student/config.yaml",
+        "student/model.pth",
+    ]
+    for name in ("config.json", "preprocessor_config.json", "student/config.yaml"):
+        text = (out / name).read_text()
+        assert str(tmp_path) not in text and str(samu_exp) not in text
+    published = yaml.safe_load((out / "student/config.yaml").read_text())
+    assert published["preprocessor_conf"] == {"speech_name": "speech"}
+    assert published["frontend_conf"]["pretrained"] is False
+
+
+@pytest.mark.parametrize("options", [{"layer": 1}, {"layer_mix": True}])
+def test_frames_that_transformers_lacks(
+    student, speech_models, speech, tmp_path, options
+):
+    from espnet_samu.checkpoint.export import export
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    conf = speech_models["wav2vec2-layer"]
+    model_file, model = student(model_conf=conf, **options)
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=r"frames.*--frame_encoder false") as info:
+        export(None, model_file, out)
+    assert str(options) in str(info.value)
+    assert not out.exists()
+
+    export(None, model_file, out, frame_encoder=False)
+    assert sorted(p.name for p in out.iterdir()) == ["meta.yaml", "student"]
+    found = Speech2Embedding.from_pretrained(out)(speech[0][0])
+    with torch.no_grad():
+        expected = model.embed(*speech).embedding[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_whisper(student, tmp_path):
+    """transformers has Whisper's encoder, but no AutoModel of it."""
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    from espnet_samu.checkpoint.export import export
+
+    conf = {
+        "model_type": "whisper",
+        "d_model": 16,
+        "encoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "num_mel_bins": 80,
+        "max_source_positions": 50,  # one second
+    }
+    model_file, model = student(model_conf=conf)
+    export(None, model_file, tmp_path / "out")
+    speech = torch.randn(1, 16000, generator=torch.Generator().manual_seed(2)) * 0.1
+    with torch.no_grad():
+        frames, _ = model.frontend(speech, torch.tensor([16000]))
+    others = other_frames(tmp_path / "out", speech[0], WhisperEncoder)
+    torch.testing.assert_close(others, frames, rtol=0, atol=1e-4)
+    frontend = SamuFrontend(model=str(tmp_path / "out"))
+    state = model.frontend.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in frontend.state_dict().items())
+
+
+def test_other_frontends_are_refused(samu_cmd, tmp_path):
+    from espnet_samu.checkpoint.export import export
+    from espnet_samu.tasks.samu import SAMUTask
+
+    conf = {"frontend": "default", "frontend_conf": {"n_mels": 8}}
+    cmd = samu_cmd(tmp_path / "exp", "--dry_run", "true", **conf)
+    SAMUTask.main(cmd=cmd)
+    model, _ = SAMUTask.build_model_from_file(tmp_path / "exp/config.yaml")
+    torch.save(model.state_dict(), tmp_path / "exp/model.pth")
+    with pytest.raises(ValueError, match="frontend: default; only frontend: samu"):
+        export(None, tmp_path / "exp/model.pth", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

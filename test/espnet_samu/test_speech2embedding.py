@@ -1,0 +1,95 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture
+def speech2embedding(samu_exp):
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    return Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth")
+
+
+def test_alone_in_a_batch_and_by_the_model(speech2embedding, batch):
+    speech, lengths = batch
+    waveforms = [row[:n] for row, n in zip(speech, lengths)]
+    with torch.no_grad():
+        expected = speech2embedding.samu_model.embed(speech, lengths).embedding
+    together = speech2embedding.batch([waveforms[0].numpy(), *waveforms[1:]])
+    assert together.shape == (4, 4) and together.dtype == torch.float32
+    torch.testing.assert_close(together, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(together.norm(dim=1), torch.ones(4), rtol=0, atol=1e-6)
+    for waveform, vector in zip(waveforms, together):
+        alone = speech2embedding(waveform.double().numpy())
+        assert alone.shape == (4,)
+        torch.testing.assert_close(alone, vector, rtol=0, atol=1e-5)
+    # In the layout of soundfile.read: (N,) in double precision.
+    assert not together.requires_grad
+
+
+def test_double_precision(samu_exp, speech2embedding, batch):
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    double = Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth", dtype="float64")
+    waveform = batch[0][0, :3000]
+    found = double(waveform)
+    assert found.dtype == torch.float64
+    expected = speech2embedding(waveform).double()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="dtype 'int8' is not one of float16"):
+        Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth", dtype="int8")
+
+
+def test_refused(speech2embedding):
+    good = np.zeros(3000) + 0.1
+    with pytest.raises(ValueError, match=r"speeches\[1\]: .*\(3000, 2\).*one channel"):
+        speech2embedding.batch([good, np.zeros((3000, 2))])
+    with pytest.raises(ValueError, match="speech: .*int16; divide"):
+        speech2embedding(good.astype(np.int16))
+    with pytest.raises(ValueError, match="speech: the waveform has no samples"):
+        speech2embedding(torch.zeros(0))
+    good[7] = np.nan
+    with pytest.raises(ValueError, match="speech: 1 of 3000 samples are NaN"):
+        speech2embedding(good)
+    with pytest.raises(ValueError, match="50 samples is too short"):
+        speech2embedding(torch.zeros(50))
+    with pytest.raises(ValueError, match="speeches is empty"):
+        speech2embedding.batch([])
+
+
+def test_published(samu_exp, speech2embedding, batch, tmp_path, monkeypatch):
+    """The exported folder, its content zipped, and as a repository on the hub."""
+    from espnet_samu.checkpoint.export import export
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    waveform = batch[0][0, :3000]
+    expected = speech2embedding(waveform)
+    export(None, samu_exp / "1epoch.pth", tmp_path / "out")
+    archive = shutil.make_archive(str(tmp_path / "samu"), "zip", tmp_path / "out")
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setattr(
+        "espnet_model_zoo.downloader.snapshot_download",
+        lambda *args, **kwargs: str(tmp_path / "copy"),
+    )
+    for source in (tmp_path / "copy", archive, "somebody/samu"):
+        found = Speech2Embedding.from_pretrained(source)(waveform)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+    with pytest.raises(FileNotFoundError, match="has no meta.yaml"):
+        Speech2Embedding.from_pretrained(samu_exp)
+    with pytest.raises(ValueError, match="samu_model_file is not given"):
+        Speech2Embedding.from_pretrained()
+
+
+def test_a_partial_checkpoint_names_its_keys(samu_exp, tmp_path):
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    state = torch.load(samu_exp / "1epoch.pth", weights_only=True)
+    state.pop("projector.linear.bias")
+    torch.save(state, tmp_path / "partial.pth")
+    with pytest.raises(ValueError, match=r"1 parameters missing .*projector.linear.b"):
+        Speech2Embedding(samu_exp / "config.yaml", tmp_path / "partial.pth")
