@@ -24,6 +24,7 @@ requirements = [
     "numpy==2.5.5",
     "PyYAML==6.0.3",
     "soundfile==0.14.0",
+    "tqdm==4.70.1",
     "typeguard==4.6.0",
 ]
 

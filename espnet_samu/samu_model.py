@@ -1,18 +1,24 @@
 """Distillation of a sentence encoder into a speech encoder."""
 
+import contextlib
 from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from espnet2.asr.specaug.abs_specaug import AbsSpecAug
+from espnet2.layers.abs_normalize import AbsNormalize
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from typeguard import typechecked
 
 from espnet_samu.loss.abs_loss import AbsLoss
+from espnet_samu.loss.contrastive import SAME
 from espnet_samu.pooling.abs_pooling import AbsPooling
 from espnet_samu.projector.abs_projector import AbsProjector
+from espnet_samu.utils.waveform import check_waveforms
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,15 @@ class ESPnetSAMUModel(AbsESPnetModel):
         projector: Vector to utterance embedding (B, E).
         loss: Distances between student and teacher, summed with loss_weights.
         loss_weights: Weight of each.
+        specaug: Masks the frontend's frames in training.
+        normalize: Normalises the frontend's frames.
+        freeze_encoder_updates: In the first so many updates only pooling and
+            projector are trained; frontend and encoder stay in eval mode.
     """
+
+    record: Optional[List[Tuple[Sequence[str], np.ndarray, np.ndarray]]] = None
+    """A list here collects what forward compares: utterance ids, students (B, E),
+    teachers (B, E)."""
 
     @typechecked
     def __init__(
@@ -52,6 +66,9 @@ class ESPnetSAMUModel(AbsESPnetModel):
         projector: AbsProjector,
         loss: Dict[str, AbsLoss],
         loss_weights: Dict[str, float],
+        specaug: Optional[AbsSpecAug] = None,
+        normalize: Optional[AbsNormalize] = None,
+        freeze_encoder_updates: int = 0,
     ):
         super().__init__()
         if not loss or set(loss) != set(loss_weights):
@@ -59,12 +76,58 @@ class ESPnetSAMUModel(AbsESPnetModel):
                 f"loss: {sorted(loss)} and its weights {sorted(loss_weights)} must "
                 "name the same distances, at least one"
             )
+        if freeze_encoder_updates < 0:
+            raise ValueError(
+                "model_conf: freeze_encoder_updates must not be negative, but got "
+                f"{freeze_encoder_updates}"
+            )
         self.frontend = frontend
+        self.specaug = specaug
+        self.normalize = normalize
         self.encoder = encoder
         self.pooling = pooling
         self.projector = projector
         self.loss = torch.nn.ModuleDict(loss)
         self.loss_weights = loss_weights
+        self.freeze_encoder_updates = freeze_encoder_updates
+        if freeze_encoder_updates > 0:
+            # In the checkpoint: a resumed training goes on counting.
+            self.register_buffer("updates", torch.tensor(0))
+
+    def count_update(self, *_) -> None:
+        """A hook for ``Optimizer.register_step_post_hook``."""
+        if self.freeze_encoder_updates > 0:
+            self.updates += 1
+
+    def _encoder_is_frozen(self) -> bool:
+        return (
+            self.training
+            and self.freeze_encoder_updates > 0
+            and int(self.updates) < self.freeze_encoder_updates
+        )
+
+    def encode(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Frames (B, T, D) and their number (B,).
+
+        Args:
+            speech: Waveforms (B, N).
+            speech_lengths: Samples (B,).
+        """
+        speech = speech[:, : speech_lengths.max()]
+        frozen = self._encoder_is_frozen()
+        if self.training and self.freeze_encoder_updates > 0:
+            self.frontend.train(not frozen)
+            self.encoder.train(not frozen)
+        with torch.no_grad() if frozen else contextlib.nullcontext():
+            frames, lengths = self.frontend(speech, speech_lengths)
+            if self.specaug is not None and self.training and not frozen:
+                frames, lengths = self.specaug(frames, lengths)
+            if self.normalize is not None:
+                frames, lengths = self.normalize(frames, lengths)
+            frames, lengths, _ = self.encoder(frames, lengths)
+        return frames, lengths
 
     def embed(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> SAMUOutput:
         """Utterance embeddings.
@@ -73,9 +136,7 @@ class ESPnetSAMUModel(AbsESPnetModel):
             speech: Waveforms (B, N).
             speech_lengths: Samples (B,).
         """
-        speech = speech[:, : speech_lengths.max()]
-        frames, lengths = self.frontend(speech, speech_lengths)
-        frames, lengths, _ = self.encoder(frames, lengths)
+        frames, lengths = self.encode(speech, speech_lengths)
         embedding = self.projector(self.pooling(frames, lengths))
         return SAMUOutput(frames, lengths, embedding)
 
@@ -85,6 +146,7 @@ class ESPnetSAMUModel(AbsESPnetModel):
         speech_lengths: torch.Tensor,
         embed: torch.Tensor,
         embed_lengths: Optional[torch.Tensor] = None,
+        utt_id: Optional[Sequence[str]] = None,
         **kwargs,
     ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
         """Distance to the teacher.
@@ -94,11 +156,17 @@ class ESPnetSAMUModel(AbsESPnetModel):
             speech_lengths: Samples (B,).
             embed: Teacher's sentence embeddings (B, E), of length 1.
             embed_lengths: Not used.
-            kwargs: ``utt_id`` is among them.
+            utt_id: Names of the utterances.
+            kwargs: Not used.
 
         Returns:
             Loss; statistics; batch size, for averaging.
+
+        Raises:
+            ValueError: An utterance is silent, is not finite, or the teacher's
+                embeddings are not of the projector's size.
         """
+        check_waveforms(speech, speech_lengths, utt_id)
         # Under ESPnet's autocast the projector gives half precision: too coarse here.
         student = self.embed(speech, speech_lengths).embedding.float()
         if embed.shape != student.shape:
@@ -112,6 +180,9 @@ class ESPnetSAMUModel(AbsESPnetModel):
 
         stats = {f"loss_{name}": part.detach() for name, part in parts.items()}
         stats.update(loss=total.detach(), **_similarities(student, teacher))
+        if self.record is not None:
+            students = student.detach().cpu().numpy()
+            self.record.append((utt_id, students, teacher.cpu().numpy()))
         loss, stats, weight = force_gatherable(
             (total, stats, student.size(0)), total.device
         )
@@ -128,9 +199,15 @@ class ESPnetSAMUModel(AbsESPnetModel):
 def _similarities(
     student: torch.Tensor, teacher: torch.Tensor
 ) -> Dict[str, torch.Tensor]:
-    """Cosine to the right sentence and to the others of the batch."""
+    """Cosine to the right sentence and to the others of the batch; R@1 among them."""
     cosine = student @ teacher.T
     right = cosine.diagonal()
+    same = teacher @ teacher.T > SAME
+    same.fill_diagonal_(True)
     others = max(student.size(0) - 1, 1)
-    wrong = (cosine.sum(1) - right) / others
-    return {"cos_right": right.mean(), "cos_wrong": wrong.mean()}
+    best_wrong = cosine.masked_fill(same, -2.0).amax(1)
+    return {
+        "cos_right": right.mean(),
+        "cos_wrong": (cosine.sum(1) - right).mean() / others,
+        "batch_r1": (right > best_wrong).float().mean(),
+    }

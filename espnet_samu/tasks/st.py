@@ -15,6 +15,7 @@ from espnet2.tasks import st as host  # noqa: E402
 from espnet2.utils.types import str2bool, str_or_none  # noqa: E402
 
 from espnet_samu.tasks.exact_task import ExactTask  # noqa: E402
+from espnet_samu.train.safe_trainer import SafeTrainer  # noqa: E402
 
 registry.register(host)
 
@@ -25,6 +26,8 @@ class STTask(ExactTask, host.STTask):
     * ``--use_src_lang false`` of st.sh works: a model without transcripts.
     * ``--tgt_lang_token en_XX`` names the target-language token of ``mbart``.
     """
+
+    trainer = SafeTrainer
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:

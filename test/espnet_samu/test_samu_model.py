@@ -57,6 +57,8 @@ def test_loss_by_hand(speech_models, noise, monkeypatch):
     assert stats["loss"] == pytest.approx(loss.item())
     assert stats["cos_right"] == pytest.approx((0.6 + 0.8) / 2)
     assert stats["cos_wrong"] == pytest.approx((0 + 1) / 2)
+    # 0.6 > 0, but 0.8 < 1
+    assert stats["batch_r1"] == 0.5
 
 
 def test_of_one_utterance(speech_models, noise):
@@ -69,6 +71,62 @@ def test_of_one_utterance(speech_models, noise):
     assert stats["cos_wrong"].item() == 0
 
 
+def test_same_sentence_is_not_wrong(speech_models, noise, monkeypatch):
+    model = ESPnetSAMUModel(*parts(speech_models["wavlm"]), LOSSES, WEIGHTS).eval()
+    student = torch.tensor([[0.8, 0.6, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    monkeypatch.setattr(model.projector, "forward", lambda pooled: student)
+    teacher = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
+    _, stats, _ = model(*noise(3000, 2000, 2500), teacher)
+    assert stats["batch_r1"].item() == 1
+
+
+def test_record(speech_models, noise):
+    model = ESPnetSAMUModel(*parts(speech_models["wavlm"]), LOSSES, WEIGHTS).eval()
+    speech, lengths = noise(3000, 2000)
+    model.record = []
+    model(speech, lengths, torch.eye(3)[:2], utt_id=["a", "b"])
+    [(utts, student, teacher)] = model.record
+    assert utts == ["a", "b"]
+    torch.testing.assert_close(
+        torch.tensor(student), model.embed(speech, lengths).embedding.detach()
+    )
+    assert teacher.tolist() == torch.eye(3)[:2].tolist()
+
+
+def test_projector_first(speech_models, noise):
+    conf = {**speech_models["wavlm"], "hidden_dropout": 0.5}
+    model = ESPnetSAMUModel(
+        *parts(conf), LOSSES, WEIGHTS, freeze_encoder_updates=2
+    ).train()
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], weight_decay=0.5
+    )
+    optimizer.register_step_post_hook(model.count_update)
+    speech, lengths = noise(3000, 2000)
+    moved = []
+    for _ in range(3):
+        before = {name: p.clone() for name, p in model.named_parameters()}
+        loss, _, _ = model(speech, lengths, torch.eye(3)[:2])
+        assert model.frontend.training is (len(moved) == 2)
+        optimizer.zero_grad()
+        loss.backward()
+        # An update of several batches (accum_grad) counts once.
+        model(speech, lengths, torch.eye(3)[:2])[0].backward()
+        optimizer.step()
+        moved.append(
+            {
+                name.split(".")[0]
+                for name, p in model.named_parameters()
+                if not torch.equal(p, before[name])
+            }
+        )
+    assert moved == [{"pooling", "projector"}] * 2 + [
+        {"frontend", "pooling", "projector"}
+    ]
+    # Resumed, it goes on counting.
+    assert model.state_dict()["updates"] == 3
+
+
 def test_refused(speech_models, noise):
     model = ESPnetSAMUModel(*parts(speech_models["wavlm"]), LOSSES, WEIGHTS)
     with pytest.raises(
@@ -78,6 +136,14 @@ def test_refused(speech_models, noise):
     for losses, weights in (({}, {}), (LOSSES, {"cosine": 1.0})):
         with pytest.raises(ValueError, match="must name the same distances"):
             ESPnetSAMUModel(*parts(speech_models["wavlm"]), losses, weights)
+    with pytest.raises(ValueError, match="freeze_encoder_updates must not be .* -1"):
+        ESPnetSAMUModel(
+            *parts(speech_models["wavlm"]), LOSSES, WEIGHTS, freeze_encoder_updates=-1
+        )
+    speech, lengths = noise(3000, 2000)
+    speech[1, 7] = float("inf")
+    with pytest.raises(ValueError, match="not finite: utterance b"):
+        model(speech, lengths, torch.ones(2, 3), utt_id=["a", "b"])
 
 
 def test_collect_feats(speech_models, noise):

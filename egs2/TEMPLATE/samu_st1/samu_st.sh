@@ -50,10 +50,14 @@ train_langs=            # Source languages with translation training data, e.g. 
 # Distillation related
 samu_train_set=         # Transcribed speech to distil on (default: train_set).
 samu_valid_set=         # Transcribed speech to validate on (default: valid_set).
-teacher=sentence-transformers/LaBSE # Hub id or folder of a sentence-transformers model.
+teacher=sentence-transformers/LaBSE # Hub id or folder of a sentence-transformers model;
+                        # several, separated by blanks, are joined as teacher_embed_args say.
                         # Empty: a small one is trained on --teacher_bitext.
 teacher_bitext=         # TSV file of lang, text, english.
 teacher_args=           # Arguments for teacher training, e.g., "--updates 800".
+teacher_embed_args=     # Arguments for teacher_embed, e.g., "--batch_size 512".
+samu_label=transcript   # What the teacher embeds: transcript or translation.
+check_audio=false       # Whether stage 7 reads the audio, to drop what is silent or broken.
 samu_tag=               # Suffix to the result dir for the distillation.
 samu_exp=               # Specify the directory path for the distillation.
                         # If this option is specified, samu_tag is ignored.
@@ -62,8 +66,9 @@ samu_config=conf/train_samu.yaml # Config for the distillation.
 samu_args=              # Arguments for the distillation, e.g., "--max_epoch 10".
                         # Note that it will overwrite args in the config.
 samu_model=             # Use this student instead; stages 6-9 are skipped.
-inference_samu_model=valid.cos_right.best.pth # Student that ST training starts from.
+inference_samu_model=valid.r1.best.pth # Student that ST training starts from.
 retrieval_sets=         # Sets to score retrieval on (default: test_sets).
+retrieval_args=         # Arguments for score_retrieval, e.g., "--margin absolute".
 
 # ST model related
 st_tag=                 # Suffix to the result dir for ST model training.
@@ -87,7 +92,7 @@ help_message=$(cat << EOF
 Usage: $0 --train_set <train_set> --valid_set <valid_set> --test_sets <test_sets>
 
 Stages: 1-5 data preparation, audio format, token lists (st.sh); 6 teacher
-embeddings; 7 distillation statistics; 8 distillation; 9 retrieval scores; 10 ST
+embeddings; 7 utterances of the distillation; 8 distillation; 9 retrieval scores; 10 ST
 statistics; 11 ST training; 12 decoding (st.sh); 13 scoring; 14 packing; 15 upload
 (st.sh).
 
@@ -149,22 +154,33 @@ data_feats=${dumpdir}/raw
 [ -z "${samu_train_set}" ] && samu_train_set=${train_set}
 [ -z "${samu_valid_set}" ] && samu_valid_set=${valid_set}
 [ -z "${retrieval_sets}" ] && retrieval_sets=${test_sets}
-[ -z "${samu_tag}" ] && samu_tag=$(basename "${samu_config}" .yaml)_raw
-[ -z "${samu_exp}" ] && samu_exp=${expdir}/samu_${samu_tag}
-[ -z "${samu_stats_dir}" ] && samu_stats_dir=${expdir}/samu_stats_raw
+transcripts=text.${src_case}.${src_lang}
+translations=text.${tgt_case}.${tgt_lang}
+case "${samu_label}" in
+    transcript)
+        label_text=${transcripts}
+        label_tag= ;;
+    translation)
+        label_text=${translations}
+        label_tag=_translation ;;
+    *)
+        log "Error: --samu_label must be transcript or translation: '${samu_label}'"
+        exit 2 ;;
+esac
 if [ -n "${teacher}" ]; then
-    teacher_dir=${expdir}/teacher_${teacher//\//-}
+    teacher_dir=${expdir}/teacher_$(echo "${teacher}" | tr "/ " "-_")${label_tag}
 else
-    teacher_dir=${expdir}/teacher_small
+    teacher_dir=${expdir}/teacher_small${label_tag}
 fi
+[ -z "${samu_tag}" ] && samu_tag=$(basename "${samu_config}" .yaml)_raw${label_tag}
+[ -z "${samu_exp}" ] && samu_exp=${expdir}/samu_${samu_tag}
+[ -z "${samu_stats_dir}" ] && samu_stats_dir=${expdir}/samu_stats_raw${label_tag}
 [ -z "${st_tag}" ] && st_tag=$(basename "${st_config}" .yaml)_raw_${src_lang}_${tgt_lang}
 [ -z "${st_exp}" ] && st_exp=${expdir}/st_${st_tag}
 [ -z "${inference_tag}" ] && \
     inference_tag=$(basename "${inference_config}" .yaml)_${inference_st_model%.*}
 _samu_model=${samu_model:-${samu_exp}/${inference_samu_model}}
 retrieval_dir=${samu_exp}/retrieval_${inference_samu_model%.*}
-transcripts=text.${src_case}.${src_lang}
-translations=text.${tgt_case}.${tgt_lang}
 if [[ "${audio_format}" == *ark* ]]; then
     _type=kaldi_ark
 else
@@ -282,42 +298,38 @@ elif ! "${skip_train}"; then
                     --output_dir "${teacher}" ${teacher_args}
         fi
         _opts=()
+        for _teacher in ${teacher}; do
+            _opts+=(--teacher "${_teacher}")
+        done
         for dset in $(printf '%s\n' "${samu_train_set}" "${samu_valid_set}" \
             ${retrieval_sets} | sort -u); do
-            if [ ! -s "${data_feats}/${dset}/${transcripts}" ]; then
-                log "Error: ${data_feats}/${dset}/${transcripts}: no transcripts." \
-                    "Stage 1 must make data/${dset}/${transcripts}"
+            if [ ! -s "${data_feats}/${dset}/${label_text}" ]; then
+                log "Error: ${data_feats}/${dset}/${label_text}: no ${samu_label}s." \
+                    "Stage 1 must make data/${dset}/${label_text}"
                 exit 1
             fi
-            _opts+=(--text "${data_feats}/${dset}/${transcripts}")
+            _opts+=(--text "${data_feats}/${dset}/${label_text}")
             _opts+=(--output_dir "${teacher_dir}/${dset}")
         done
+        # shellcheck disable=SC2086
         ${cuda_cmd} --gpu "${ngpu}" "${teacher_dir}/teacher_embed.log" \
-            ${python} -m espnet_samu.bin.teacher_embed \
-                --teacher "${teacher}" "${_opts[@]}"
+            ${python} -m espnet_samu.bin.teacher_embed "${_opts[@]}" ${teacher_embed_args}
     fi
 
     if runs 7; then
-        log "Stage 7: Distillation statistics: ${samu_stats_dir}"
-        mkdir -p "${samu_stats_dir}"
-        # format_wav_scp.sh has counted the samples: no pass over the audio is needed.
+        log "Stage 7: Utterances of the distillation: ${samu_stats_dir}"
         for dset in train valid; do
             _set=samu_${dset}_set
-            _dir=${data_feats}/${!_set}
-            mkdir -p "${samu_stats_dir}/${dset}"
-            utils/filter_scp.pl "${teacher_dir}/${!_set}/embed.scp" \
-                "${_dir}/utt2num_samples" > "${samu_stats_dir}/${dset}/speech_shape"
-            awk -v set="${!_set}" '
-                FNR == NR { lang[$1] = $2; next }
-                { n[lang[$1]]++; samples[lang[$1]] += $2 }
-                END {
-                    for (l in n) {
-                        printf "%s\t%s\t%d\t%.3f\n", set, l, n[l], samples[l] / 57.6e6
-                    }
-                }' "${_dir}/utt2lang" "${samu_stats_dir}/${dset}/speech_shape" | sort
-        done > "${samu_stats_dir}/languages.tsv"
-        log "set, language, utterances, hours at 16 kHz:"
-        cat "${samu_stats_dir}/languages.tsv"
+            # format_wav_scp.sh has counted the samples: no pass over the audio is needed.
+            ${python} -m espnet_samu.bin.samu_select \
+                --data_dir "${data_feats}/${!_set}" \
+                --source_dir "data/${!_set}" \
+                --text "${data_feats}/${!_set}/${label_text}" \
+                --embed "${teacher_dir}/${!_set}/embed.scp" \
+                --check_audio "${check_audio}" \
+                --nj "$(nproc)" \
+                --output_dir "${samu_stats_dir}/${dset}"
+        done
     fi
 
     if runs 8; then
@@ -351,6 +363,7 @@ elif ! "${skip_train}"; then
                 --config "${samu_config}" \
                 --resume true \
                 --output_dir "${samu_exp}" \
+                --valid_utt2lang "${data_feats}/${samu_valid_set}/utt2lang" \
                 "${_opts[@]}" ${samu_args}
     fi
 
@@ -374,12 +387,18 @@ elif ! "${skip_train}"; then
                 --ngpu "${_ngpu}" \
                 "${_opts[@]}"
         for dset in ${retrieval_sets}; do
+            _opts=()
+            # Speech finds speech of other languages with the same translation.
+            if [ -s "${data_feats}/${dset}/${translations}" ]; then
+                _opts+=(--content "${data_feats}/${dset}/${translations}")
+            fi
+            # shellcheck disable=SC2086
             ${python} -m espnet_samu.bin.score_retrieval \
                 --query "${retrieval_dir}/${dset}/embed.scp" \
                 --target "${teacher_dir}/${dset}/embed.scp" \
                 --query_lang "${data_feats}/${dset}/utt2lang" \
-                --target_text "${data_feats}/${dset}/${transcripts}" \
-                --output_dir "${retrieval_dir}/${dset}"
+                --target_text "${data_feats}/${dset}/${label_text}" \
+                --output_dir "${retrieval_dir}/${dset}" "${_opts[@]}" ${retrieval_args}
         done
     fi
 fi

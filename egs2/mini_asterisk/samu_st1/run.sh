@@ -56,6 +56,7 @@ run() {
         --teacher_bitext data/bitext/bitext.tsv \
         --teacher_args "--updates 400 --seed ${seed}" \
         --samu_args "--seed ${seed}" \
+        --inference_samu_model valid.cos_right.best.pth \
         --st_config "${st_config}" \
         --st_args "--seed ${seed}" \
         --tgt_token_type bpe \

@@ -83,7 +83,7 @@ def test_config_needs_no_folder(samu_cmd, frontend_conf, tmp_path, batch):
 
 def test_losses(samu_cmd, tmp_path, batch):
     losses = {
-        "cosine": {"weight": 2.0, "scale": 10.0},
+        "cosine": {"weight": 2.0, "loss_scale": 10.0},
         "contrastive": {"weight": 0.5, "temperature": 0.5},
     }
     SAMUTask.main(cmd=samu_cmd(tmp_path, "--dry_run", "true", losses=losses))
@@ -108,7 +108,90 @@ def test_collect_stats(samu_cmd, tmp_path):
     assert lines[0] == "utt1 4"
 
 
-def test_refused(samu_cmd, tmp_path):
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_poolings(samu_cmd, tmp_path, batch, pooling):
+    cmd = samu_cmd(tmp_path, "--dry_run", "true", pooling=pooling, losses={"mse": {}})
+    SAMUTask.main(cmd=cmd)
+    model, _ = SAMUTask.build_model_from_file(tmp_path / "config.yaml")
+    output = model.eval().embed(*batch)
+    frames = [f[:n] for f, n in zip(output.frames, output.lengths)]
+    pooled = {
+        "mean": torch.stack([f.mean(0) for f in frames]),
+        "max": torch.stack([f.amax(0) for f in frames]),
+    }[pooling]
+    torch.testing.assert_close(model.projector(pooled), output.embedding)
+
+
+DEFAULT = {
+    "frontend": "default",
+    "frontend_conf": {"fs": "16k", "n_fft": 128, "hop_length": 64, "n_mels": 20},
+    "specaug": "specaug",
+    "specaug_conf": {"apply_time_mask": False, "freq_mask_width_range": [0, 4]},
+    "normalize": "utterance_mvn",
+    "encoder": "transformer",
+    "encoder_conf": {
+        "input_layer": "linear",
+        "output_size": 8,
+        "attention_heads": 2,
+        "linear_units": 8,
+        "num_blocks": 1,
+    },
+}
+
+
+@pytest.mark.timeout(30)
+def test_espnet_frontend_and_encoder(samu_cmd, tmp_path, batch):
+    SAMUTask.main(cmd=samu_cmd(tmp_path, **DEFAULT))
+    model, args = SAMUTask.build_model_from_file(None, tmp_path / "1epoch.pth")
+    assert args.frontend == "default" and args.encoder == "transformer"
+    output = model.eval().embed(*batch)
+    # no masks outside training
+    frames = model.encoder(*model.normalize(*model.frontend(*batch)))[0]
+    torch.testing.assert_close(output.frames, frames)
+    assert output.frames.size(2) == 8 and output.embedding.shape == (4, 4)
+
+
+S3PRL = {
+    "frontend": "s3prl",
+    "frontend_conf": {
+        "frontend_conf": {"upstream": "mfcc"},
+        "multilayer_feature": True,
+    },
+    "encoder": "transformer",
+    "encoder_conf": {"output_size": 8, "attention_heads": 2, "num_blocks": 1},
+}
+
+
+@pytest.mark.timeout(30)
+def test_s3prl(samu_cmd, tmp_path):
+    SAMUTask.main(cmd=samu_cmd(tmp_path, **S3PRL))
+    model, _ = SAMUTask.build_model_from_file(None, tmp_path / "1epoch.pth")
+    assert model.encoder.output_size() == 8
+
+
+def test_projector_first(samu_cmd, tmp_path, samu_exp):
+    conf = {"model_conf": {"freeze_encoder_updates": 1}}
+    SAMUTask.main(cmd=samu_cmd(tmp_path, **conf))
+    trained = torch.load(tmp_path / "1epoch.pth")
+    model, args = read_args(tmp_path)
+    assert args.unused_parameters is True
+    assert trained.pop("updates") == 1
+    moved = {
+        name.split(".")[0]
+        for name, value in model.state_dict().items()
+        if name != "updates" and not torch.equal(trained[name], value)
+    }
+    assert moved == {"pooling", "projector"}
+
+
+def test_refused(samu_cmd, tmp_path, capsys):
+    for option, choices in (
+        ("pooling", "'attention', 'max', 'mean'"),
+        ("frontend", "'samu', 'default', 's3prl'"),
+    ):
+        with pytest.raises(SystemExit):
+            SAMUTask.main(cmd=samu_cmd(tmp_path, f"--{option}", "euclid"))
+        assert f"'euclid' (choose from {choices})" in capsys.readouterr().err
     with pytest.raises(ValueError, match="euclid"):
         SAMUTask.main(
             cmd=samu_cmd(tmp_path, "--dry_run", "true", losses={"euclid": {}})

@@ -1,0 +1,29 @@
+"""Maximum pooling."""
+
+import torch
+from typeguard import typechecked
+
+from espnet_samu.pooling.abs_pooling import AbsPooling
+from espnet_samu.utils.masks import valid_mask
+
+
+class MaxPooling(AbsPooling):
+    """Largest value of each feature over an utterance's own frames.
+
+    Args:
+        input_size: Dimension D of the frames.
+    """
+
+    @typechecked
+    def __init__(self, input_size: int):
+        super().__init__()
+        self._output_size = input_size
+
+    def output_size(self) -> int:
+        """Dimension D."""
+        return self._output_size
+
+    def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Pool (B, T, D) with lengths (B,) to (B, D)."""
+        padding = valid_mask(lengths, frames.size(1)) == 0
+        return frames.masked_fill(padding[..., None], float("-inf")).amax(dim=1)

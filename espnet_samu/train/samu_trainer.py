@@ -1,0 +1,80 @@
+"""Trainer of the distillation."""
+
+import argparse
+import dataclasses
+from typing import Optional
+
+import numpy as np
+from espnet2.train.trainer import TrainerOptions
+from espnet2.utils.build_dataclass import build_dataclass
+
+from espnet_samu.scoring.recall import recall_at_1
+from espnet_samu.train.safe_trainer import SafeTrainer
+from espnet_samu.utils.distributed import gather_objects
+from espnet_samu.utils.kaldi_io import read_text
+
+
+@dataclasses.dataclass
+class SAMUTrainerOptions(TrainerOptions):
+    """ESPnet's options and ours."""
+
+    valid_utt2lang: Optional[str]
+    """File of the language of each validation utterance."""
+
+
+class SAMUTrainer(SafeTrainer):
+    """Retrieves over the whole validation set, not inside its batches.
+
+    What a validation epoch reports beside the means over its batches, for
+    ``best_model_criterion``: ``r1_speech_text``, ``r1_text_speech`` and their mean
+    ``r1``. With ``--valid_utt2lang`` each language is a pool of its own.
+
+    Reference: Khurana et al., "SAMU-XLSR", arXiv 2205.08180: their public training
+    code chooses the checkpoint by the mean R@1 of both directions.
+    """
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> SAMUTrainerOptions:
+        """Options of one run."""
+        return build_dataclass(SAMUTrainerOptions, args)
+
+    @classmethod
+    def validate_one_epoch(
+        cls, model, iterator, reporter, options, distributed_option
+    ) -> None:
+        """Validate, then retrieve."""
+        inner = getattr(model, "module", model)
+        inner.record = []
+        try:
+            super().validate_one_epoch(
+                model=model,
+                iterator=iterator,
+                reporter=reporter,
+                options=options,
+                distributed_option=distributed_option,
+            )
+            record = inner.record
+        finally:
+            inner.record = None
+        # Processes may repeat an utterance to have equal numbers of batches.
+        table = {
+            utt: vectors
+            for part in gather_objects(record)
+            for utts, students, teachers in part
+            for utt, *vectors in zip(utts, students, teachers)
+        }
+        if not table:
+            return
+        langs = None
+        if options.valid_utt2lang is not None:
+            utt2lang = read_text(options.valid_utt2lang, allow_empty=False)
+            missing = [utt for utt in table if utt not in utt2lang]
+            if missing:
+                raise ValueError(
+                    f"--valid_utt2lang {options.valid_utt2lang} misses {len(missing)} "
+                    f"of {len(table)} validation utterances, e.g. {missing[0]}"
+                )
+            langs = [utt2lang[utt] for utt in table]
+        student, teacher = (np.stack(side) for side in zip(*table.values()))
+        reporter.register(recall_at_1(student, teacher, langs))
+        reporter.next()

@@ -1,0 +1,53 @@
+"""What distributed processes tell each other."""
+
+from typing import Any, List, Tuple
+
+import torch
+
+
+def is_distributed() -> bool:
+    """Whether this process is one of several."""
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_world_size() > 1
+    )
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files."""
+    return not is_distributed() or torch.distributed.get_rank() == 0
+
+
+@torch.no_grad()
+def gather_rows(rows: torch.Tensor) -> Tuple[torch.Tensor, int]:
+    """Rows of all processes, which may have different numbers of them.
+
+    Args:
+        rows: (B, E), without a gradient.
+
+    Returns:
+        Rows of all processes in the order of their ranks (sum B, E); where this
+        process's own begin.
+    """
+    if not is_distributed():
+        return rows, 0
+    world_size = torch.distributed.get_world_size()
+    count = torch.tensor([rows.size(0)], device=rows.device)
+    counts = [torch.empty_like(count) for _ in range(world_size)]
+    torch.distributed.all_gather(counts, count)
+    sizes = [int(c) for c in counts]
+    padded = torch.nn.functional.pad(rows, (0, 0, 0, max(sizes) - rows.size(0)))
+    parts = [torch.empty_like(padded) for _ in range(world_size)]
+    torch.distributed.all_gather(parts, padded.contiguous())
+    gathered = torch.cat([part[:size] for part, size in zip(parts, sizes)])
+    return gathered, sum(sizes[: torch.distributed.get_rank()])
+
+
+def gather_objects(item: Any) -> List[Any]:
+    """One picklable object of each process, in the order of their ranks."""
+    if not is_distributed():
+        return [item]
+    items: List[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(items, item)
+    return items

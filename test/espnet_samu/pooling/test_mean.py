@@ -1,0 +1,12 @@
+import torch
+
+from espnet_samu.pooling.mean import MeanPooling
+
+FRAMES = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [99.0, -99.0]], [[4.0, 0.0]] * 3])
+
+
+def test_by_hand():
+    pooling = MeanPooling(input_size=2)
+    assert pooling.output_size() == 2
+    pooled = pooling(FRAMES, torch.tensor([2, 3]))
+    torch.testing.assert_close(pooled, torch.tensor([[2.0, 4.0], [4.0, 0.0]]))

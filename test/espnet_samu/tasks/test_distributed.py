@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from espnet_samu.tasks.samu import SAMUTask
+
+CONF = {
+    "max_epoch": 3,
+    "num_iters_per_epoch": 2,
+    "optim_conf": {"lr": 0.5},
+    "losses": {"cosine": {"weight": 1.0}, "contrastive": {"weight": 1.0}},
+    "best_model_criterion": [["valid", "r1", "max"]],
+}
+
+
+@pytest.fixture(scope="module")
+def trainings(samu_cmd, tmp_path_factory):
+    """Folders of one process with four utterances a batch, and of two with two."""
+    folder = tmp_path_factory.mktemp("distributed")
+    processes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "espnet_samu.bin.samu_train"),
+                *samu_cmd(folder / "two", **CONF),
+                *("--dist_world_size", "2", "--dist_rank", str(rank)),
+                *("--dist_backend", "gloo"),
+                *("--dist_init_method", f"file://{folder}/init"),
+                *("--multiprocessing_distributed", "false"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    SAMUTask.main(cmd=samu_cmd(folder / "one", **CONF))
+    for process in processes:
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output[-3000:]
+    return folder / "one", folder / "two"
+
+
+def test_two_processes_equal_one(trainings):
+    one, two = (
+        torch.load(folder / "checkpoint.pth", weights_only=True) for folder in trainings
+    )
+    keys = ("loss", "loss_cosine", "loss_contrastive", "cos_right")
+    for epoch, stats in one["reporter"]["stats"].items():
+        other = two["reporter"]["stats"][epoch]
+        for key in keys:
+            assert other["train"][key] == pytest.approx(stats["train"][key], abs=1e-4)
+            assert other["valid"][key] == pytest.approx(stats["valid"][key], abs=1e-4)
+        # over the whole set, though each process validates half of it
+        for key in ("r1", "r1_speech_text", "r1_text_speech"):
+            assert other["valid"][key] == pytest.approx(stats["valid"][key])
+    losses = [stats["train"]["loss"] for stats in one["reporter"]["stats"].values()]
+    assert losses[-1] < losses[0] - 0.01
+    for name, value in one["model"].items():
+        torch.testing.assert_close(two["model"][name], value, rtol=0, atol=1e-4)
