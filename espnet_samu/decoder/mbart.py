@@ -1,43 +1,50 @@
-"""The decoder of mBART as an ESPnet decoder."""
+"""The decoder of mBART and its relatives as an ESPnet decoder."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from contextlib import nullcontext
+from typing import Any, ContextManager, Dict, Optional, Tuple
 
 import torch
 from espnet2.asr.decoder.abs_decoder import AbsDecoder
-from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
-from transformers import MBartForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 from typeguard import typechecked
 
+from espnet_samu.decoder import families, target_languages
+from espnet_samu.decoder.cached_scorer import CachedScorer
+from espnet_samu.decoder.generation import Generation
+from espnet_samu.decoder.target_languages import TargetLanguages
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.frozen import eval_frozen
 from espnet_samu.utils.masks import valid_mask
 
 
-class MBartDecoder(AbsDecoder, BatchScorerInterface):
-    """mBART's decoder over frame-level speech features.
+class MBartDecoder(AbsDecoder, CachedScorer, Generation):
+    """mBART's decoder, or M2M-100's, NLLB's or BART's, over frames of speech features.
 
     Named by a hub id (``facebook/mbart-large-50-many-to-many-mmt``), a folder, or
     built fresh from ``model_conf``. The encoder of the checkpoint is neither built
     nor kept; the output layer shares the weights of the embedding.
 
     The target-language token is a matter of this class alone: with
-    ``lang_token_id`` set, the model reads ``</s> <lang> w1 w2 ...`` where ESPnet
-    passes ``</s> w1 w2 ...``, and the prediction of ``<lang>`` is cut away, so that
-    it is in no loss; :meth:`generate` forces it.
+    ``lang_token_id`` set, or inside :meth:`target_languages`, the model reads
+    ``</s> <lang> w1 w2 ...`` where ESPnet passes ``</s> w1 w2 ...``, and the
+    prediction of ``<lang>`` is cut away, so that it is in no loss; :meth:`generate`
+    forces it. So mBART-50, M2M-100 and NLLB were trained; mBART-25 was without
+    ``</s>``, which training on speech teaches it.
 
     Token ids are ESPnet's: line n of the token list is row n of the embedding.
 
-    Reference: Liu et al., arXiv 2001.08210; Tang et al. (mBART-50), arXiv 2008.00401.
+    Reference: Liu et al., arXiv 2001.08210; Tang et al. (mBART-50), arXiv 2008.00401;
+    Fan et al. (M2M-100), arXiv 2010.11125; NLLB Team, arXiv 2207.04672.
 
     Args:
         vocab_size: Length V of ESPnet's token list.
         encoder_output_size: Dimension D of the speech frames. Another one than the
             decoder's own gets a linear layer between them.
         model: Hub id or folder; None builds a fresh decoder from model_conf.
-        model_conf: Fields of transformers' MBartConfig (``d_model``, ``dropout``,
-            ``decoder_layers``, ...): those that replace the pre-trained ones, or
-            those of the fresh decoder.
+        model_conf: Fields of transformers' configuration (``d_model``, ``dropout``,
+            ``attention_dropout``, ``decoder_layers``, ...): those that replace the
+            pre-trained ones, or those of the fresh decoder, which is an mBART if
+            there is no ``model_type``: ``mbart``, ``m2m_100`` or ``bart``.
         pretrained: False reads no weights although model is named: the trained
             checkpoint will bring them. Written so into an experiment's config.yaml.
         revision: Branch, tag or commit on the hub.
@@ -45,6 +52,15 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
         frame_dropout: Dropout of the speech frames' features in training. It keeps
             the decoder from leaning on what sets one source language apart, which
             helps languages without translations (our choice, not the paper's).
+        attn_implementation: ``sdpa`` (PyTorch's fused attention) or ``eager``. None:
+            sdpa.
+        dtype: Autocast inside the decoder, ``bfloat16`` or ``float16``; logits are of
+            the parameters' type all the same. ``float32``: no autocast but ESPnet's
+            own (``use_amp``).
+
+    Raises:
+        ValueError: An option is not one of those allowed, or does not fit the model
+            or the token list.
     """
 
     @typechecked
@@ -58,74 +74,78 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
         revision: Optional[str] = None,
         lang_token_id: Optional[int] = None,
         frame_dropout: float = 0.0,
+        attn_implementation: Optional[str] = None,
+        dtype: str = "float32",
     ):
         super().__init__()
-        conf = {"model_type": "mbart", **(model_conf or {})}
+        if dtype not in ("float32", "bfloat16", "float16"):
+            raise ValueError(
+                f"decoder_conf: dtype '{dtype}' is not one of float32, bfloat16, "
+                "float16"
+            )
         source = model if pretrained else None
-        if source is None:
-            # Tokens of a list made by ESPnet: <blank> first, <sos/eos> last. They
-            # are only names here; sos and eos come with the batches.
-            last = vocab_size - 1
-            special = {
-                "vocab_size": vocab_size,
-                "pad_token_id": 0,
-                "bos_token_id": last,
-                "eos_token_id": last,
-                "decoder_start_token_id": last,
-                "forced_eos_token_id": None,
-            }
-            conf = {**special, **conf}
-        config = huggingface.load_config(source, conf, revision)
-        if config.model_type != "mbart":
-            raise ValueError(
-                f"decoder_conf: model_type '{config.model_type}' is not mbart"
-            )
-        if config.vocab_size != vocab_size:
-            raise ValueError(
-                f"decoder_conf: the model has {config.vocab_size} tokens, but the "
-                f"token list has {vocab_size}; use --tgt_token_type hugging_face "
-                f"--hugging_face_model_name_or_path {model}"
-            )
-        self._check_lang(lang_token_id, vocab_size)
-        # No layers of the text encoder: they would be built and loaded for nothing.
-        config.encoder_layers = 0
-        config.tie_word_embeddings = True
-        self.source = model
-        self.revision = revision
-        self.model = huggingface.build(
-            MBartForConditionalGeneration, source, config, revision
+        config = families.load_config(vocab_size, source, model_conf or {}, revision)
+        self.languages = TargetLanguages(vocab_size, lang_token_id)
+        self.model = families.build(
+            source,
+            config,
+            revision,
+            attn_implementation,
+            is_rebuilt=model is not None and not pretrained,
         )
-        self.model.model.encoder = _NoEncoder()
-        self.lang_token_id = lang_token_id
         self.frame_dropout = torch.nn.Dropout(frame_dropout)
         self.linear_in = (
             torch.nn.Linear(encoder_output_size, config.d_model)
             if encoder_output_size != config.d_model
             else torch.nn.Identity()
         )
-
-    @staticmethod
-    def _check_lang(lang_token_id: Optional[int], vocab_size: int) -> None:
-        if lang_token_id is not None and not 0 <= lang_token_id < vocab_size:
-            raise ValueError(
-                f"decoder_conf: lang_token_id {lang_token_id} is not in the token "
-                f"list of {vocab_size}"
-            )
+        self.dtype = getattr(torch, dtype)
+        self.options = {
+            "model": model,
+            "revision": revision,
+            "frame_dropout": frame_dropout,
+            "attn_implementation": attn_implementation,
+            "dtype": dtype,
+        }
 
     def portable_conf(self) -> Dict[str, Any]:
         """Arguments that rebuild this decoder without the hub or a folder."""
         return {
-            "model": self.source,
+            **self.options,
             "model_conf": huggingface.portable(self.model.config),
             "pretrained": False,
-            "revision": self.revision,
             "lang_token_id": self.lang_token_id,
-            "frame_dropout": self.frame_dropout.p,
         }
+
+    @property
+    def lang_token_id(self) -> Optional[int]:
+        """Row of the target-language token where no other is said; None: none."""
+        return self.languages.default
+
+    @lang_token_id.setter
+    def lang_token_id(self, row: Optional[int]) -> None:
+        self.languages.default = row
+
+    def target_languages(self, ids: Optional[torch.Tensor]) -> ContextManager[None]:
+        """Say the target languages of the batch that comes.
+
+        ``with decoder.target_languages(ids):`` holds for :meth:`forward`,
+        :meth:`generate` and a beam search that begins inside.
+
+        Args:
+            ids: Row of the language token of each utterance (B,); None: no language
+                tokens, also if there is a ``lang_token_id``.
+
+        Raises:
+            ValueError: A row is not in the token list, or (later) the batch has
+                another number of utterances.
+        """
+        return self.languages.of_batch(ids)
 
     def train(self, mode: bool = True) -> "MBartDecoder":
         """As usual, but what is frozen stays in eval mode."""
         super().train(mode)
+        self.forget()
         if mode:
             eval_frozen(self)
         return self
@@ -143,105 +163,67 @@ class MBartDecoder(AbsDecoder, BatchScorerInterface):
             hs_pad: Speech frames (B, T, D).
             hlens: Number of frames (B,).
             ys_in_pad: Token ids (B, L), the start token first, padded on the right
-                with any valid id. They are not changed.
+                with any id, of the token list or below 0. They are not changed.
             ys_in_lens: Number of tokens (B,).
 
         Returns:
             Logits (B, L, V); ys_in_lens.
+
+        Raises:
+            ValueError: The targets are longer than the decoder can read.
         """
-        tokens = ys_in_pad
-        if self.lang_token_id is not None:
-            lang = torch.full_like(ys_in_pad[:, :1], self.lang_token_id)
-            tokens = torch.cat([ys_in_pad[:, :1], lang, ys_in_pad[:, 1:]], dim=1)
+        rows = self.languages.rows(len(hs_pad), hs_pad.device)
+        # ESPnet's mark of what is ignored, -1, has no embedding.
+        padding = valid_mask(ys_in_lens, ys_in_pad.size(1)) == 0
+        tokens = ys_in_pad.masked_fill(padding & (ys_in_pad < 0), 0)
+        tokens = target_languages.insert(tokens, rows)
+        with self.autocast(hs_pad):
+            hidden = self.hidden_states(hs_pad, hlens, tokens)
+            # Here, since ESPnet needs contiguous logits, which are large to copy.
+            hidden = hidden[:, tokens.size(1) - ys_in_pad.size(1) :]
+            return self.logits(hidden), ys_in_lens
+
+    def hidden_states(
+        self, hs_pad: torch.Tensor, hlens: torch.Tensor, tokens: torch.Tensor
+    ) -> torch.Tensor:
+        """What the decoder makes (B, L, D) of tokens (B, L) with language tokens."""
+        self.check_length(tokens.size(1))
         # Padding is on the right and attention is causal: no position before it
         # sees it, so that no mask over the tokens is needed.
-        hidden = self.model.model(
-            encoder_outputs=BaseModelOutput(self.linear_in(self.frame_dropout(hs_pad))),
+        return self.model.model(
+            encoder_outputs=BaseModelOutput(self.encode_frames(hs_pad)),
             attention_mask=valid_mask(hlens, hs_pad.size(1)),
             decoder_input_ids=tokens,
             use_cache=False,
         ).last_hidden_state
-        if self.lang_token_id is not None:
-            # Here, since ESPnet needs contiguous logits, which are large to copy.
-            hidden = hidden[:, 1:]
-        return self.model.lm_head(hidden) + self.model.final_logits_bias, ys_in_lens
 
-    @torch.no_grad()
-    def generate(
-        self,
-        hs_pad: torch.Tensor,
-        hlens: torch.Tensor,
-        sos: int,
-        eos: int,
-        **options: Any,
-    ):
-        """Translate by transformers' cached ``generate``.
+    def encode_frames(self, hs_pad: torch.Tensor) -> torch.Tensor:
+        """Frames (B, T, D) in the decoder's own dimension."""
+        return self.linear_in(self.frame_dropout(hs_pad))
 
-        Args:
-            hs_pad: Speech frames (B, T, D).
-            hlens: Number of frames (B,).
-            sos: Id of the start token.
-            eos: Id of the end token.
-            options: Of ``GenerationMixin.generate``: num_beams, max_new_tokens, ...
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits (..., V) of hidden states (..., D)."""
+        logits = self.model.lm_head(hidden)
+        # M2M-100 has none.
+        bias = getattr(self.model, "final_logits_bias", None)
+        if bias is not None:
+            logits = logits + bias
+        if self.dtype != torch.float32:
+            logits = logits.to(self.model.dtype)
+        return logits
 
-        Returns:
-            transformers' output object. ``sequences`` (B * num_return_sequences, L)
-            begin with the start token and, if there is one, the language token.
-        """
-        prefix = [sos] if self.lang_token_id is None else [sos, self.lang_token_id]
-        tokens = torch.tensor([prefix], device=hs_pad.device)
-        return self.model.generate(
-            encoder_outputs=BaseModelOutput(self.linear_in(hs_pad)),
-            attention_mask=valid_mask(hlens, hs_pad.size(1)),
-            decoder_input_ids=tokens.expand(hs_pad.size(0), -1),
-            decoder_start_token_id=sos,
-            eos_token_id=eos,
-            pad_token_id=self.model.config.pad_token_id,
-            # The prefix has it already.
-            forced_bos_token_id=None,
-            return_dict_in_generate=True,
-            **options,
-        )
+    def autocast(self, like: torch.Tensor) -> ContextManager[None]:
+        """What the decoder computes in, on the device of a tensor."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(like.device.type, dtype=self.dtype)
 
-    def score(
-        self, ys: torch.Tensor, state: Any, x: torch.Tensor
-    ) -> Tuple[torch.Tensor, None]:
-        """Log-probabilities of the next token of one hypothesis.
-
-        Args:
-            ys: Token ids (L,), the start token first.
-            state: Not used: the whole prefix is read again.
-            x: Speech frames (T, D).
-
-        Returns:
-            Log-probabilities (V,); None.
-        """
-        scores, _ = self.batch_score(ys[None], [state], x[None])
-        return scores[0], None
-
-    def batch_score(
-        self, ys: torch.Tensor, states: List[Any], xs: torch.Tensor
-    ) -> Tuple[torch.Tensor, List[None]]:
-        """Log-probabilities of the next token of hypotheses of equal length.
-
-        Args:
-            ys: Token ids (N, L), the start token first.
-            states: Not used: the whole prefix is read again.
-            xs: Speech frames (N, T, D), none of them padding.
-
-        Returns:
-            Log-probabilities (N, V); a list of None.
-        """
-        hlens = torch.full((xs.size(0),), xs.size(1), device=xs.device)
-        ys_lens = torch.full((ys.size(0),), ys.size(1), device=ys.device)
-        logits, _ = self.forward(xs, hlens, ys, ys_lens)
-        return logits[:, -1].log_softmax(-1), [None] * ys.size(0)
-
-
-class _NoEncoder(torch.nn.Module):
-    """Stands where mBART's text encoder was; has no parameters."""
-
-    main_input_name = "input_ids"
-
-    def forward(self, *args: Any, **kwargs: Any):
-        raise RuntimeError("mBART's text encoder is not part of this decoder")
+    def check_length(self, n_tokens: int) -> None:
+        """Raise a ValueError if so many tokens are too many to read."""
+        limit = self.model.config.max_position_embeddings
+        if n_tokens > limit:
+            raise ValueError(
+                f"the decoder would read {n_tokens} tokens, start and language token "
+                f"among them, but has {limit} positions (max_position_embeddings); "
+                "drop or split longer targets, and decode with a smaller maxlenratio"
+            )

@@ -1,0 +1,160 @@
+"""Scores for ESPnet's beam search that read only the newest token."""
+
+from dataclasses import dataclass
+from typing import Any, List, Optional, Tuple
+
+import torch
+from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
+
+from espnet_samu.decoder import target_languages
+from espnet_samu.decoder.prefix_tree import PrefixTree
+from espnet_samu.utils.masks import valid_mask
+
+
+# Not a tuple: ESPnet takes those apart.
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """What a hypothesis has read: its state in ESPnet's beam search."""
+
+    search: int
+    """Number of the search that it belongs to."""
+    n_tokens: int = 0
+    """Number of tokens read, the target language among them."""
+    utterance: Optional[int] = None
+    """Row of its utterance in the batch; None before the first token."""
+    own: Optional[torch.Tensor] = None
+    """Which tokens of the tree are its own (S,)."""
+
+
+class CachedScorer(BatchScorerInterface):
+    """ESPnet's scorer interface over a :class:`PrefixTree`, one of a decoder's bases.
+
+    For a decoder that has ``model``, ``languages``, ``encode_frames``, ``logits``,
+    ``autocast`` and ``check_length``.
+
+    Only the tree of the newest search is kept. States of an older one, or None, are
+    not an error: the prefixes are read again. So is a batch that was not announced by
+    ``batch_init_state``.
+    """
+
+    _tree: Optional[PrefixTree] = None
+    _tree_languages: Optional[torch.Tensor] = None
+    _search = 0
+
+    def forget(self) -> None:
+        """Give the memory of the last search back."""
+        self._tree = None
+
+    def init_state(self, x: torch.Tensor) -> Prefix:
+        """State of the empty hypothesis over frames (T, D)."""
+        return self.batch_init_state(x)
+
+    @torch.no_grad()
+    def batch_init_state(
+        self, x: torch.Tensor, xs_lengths: Optional[torch.Tensor] = None
+    ) -> Prefix:
+        """State of the empty hypothesis.
+
+        Args:
+            x: Frames (T, D), or (B, T, D) of several utterances.
+            xs_lengths: Number of frames (B,); None: none of them are padding.
+
+        Returns:
+            The state of every hypothesis at the start of a search.
+        """
+        valid = None
+        if xs_lengths is not None and int(xs_lengths.min()) < x.size(-2):
+            valid = valid_mask(xs_lengths.to(x.device), x.size(-2))
+        return self._plant(x if x.dim() == 3 else x[None], valid)
+
+    def score(
+        self, ys: torch.Tensor, state: Any, x: torch.Tensor
+    ) -> Tuple[torch.Tensor, Prefix]:
+        """Log-probabilities of the next token of one hypothesis.
+
+        Args:
+            ys: Token ids (L,), the start token first.
+            state: Of the hypothesis without its last token.
+            x: Speech frames (T, D).
+
+        Returns:
+            Log-probabilities (V,); the state of this hypothesis.
+        """
+        scores, states = self.batch_score(ys[None], [state], x[None])
+        return scores[0], states[0]
+
+    @torch.no_grad()
+    def batch_score(
+        self,
+        ys: torch.Tensor,
+        states: List[Any],
+        xs: torch.Tensor,
+        xs_mask: Optional[torch.Tensor] = None,
+    ) -> Tuple[torch.Tensor, List[Prefix]]:
+        """Log-probabilities of the next token of hypotheses of equal length.
+
+        Args:
+            ys: Token ids (N, L), the start token first.
+            states: Of the hypotheses without their last token.
+            xs: Speech frames (N, T, D).
+            xs_mask: True where a frame is not padding (N, 1, T); None: everywhere.
+
+        Returns:
+            Log-probabilities (N, V); the states of these hypotheses.
+
+        Raises:
+            ValueError: The hypotheses are longer than the decoder can read.
+        """
+        if not self._can_continue(ys, states):
+            valid = None if xs_mask is None else xs_mask[:, 0]
+            if len(xs) == 1 or xs.stride(0) == 0:
+                # ESPnet expands the frames of a single utterance.
+                xs, valid = xs[:1], None if valid is None else valid[:1]
+            states = [self._plant(xs, valid, repeat=True)] * len(ys)
+        tree, languages = self._tree, self._tree_languages
+        start = states[0].n_tokens
+        if start == 0:
+            share = len(ys) // tree.n_utterances
+            utterances = [i // share for i in range(len(ys))]
+            own = torch.zeros(len(ys), 0, dtype=torch.bool, device=xs.device)
+            rows = None if languages is None else languages[utterances]
+            tokens = target_languages.insert(ys.to(xs.device), rows)
+        else:
+            utterances = [state.utterance for state in states]
+            own = _stack([state.own for state in states], tree.n_tokens)
+            tokens = ys[:, -1:].to(xs.device)
+        n_tokens = start + tokens.size(1)
+        self.check_length(n_tokens)
+        with self.autocast(xs):
+            hidden, own = tree.read(tokens, start, own, utterances)
+            scores = self.logits(hidden).log_softmax(-1)
+        rows = zip(utterances, own)
+        return scores, [Prefix(self._search, n_tokens, u, row) for u, row in rows]
+
+    def _plant(
+        self, xs: torch.Tensor, valid: Optional[torch.Tensor], repeat: bool = False
+    ) -> Prefix:
+        """Begin the search over frames (B, T, D) with a mask (B, T)."""
+        self._tree_languages = self.languages.rows(len(xs), xs.device, repeat)
+        with self.autocast(xs):
+            frames = self.encode_frames(xs)
+        self._tree = PrefixTree(self.model.model.decoder, frames, valid)
+        self._search += 1
+        return Prefix(self._search)
+
+    def _can_continue(self, ys: torch.Tensor, states: List[Any]) -> bool:
+        """Whether all states are of the newest search and one token behind."""
+        if self._tree is None or any(s is None for s in states):
+            return False
+        if any(s.search != self._search for s in states):
+            return False
+        if all(s.n_tokens == 0 for s in states):
+            return len(states) % self._tree.n_utterances == 0
+        behind = ys.size(1) - 1 + (self._tree_languages is not None)
+        return all(s.n_tokens == behind for s in states)
+
+
+def _stack(masks: List[torch.Tensor], size: int) -> torch.Tensor:
+    """Masks (S,) as (N, size); what was read after a mask was made is not its own."""
+    pad = torch.nn.functional.pad
+    return torch.stack([pad(mask, (0, size - len(mask))) for mask in masks])

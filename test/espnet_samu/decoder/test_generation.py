@@ -1,0 +1,160 @@
+import pytest
+import torch
+from transformers import LogitsProcessorList, StoppingCriteriaList
+from transformers.modeling_outputs import BaseModelOutput
+
+from espnet_samu.decoder import generation
+from espnet_samu.decoder.length_limits import LongestLengths, ShortestLengths
+from espnet_samu.decoder.mbart import MBartDecoder
+
+VOCAB = 30
+EOS = 2
+LANG = 28
+MIXED = torch.tensor([28, 5, 17])
+LONGEST = torch.tensor([8, 3, 6])
+SHORTEST = torch.tensor([2, 0, 6])
+
+families = pytest.mark.parametrize("family", ["mbart", "m2m_100", "bart"])
+
+
+@families
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("lang", [None, LANG])
+def test_generate(plain, folder, frames, family, beams, lang):
+    decoder = MBartDecoder(VOCAB, 16, model=folder, lang_token_id=lang).eval()
+    # length_penalty 0: where the prefix ends has no part in the score
+    options = {"num_beams": beams, "num_return_sequences": beams, "do_sample": False}
+    options.update(length_penalty=0.0, output_scores=True)
+    output = decoder.generate(*frames, sos=EOS, eos=EOS, max_new_tokens=8, **options)
+    expected = plain.generate(
+        encoder_outputs=BaseModelOutput(frames[0]),
+        attention_mask=(torch.arange(7) < frames[1][:, None]).long(),
+        decoder_start_token_id=EOS,
+        forced_bos_token_id=lang,
+        max_new_tokens=8 if lang is None else 9,
+        return_dict_in_generate=True,
+        **options,
+    )
+    assert output.sequences.tolist() == expected.sequences.tolist()
+    prefix = [EOS] if lang is None else [EOS, LANG]
+    assert output.sequences[:, : len(prefix)].tolist() == [prefix] * 3 * beams
+    if beams > 1:
+        torch.testing.assert_close(output.sequences_scores, expected.sequences_scores)
+
+
+@families
+@pytest.mark.parametrize("beams", [1, 3])
+def test_batch_of_languages_equals_alone(folder, frames, family, beams):
+    decoder = MBartDecoder(VOCAB, 16, model=folder, lang_token_id=LANG).eval()
+    options = {"sos": EOS, "eos": EOS, "num_beams": beams, "do_sample": False}
+    options["max_new_tokens"] = 8
+    batch = decoder.generate(*frames, lang_token_ids=MIXED, **options).sequences
+    with decoder.target_languages(MIXED):
+        assert torch.equal(decoder.generate(*frames, **options).sequences, batch)
+    assert batch[:, 1].tolist() == MIXED.tolist()
+    default = decoder.generate(*frames, **options).sequences
+    assert not torch.equal(default[1:, 2:], batch[1:, 2:])
+    for i, n in enumerate(frames[1]):
+        one = frames[0][i : i + 1, :n], frames[1][i : i + 1]
+        decoder.lang_token_id = int(MIXED[i])
+        alone = decoder.generate(*one, **options).sequences[0]
+        assert batch[i, : len(alone)].tolist() == alone.tolist()
+    with pytest.raises(ValueError, match="2 target languages for 3 utterances"):
+        decoder.generate(*frames, lang_token_ids=MIXED[:2], **options)
+
+
+def limits(prefix, is_limited):
+    longest = LONGEST if is_limited else torch.tensor([8] * 3)
+    options = {
+        "max_new_tokens": 8,
+        "stopping_criteria": StoppingCriteriaList([LongestLengths(longest, prefix)]),
+    }
+    ours = {"longest": longest}
+    if is_limited:
+        processors = [ShortestLengths(SHORTEST, prefix, EOS)]
+        options["logits_processor"] = LogitsProcessorList(processors)
+        ours["shortest"] = SHORTEST
+    return options, ours
+
+
+@families
+@pytest.mark.parametrize("lang", [None, LANG])
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_beam_scores(folder, frames, family, lang, is_limited):
+    """The same numbers that generate gives when it keeps the scores of all steps."""
+    decoder = MBartDecoder(VOCAB, 16, model=folder, lang_token_id=lang).eval()
+    prefix = 1 if lang is None else 2
+    theirs, ours = limits(prefix, is_limited)
+    options = {"num_beams": 4, "num_return_sequences": 2, "do_sample": False}
+    for penalty in (0.0, 1.0):
+        options["length_penalty"] = penalty
+        kept = decoder.generate(
+            *frames, EOS, EOS, output_scores=True, **options, **theirs
+        )
+        found = decoder.generate_with_scores(*frames, EOS, EOS, **options, **ours)
+        assert torch.equal(found.tokens, kept.sequences[:, prefix:])
+        torch.testing.assert_close(
+            found.scores, kept.sequences_scores, rtol=0, atol=1e-6
+        )
+        for tokens, n in zip(found.tokens.tolist(), found.lengths.tolist()):
+            assert EOS not in tokens[: n - 1]
+            assert n in (8, 3, 6) or tokens[n - 1] == EOS
+    if is_limited:
+        assert (found.lengths <= LONGEST.repeat_interleave(2)).all()
+        # the end token is one of them
+        assert (found.lengths >= SHORTEST.repeat_interleave(2)).all()
+
+
+@families
+@pytest.mark.parametrize("lang", [None, LANG])
+@pytest.mark.parametrize("rows", [1, 64])
+def test_greedy_scores(folder, frames, family, lang, rows, monkeypatch):
+    monkeypatch.setattr(generation, "_ROWS", rows)
+    decoder = MBartDecoder(VOCAB, 16, model=folder, lang_token_id=lang).eval()
+    prefix = 1 if lang is None else 2
+    theirs, ours = limits(prefix, True)
+    options = {"do_sample": False}
+    kept = decoder.generate(*frames, EOS, EOS, output_logits=True, **options, **theirs)
+    for penalty in (0.0, 1.0):
+        found = decoder.generate_with_scores(
+            *frames, EOS, EOS, length_penalty=penalty, **options, **ours
+        )
+        assert torch.equal(found.tokens, kept.sequences[:, prefix:])
+        steps = decoder.model.compute_transition_scores(
+            kept.sequences, kept.logits, normalize_logits=True
+        )
+        for i, n in enumerate(found.lengths.tolist()):
+            ids = found.tokens[i].tolist()
+            assert n == LONGEST[i] or ids[n - 1] == EOS
+            assert EOS not in ids[: n - 1]
+            expected = steps[i, :n].sum() / n**penalty
+            torch.testing.assert_close(found.scores[i], expected, rtol=0, atol=1e-5)
+
+
+def test_samples_have_their_scores(folder, frames):
+    decoder = MBartDecoder(VOCAB, 16, model=folder, lang_token_id=LANG).eval()
+    torch.manual_seed(0)
+    found = decoder.generate_with_scores(
+        *frames, EOS, EOS, LONGEST, do_sample=True, num_return_sequences=3, top_k=0
+    )
+    assert found.scores.shape == (9,) and (found.scores < 0).all()
+    i = 4
+    n, m = int(frames[1][1]), int(found.lengths[i])
+    ids = torch.cat([torch.tensor([EOS]), found.tokens[i, :m]])[None]
+    logits, _ = decoder(
+        frames[0][1:2, :n], frames[1][1:2], ids[:, :-1], torch.tensor([m])
+    )
+    scores = logits.log_softmax(-1).gather(2, ids[:, 1:, None]).mean()
+    torch.testing.assert_close(found.scores[i], scores, rtol=0, atol=1e-5)
+
+
+def test_scores_of_steps_are_not_kept(folder, frames):
+    decoder = MBartDecoder(VOCAB, 16, model=folder).eval()
+    outputs = []
+    generate = decoder.model.generate
+    decoder.model.generate = lambda **kw: outputs.append(generate(**kw)) or outputs[0]
+    options = {"longest": LONGEST, "num_beams": 3, "do_sample": False}
+    decoder.generate_with_scores(*frames, EOS, EOS, **options)
+    assert len(outputs[0].scores) > 3
+    assert sum(step.untyped_storage().nbytes() for step in outputs[0].scores) == 0
+    assert outputs[0].logits is None
