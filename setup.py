@@ -24,6 +24,8 @@ requirements = [
     "numpy==2.5.5",
     "PyYAML==6.0.3",
     "soundfile==0.14.0",
+    "safetensors==0.8.0",
+    "protobuf==7.36.2",
     "tqdm==4.70.1",
     "typeguard==4.6.0",
 ]

@@ -47,6 +47,13 @@ train_langs=            # Source languages with translation training data, e.g. 
                         # Default: those of utt2lang of the training set.
                         # All other languages of a test set are zero-shot languages.
 
+# Target vocabulary related
+tgt_token_type=bpe      # Tokenization type of the translations: bpe, char, or hugging_face for mBART.
+hugging_face_model_name_or_path= # mBART for --tgt_token_type hugging_face: hub id or folder.
+trim_vocab=true         # Whether mBART keeps only the tokens that the training translations need.
+                        # false: all of them, 250,054 in mBART-50.
+trim_vocab_args=        # Arguments for trim_vocab, e.g., "--add_languages ca_ES=es_XX".
+
 # Distillation related
 samu_train_set=         # Transcribed speech to distil on (default: train_set).
 samu_valid_set=         # Transcribed speech to validate on (default: valid_set).
@@ -187,6 +194,29 @@ else
     _type=sound
 fi
 
+vocab_opts=(
+    --tgt_token_type "${tgt_token_type}"
+    --hugging_face_model_name_or_path "${hugging_face_model_name_or_path}"
+)
+vocab_args=
+[ "${tgt_token_type}" = hugging_face ] || trim_vocab=false
+if "${trim_vocab}"; then
+    if [ -z "${hugging_face_model_name_or_path}" ]; then
+        log "Error: --tgt_token_type hugging_face needs --hugging_face_model_name_or_path"
+        exit 2
+    fi
+    if [[ " ${st_opts[*]} " == *" --token_joint true "* ]]; then
+        log "Error: --token_joint true does not go with --trim_vocab true: mBART's tokens" \
+            "are those of the translations only"
+        exit 2
+    fi
+    # To st.sh it is a bpe model. The folder is st.sh's for this mode and size.
+    _nbpe=_$(echo "${hugging_face_model_name_or_path}" | tr "/ " "__")
+    vocab_opts=(--tgt_token_type bpe --tgt_bpemode trimmed --tgt_nbpe "${_nbpe}")
+    vocab_dir=data/${src_lang}_${tgt_lang}_token_list/tgt_bpe_trimmed${_nbpe}
+    vocab_args="--decoder_conf model=${vocab_dir}"
+fi
+
 # st.sh on the translation data. Later options win: what a call adds replaces these.
 st() {
     ./st.sh \
@@ -210,13 +240,13 @@ st() {
         --speed_perturb_factors "${speed_perturb_factors}" \
         --st_exp "${st_exp}" \
         --st_config "${st_config}" \
-        --st_args "--samu_model ${_samu_model} ${st_args}" \
+        --st_args "--samu_model ${_samu_model} ${vocab_args} ${st_args}" \
         --batch_size "${batch_size}" \
         --inference_tag "${inference_tag}" \
         --inference_config "${inference_config}" \
         --inference_args "${inference_args}" \
         --inference_st_model "${inference_st_model}" \
-        "${st_opts[@]}" "$@"
+        "${vocab_opts[@]}" "${st_opts[@]}" "$@"
 }
 
 # Whether this call runs a stage.
@@ -275,7 +305,28 @@ if ! "${skip_data_prep}"; then
     fi
 
     if runs 5; then
-        st --stage 5 --stop_stage 5
+        if "${trim_vocab}"; then
+            log "Stage 5: Trim the vocabulary of ${hugging_face_model_name_or_path}: ${vocab_dir}"
+            _opts=()
+            for dset in $(printf '%s\n' "${valid_set}" ${test_sets} | sort -u); do
+                if [ -s "data/${dset}/${translations}" ]; then
+                    _opts+=(--check_text "data/${dset}/${translations}")
+                fi
+            done
+            # shellcheck disable=SC2086
+            ${python} -m espnet_samu.bin.trim_vocab \
+                --model "${hugging_face_model_name_or_path}" \
+                --text "data/${train_set}/${translations}" \
+                "${_opts[@]}" \
+                --nj "$(nproc)" \
+                --output_dir "${vocab_dir}" ${trim_vocab_args}
+            if "${use_src_lang}"; then
+                # The tokens of the transcripts; those of the translations are not used.
+                st --stage 5 --stop_stage 5 --tgt_token_type char
+            fi
+        else
+            st --stage 5 --stop_stage 5
+        fi
     fi
 fi
 

@@ -1,0 +1,190 @@
+"""Files of a pre-trained model, and its tensors that a decoder needs."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+import torch
+from safetensors import safe_open
+
+TOKENIZER_FILE = "sentencepiece.bpe.model"
+CONFIG_FILE = "config.json"
+_VOCAB_FILE = "vocab.json"
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+# The same tensor: a checkpoint has one of the names or several.
+_EMBEDDINGS = (
+    "model.shared.weight",
+    "model.decoder.embed_tokens.weight",
+    "model.encoder.embed_tokens.weight",
+    "lm_head.weight",
+)
+_BIAS = "final_logits_bias"
+
+
+class CheckpointFiles(NamedTuple):
+    """Where a pre-trained model lies."""
+
+    config: Path
+    tokenizer: Path
+    vocab: Optional[Path]
+    """M2M-100's vocab.json."""
+    weights: List[Path]
+    """Several if the checkpoint is in parts."""
+
+    def all(self) -> List[Path]:
+        """Those that there are."""
+        vocab = [] if self.vocab is None else [self.vocab]
+        return [self.config, self.tokenizer, *vocab, *self.weights]
+
+
+def find_files(model: str, revision: Optional[str] = None) -> CheckpointFiles:
+    """Find, on the hub fetch, what trimming reads.
+
+    Args:
+        model: Hub id or folder.
+        revision: Branch, tag or commit on the hub.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+    """
+    config = _find(model, CONFIG_FILE, revision)
+    tokenizer = _find(model, TOKENIZER_FILE, revision)
+    for path, name in ((config, CONFIG_FILE), (tokenizer, TOKENIZER_FILE)):
+        if path is None:
+            raise FileNotFoundError(
+                f"{model} has no {name}; copy it from the published model that this "
+                "one was made of"
+            )
+    vocab = _find(model, _VOCAB_FILE, revision)
+    return CheckpointFiles(config, tokenizer, vocab, _find_weights(model, revision))
+
+
+def _find_weights(model: str, revision: Optional[str]) -> List[Path]:
+    for name in _WEIGHT_FILES:
+        whole = _find(model, name, revision)
+        if whole is not None:
+            return [whole]
+        index = _find(model, f"{name}.index.json", revision)
+        if index is not None:
+            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            parts = {part: _find(model, part, revision) for part in sorted(set(names))}
+            missing = [part for part, path in parts.items() if path is None]
+            if missing:
+                raise FileNotFoundError(f"{model} lacks {', '.join(missing)}")
+            return list(parts.values())
+    raise FileNotFoundError(f"{model} has no {' or '.join(_WEIGHT_FILES)}")
+
+
+def _find(model: str, name: str, revision: Optional[str]) -> Optional[Path]:
+    from transformers.utils import cached_file
+
+    path = cached_file(
+        model,
+        name,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+    )
+    return None if path is None else Path(path)
+
+
+def open_tensors(files: Sequence[Path]) -> Dict[str, Any]:
+    """Tensors by name, not read yet.
+
+    Args:
+        files: safetensors files, or torch's, which are read with ``weights_only``.
+
+    Returns:
+        Objects to be indexed as tensors are: ``x[:]``, ``x[rows]``.
+    """
+    tensors: Dict[str, Any] = {}
+    for file in files:
+        if file.suffix == ".safetensors":
+            opened = safe_open(file, framework="pt")
+            tensors.update((name, opened.get_slice(name)) for name in opened.keys())
+        else:
+            tensors.update(
+                torch.load(
+                    file,
+                    map_location="cpu",
+                    weights_only=True,
+                    # Files written before torch 1.6 cannot be mapped.
+                    mmap=zipfile.is_zipfile(file),
+                )
+            )
+    return tensors
+
+
+def decoder_tensors(
+    tensors: Mapping[str, Any], rows: Sequence[int], vocab_size: int
+) -> Dict[str, torch.Tensor]:
+    """Tensors of the decoder with some rows of the embedding.
+
+    Layers of the text encoder are left out. The few tensors outside its layers stay:
+    transformers' class has them even with ``encoder_layers: 0``.
+
+    Args:
+        tensors: From :func:`open_tensors`.
+        rows: Rows to take, in their new order; a row may be taken twice.
+        vocab_size: Number V of rows of the checkpoint.
+
+    Returns:
+        Tensors by transformers' names, the embedding (len(rows), D) and the bias of
+        the logits (1, len(rows)) among them.
+
+    Raises:
+        ValueError: There is no embedding with V rows.
+    """
+    name = next((name for name in _EMBEDDINGS if name in tensors), None)
+    if name is None:
+        raise ValueError(
+            f"the checkpoint has no embedding: none of {', '.join(_EMBEDDINGS)}"
+        )
+    embedding = tensors[name]
+    if _shape(embedding)[0] != vocab_size:
+        raise ValueError(
+            f"the checkpoint's {name} has {_shape(embedding)[0]} rows, but vocab_size "
+            f"of config.json is {vocab_size}"
+        )
+    taken = {_EMBEDDINGS[0]: embedding[rows]}
+    if _BIAS in tensors:
+        taken[_BIAS] = tensors[_BIAS][:][:, rows]
+    for name, tensor in tensors.items():
+        if name not in _EMBEDDINGS and _is_kept(name):
+            taken[name] = tensor[:]
+    return {name: tensor.contiguous() for name, tensor in taken.items()}
+
+
+def _is_kept(name: str) -> bool:
+    if name.startswith("model.encoder."):
+        return not name.startswith("model.encoder.layers.")
+    return name.startswith("model.decoder.")
+
+
+def _shape(tensor: Any) -> Sequence[int]:
+    return tensor.shape if isinstance(tensor, torch.Tensor) else tensor.get_shape()
+
+
+def count_parameters(
+    tensors: Mapping[str, torch.Tensor], vocab_size: int
+) -> Dict[str, Dict[str, int]]:
+    """Parameters of the decoder before and after: its embedding, and all of it.
+
+    The embedding is the output layer, too.
+
+    Args:
+        tensors: From :func:`decoder_tensors`.
+        vocab_size: Number of rows of the checkpoint.
+    """
+    embedding = tensors[_EMBEDDINGS[0]]
+    others = sum(
+        tensor.numel()
+        for name, tensor in tensors.items()
+        if name.startswith("model.decoder.")
+    )
+    before, after = vocab_size * embedding.size(1), embedding.numel()
+    return {
+        "embedding": {"before": before, "after": after},
+        "all": {"before": before + others, "after": after + others},
+    }

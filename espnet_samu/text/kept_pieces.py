@@ -1,0 +1,95 @@
+"""Which pieces of a vocabulary a set of target texts needs."""
+
+import unicodedata
+from collections import Counter
+from typing import Dict, Iterable, List, Mapping, Tuple
+
+from espnet_samu.text.merges import merge_steps
+from espnet_samu.text.vocabulary import Vocabulary
+
+# A script counts from this share of a text's letters on [ours]: one Chinese character
+# in an English corpus does not bring thousands of others with it.
+SCRIPT_SHARE = 0.01
+WORD_START = "▁"
+
+REASONS = (
+    "special token",
+    "language code",
+    "piece of the texts",
+    "step to a longer piece",
+    "character of the texts",
+    "letter of their scripts",
+    "common character",
+    "least probable piece",
+)
+
+
+def choose(vocabulary: Vocabulary, counts: Mapping[str, int]) -> Dict[int, str]:
+    """Rows to keep, each with the first reason for it.
+
+    Args:
+        vocabulary: Of the full model.
+        counts: How often the tokeniser makes each piece of the target texts.
+
+    Returns:
+        One of REASONS by row, rows in ascending order.
+    """
+    pieces = vocabulary.pieces
+    characters: Counter = Counter()
+    for piece, n in counts.items():
+        for character in piece:
+            characters[character] += n
+    scripts = main_scripts(characters)
+    singles = {piece: row for piece, row in pieces.items() if len(piece) == 1}
+    steps = merge_steps(counts, vocabulary.scores) if vocabulary.is_bpe else ()
+    least_probable = vocabulary.least_probable
+    groups: Tuple[Iterable[int], ...] = (
+        vocabulary.special,
+        vocabulary.languages.values(),
+        (pieces[piece] for piece in counts if piece in pieces),
+        (pieces[piece] for piece in steps),
+        (row for c, row in singles.items() if c in characters),
+        (row for c, row in singles.items() if script(c) in scripts),
+        (row for c, row in singles.items() if _is_common(c)),
+        # A unigram model derives the cost of an unknown character from it: with it, a
+        # text is cut as if all other pieces had been forbidden to the full model.
+        [] if least_probable is None else [least_probable],
+    )
+    reasons: Dict[int, str] = {}
+    for reason, rows in zip(REASONS, groups, strict=True):
+        for row in rows:
+            reasons.setdefault(row, reason)
+    return dict(sorted(reasons.items()))
+
+
+def main_scripts(characters: Mapping[str, int]) -> List[str]:
+    """Scripts of at least SCRIPT_SHARE of the letters.
+
+    Args:
+        characters: How often each character occurs.
+    """
+    letters: Counter = Counter()
+    for character, n in characters.items():
+        letters[script(character)] += n
+    del letters[""]
+    total = sum(letters.values())
+    return [name for name, n in letters.items() if n >= SCRIPT_SHARE * total]
+
+
+def script(character: str) -> str:
+    """Script of a letter or of a mark on it, e.g. LATIN or CJK, else "".
+
+    It is the first word of the character's Unicode name: the standard library does
+    not know scripts.
+    """
+    if unicodedata.category(character)[0] not in "LM":
+        return ""
+    return unicodedata.name(character, "").split(" ")[0]
+
+
+def _is_common(character: str) -> bool:
+    """ASCII, word start, digits, punctuation and currencies of all scripts."""
+    if character.isascii() or character == WORD_START:
+        return True
+    category = unicodedata.category(character)
+    return category[0] == "P" or category in ("Nd", "Sc")

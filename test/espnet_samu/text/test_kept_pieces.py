@@ -1,0 +1,114 @@
+from collections import Counter
+
+import pytest
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+
+from espnet_samu.text.kept_pieces import choose, main_scripts, script
+from espnet_samu.text.layout import find_layout
+from espnet_samu.text.vocabulary import Vocabulary
+
+PIECES = ["▁", "▁ab", "a", "b", "c", "é", "ж", "ш", "漢", "字", ".", "“", "5", "€", "¬"]
+RARE = ["▁rare", "zz"]
+
+
+def make_vocabulary(scores, model_type=1):
+    """An mBART-25 of pieces by score."""
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.trainer_spec.model_type = model_type
+    for name, kind in (("<unk>", 2), ("<s>", 3), ("</s>", 3)):
+        proto.pieces.add(piece=name, type=kind)
+    for name, score in scores.items():
+        proto.pieces.add(piece=name, score=score)
+    pieces = [piece.piece for piece in proto.pieces]
+    config = {"model_type": "mbart", "vocab_size": len(pieces) + 1 + 25 + 1}
+    return Vocabulary(proto, find_layout(config, pieces))
+
+
+@pytest.fixture
+def vocabulary():
+    """PIECES and RARE; the last one is the least probable."""
+    return make_vocabulary({piece: -i for i, piece in enumerate(PIECES + RARE)})
+
+
+def test_reasons(vocabulary):
+    # 200 Latin letters, one Russian one, which does not bring its script.
+    reasons = choose(vocabulary, {"▁ab": 100, "ж": 1, "☃": 5})
+    kept = {vocabulary.layout.tokens[row]: reason for row, reason in reasons.items()}
+    assert list(reasons) == sorted(reasons)
+    assert [kept.pop(t) for t in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")] == (
+        ["special token"] * 5
+    )
+    assert [kept.pop(code) for code in vocabulary.languages] == ["language code"] * 25
+    assert kept == {
+        "▁ab": "piece of the texts",
+        "ж": "piece of the texts",
+        "▁": "character of the texts",
+        "a": "character of the texts",
+        "b": "character of the texts",
+        "c": "letter of their scripts",
+        "é": "letter of their scripts",
+        ".": "common character",
+        "“": "common character",
+        "5": "common character",
+        "€": "common character",
+        "zz": "least probable piece",
+    }
+
+
+def test_steps_of_byte_pair_encoding():
+    scores = {"▁": -9, "ab": -1, "abab": -2, "cc": -3, "a": -9, "b": -9, "c": -9}
+    vocabulary = make_vocabulary(scores, model_type=2)
+    reasons = choose(vocabulary, {"▁": 1, "abab": 1})
+    assert reasons[vocabulary.pieces["abab"]] == "piece of the texts"
+    assert reasons[vocabulary.pieces["ab"]] == "step to a longer piece"
+    assert vocabulary.pieces["cc"] not in reasons
+    assert "least probable piece" not in reasons.values()
+
+
+def test_cost_of_unknown_characters():
+    # sentencepiece: that of the least probable piece and 10 more. "▁ xa b" has log
+    # probability -29, "▁ ? ab" has -32 with "zz" and would have -26 without.
+    scores = {"▁": -1, "xa": -14, "b": -14, "ab": -1, "zz": -20, "other": -2}
+    vocabulary = make_vocabulary(scores)
+    pieces = vocabulary.processor().encode("xab ab", out_type=str)
+    assert pieces == ["▁", "xa", "b", "▁", "ab"]
+    rows = choose(vocabulary, Counter(pieces))
+    assert rows[vocabulary.pieces["zz"]] == "least probable piece"
+    assert vocabulary.pieces["other"] not in rows
+
+    def encode(rows):
+        processor = sentencepiece.SentencePieceProcessor(
+            model_proto=vocabulary.trimmed_model(rows)
+        )
+        return processor.encode("xab ab", out_type=str)
+
+    assert encode(rows) == pieces
+    assert encode(set(rows) - {vocabulary.pieces["zz"]})[:2] == ["▁", "x"]
+
+
+@pytest.mark.parametrize(
+    "character, expected",
+    [
+        ("a", "LATIN"),
+        ("é", "LATIN"),
+        ("ж", "CYRILLIC"),
+        ("漢", "CJK"),
+        ("あ", "HIRAGANA"),
+        ("ி", "TAMIL"),
+        ("5", ""),
+        ("▁", ""),
+        ("€", ""),
+    ],
+)
+def test_script(character, expected):
+    assert script(character) == expected
+
+
+def test_main_scripts():
+    assert main_scripts({"a": 98, "é": 1, "ж": 1, "漢": 0, "5": 900}) == [
+        "LATIN",
+        "CYRILLIC",
+    ]
+    assert main_scripts({"a": 100, "ж": 1, ".": 1}) == ["LATIN"]
+    assert main_scripts({}) == []

@@ -1,0 +1,94 @@
+import pytest
+from transformers.models.m2m_100 import tokenization_m2m_100
+from transformers.models.mbart50 import tokenization_mbart50
+from transformers.models.nllb import tokenization_nllb
+
+from espnet_samu.text.languages import (
+    MBART25_CODES,
+    MBART50_CODES,
+    codes_of,
+    to_code,
+    to_mbart,
+)
+
+COVOST = """
+    ar=ar_AR de=de_DE en=en_XX es=es_XX et=et_EE fa=fa_IR fr=fr_XX id=id_ID it=it_IT
+    ja=ja_XX lv=lv_LV mn=mn_MN nl=nl_XX pt=pt_XX ru=ru_RU sl=sl_SI sv-SE=sv_SE
+    ta=ta_IN tr=tr_TR zh-CN=zh_CN
+"""
+EUROPARL = """
+    de=de_DE en=en_XX es=es_XX fr=fr_XX it=it_IT nl=nl_XX pl=pl_PL pt=pt_XX ro=ro_RO
+"""
+NLLB = """
+    arb_Arab=ar_AR deu_Latn=de_DE eng_Latn=en_XX est_Latn=et_EE fra_Latn=fr_XX
+    ind_Latn=id_ID ita_Latn=it_IT jpn_Jpan=ja_XX khk_Cyrl=mn_MN lvs_Latn=lv_LV
+    nld_Latn=nl_XX pes_Arab=fa_IR pol_Latn=pl_PL por_Latn=pt_XX ron_Latn=ro_RO
+    rus_Cyrl=ru_RU slv_Latn=sl_SI spa_Latn=es_XX swe_Latn=sv_SE tam_Taml=ta_IN
+    tur_Latn=tr_TR zho_Hans=zh_CN
+"""
+
+
+def test_codes_are_those_of_transformers():
+    assert list(MBART50_CODES) == tokenization_mbart50.FAIRSEQ_LANGUAGE_CODES
+    assert MBART25_CODES[-1] == "zh_CN"
+    assert all(to_mbart(code) == code for code in MBART50_CODES)
+
+
+@pytest.mark.parametrize("pair", (COVOST + EUROPARL + NLLB).split())
+def test_names_of_corpora(pair):
+    name, code = pair.split("=")
+    assert to_mbart(name) == code
+
+
+@pytest.mark.parametrize(
+    "name, code",
+    [("EN", "en_XX"), ("en_xx", "en_XX"), ("pt-BR", "pt_XX"), (" zh_cn ", "zh_CN")],
+)
+def test_spelling(name, code):
+    assert to_mbart(name) == code
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("zh-TW", "near names: zh_CN"),
+        ("enn", "near names: en_XX, "),
+        ("xa", "near names: .*ka_GE"),
+        ("??", "ar_AR, cs_CZ, .*, sl_SI"),
+        ("ca", "trim_vocab --add_languages ca_ES=es_XX"),
+        ("cym_Latn", "trim_vocab --add_languages cy_GB=en_XX"),
+    ],
+)
+def test_unknown(name, expected):
+    with pytest.raises(ValueError, match=f"language '.*' has no code.*{expected}"):
+        to_mbart(name)
+
+
+def test_added_languages():
+    codes = codes_of(["<s>", "▁a_B", "en_XX", "EN_xx", "ca_ES", "en_XXL"])
+    assert codes == ["en_XX", "ca_ES"]
+    assert to_code("ca", codes) == "ca_ES"
+    assert to_code("cat_Latn", codes) == "ca_ES"
+
+
+@pytest.mark.parametrize(
+    "name, m2m100, nllb",
+    [
+        ("en", "__en__", "eng_Latn"),
+        ("zh-CN", "__zh__", "zho_Hans"),
+        ("zh", "__zh__", "zho_Hans"),
+        ("sv-SE", "__sv__", "swe_Latn"),
+        ("cy", "__cy__", "cym_Latn"),
+        ("de_DE", "__de__", "deu_Latn"),
+        ("__fr__", "__fr__", "fra_Latn"),
+        ("por_Latn", "__pt__", "por_Latn"),
+    ],
+)
+def test_codes_of_other_models(name, m2m100, nllb):
+    iso = tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"]
+    codes = codes_of(f"__{code}__" for code in iso)
+    assert len(codes) == 100
+    assert to_code(name, codes) == m2m100
+    codes = codes_of(tokenization_nllb.FAIRSEQ_LANGUAGE_CODES)
+    assert len(codes) == 202
+    assert to_code(name, codes) == nllb

@@ -1,0 +1,276 @@
+import json
+import shutil
+
+import pytest
+import sentencepiece
+import torch
+from espnet2.text.sentencepiece_tokenizer import SentencepiecesTokenizer
+from espnet2.text.token_id_converter import TokenIDConverter
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
+from transformers.models.m2m_100 import tokenization_m2m_100 as m2m100
+from transformers.models.mbart50 import tokenization_mbart50 as mbart50
+from transformers.models.nllb import tokenization_nllb as nllb
+
+from espnet_samu.decoder.mbart import MBartDecoder
+from espnet_samu.text.trimming import trim
+from espnet_samu.utils.kaldi_io import read_text, write_text
+
+# Codes of English and Spanish, and two new ones.
+CODES = {
+    "mbart": ("en_XX", "es_XX", "ca_ES", "cy_GB"),
+    "m2m100": ("__en__", "__es__", "__qa__", "__qb__"),
+    "nllb": ("eng_Latn", "spa_Latn", "qaa_Latn", "qab_Latn"),
+}
+
+
+@pytest.fixture(scope="module", params=list(CODES))
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def codes(family):
+    return CODES[family]
+
+
+@pytest.fixture(scope="module")
+def model_folder(family, request):
+    """Folder of the full model."""
+    return request.getfixturevalue(f"{family}_folder")
+
+
+@pytest.fixture(scope="module")
+def trimmed(model_folder, codes, targets, tmp_path_factory):
+    """Folder trimmed to English, with two new languages."""
+    folder = tmp_path_factory.mktemp("trimmed") / "model"
+    added = {codes[2]: codes[1], codes[3]: "en"}
+    trim(str(model_folder), [str(targets)], str(folder), add_languages=added)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokens(trimmed):
+    return (trimmed / "tokens.txt").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture(scope="module")
+def full(model_folder):
+    """Tokeniser of the full model."""
+    file = str(model_folder / "sentencepiece.bpe.model")
+    return sentencepiece.SentencePieceProcessor(model_file=file)
+
+
+@pytest.fixture(scope="module")
+def rows(family, model_folder, full, tokens):
+    """Row of the full model for every kept token.
+
+    Written out here by the rules of transformers' tokenisers, which
+    test_layout compares with them.
+    """
+    pieces = [full.id_to_piece(i) for i in range(full.get_piece_size())]
+    first = ["<s>", "<pad>", "</s>", "<unk>"]
+    if family == "mbart":
+        order = [*first, *pieces[3:], *mbart50.FAIRSEQ_LANGUAGE_CODES, "<mask>"]
+    elif family == "nllb":
+        order = [*first, *pieces[3:], *nllb.FAIRSEQ_LANGUAGE_CODES, "<mask>"]
+    else:
+        vocab = json.loads((model_folder / "vocab.json").read_text(encoding="utf-8"))
+        order = sorted(vocab, key=vocab.get)
+        order += [f"__{code}__" for code in m2m100.FAIRSEQ_LANGUAGE_CODES["m2m100"]]
+    return [order.index(token) for token in tokens[:-2]]
+
+
+class ESPnetText:
+    """ESPnet's road from text to rows and back."""
+
+    def __init__(self, folder):
+        self.tokenizer = SentencepiecesTokenizer(folder / "bpe.model")
+        self.converter = TokenIDConverter(folder / "tokens.txt")
+
+    def ids(self, line):
+        return self.converter.tokens2ids(self.tokenizer.text2tokens(line))
+
+    def line(self, ids):
+        return self.tokenizer.tokens2text(self.converter.ids2tokens(ids))
+
+
+@pytest.fixture(scope="module")
+def espnet(trimmed):
+    return ESPnetText(trimmed)
+
+
+def test_order_of_tokens(tokens, rows, codes, full):
+    assert tokens[:4] == ["<s>", "<pad>", "</s>", "<unk>"]
+    assert tokens[-2:] == list(codes[2:])
+    assert {codes[0], codes[1]} < set(tokens)
+    # As in the full model.
+    assert rows == sorted(set(rows))
+    kept = [token for token in tokens if full.piece_to_id(token) != 0]
+    assert len(kept) < 0.75 * full.get_piece_size()
+
+
+def test_training_targets(targets, tokens, espnet, full):
+    for line in read_text(targets).values():
+        ids = espnet.ids(line)
+        assert 3 not in ids
+        assert [tokens[i] for i in ids] == full.encode(line, out_type=str)
+        assert espnet.line(ids) == line
+
+
+@pytest.mark.parametrize("line", ["sleep greenhouse.", "unseen Pets", "läuft!"])
+def test_unseen_words_are_spelled(espnet, full, line):
+    assert full.unk_id() not in full.encode(line)
+    ids = espnet.ids(line)
+    assert 3 not in ids
+    assert espnet.line(ids) == line
+
+
+def test_unknown_characters(espnet, full):
+    # The cat is Chinese, the snowman is unknown to the full model as well.
+    assert espnet.ids("the ☃ cat").count(3) == 1
+    assert espnet.ids("the 猫 cat").count(3) == 1
+    assert full.encode("the 猫 ☃ cat").count(full.unk_id()) == 1
+
+
+@pytest.mark.parametrize("family", ["mbart", "m2m100"], indirect=True)
+def test_same_ids_as_transformers(trimmed, targets, espnet, tokens, family):
+    tokenizer = AutoTokenizer.from_pretrained(trimmed)
+    # M2M-100's tokeniser has rows that nothing uses before new codes.
+    known = tokens if family == "mbart" else tokens[:-2]
+    assert tokenizer.convert_tokens_to_ids(known) == list(range(len(known)))
+    for line in [*read_text(targets).values(), "sleep greenhouse", "läuft"]:
+        pieces = tokenizer.tokenize(line)
+        assert tokenizer.convert_tokens_to_ids(pieces) == espnet.ids(line)
+
+
+def test_logits(trimmed, model_folder, tokens, rows, espnet, codes):
+    config = json.loads((model_folder / "config.json").read_text())
+    full = MBartDecoder(config["vocab_size"], 16, model=str(model_folder)).eval()
+    decoder = MBartDecoder(len(tokens), 16, model=str(trimmed)).eval()
+    torch.manual_seed(1)
+    frames, lengths = torch.randn(2, 7, 16), torch.tensor([7, 4])
+    ids = torch.tensor([[2, 0, *espnet.ids("the cat sleeps under the house")]] * 2)
+    sizes = torch.full((2,), ids.size(1))
+    ids[:, 1] = tokens.index(codes[0])
+    got, _ = decoder(frames, lengths, ids, sizes)
+    expected, _ = full(frames, lengths, torch.tensor(rows)[ids], sizes)
+    assert got.std() > 0.1
+    torch.testing.assert_close(got[..., :-2], expected[..., rows], rtol=0, atol=1e-5)
+    # New languages are as probable as their neighbours, until they are trained.
+    for code, neighbour in ((codes[2], codes[1]), (codes[3], codes[0])):
+        copy, source = tokens.index(code), tokens.index(neighbour)
+        torch.testing.assert_close(got[..., copy], got[..., source])
+        ids[:, 1] = source
+        expected, _ = decoder(frames, lengths, ids, sizes)
+        ids[:, 1] = copy
+        assert torch.equal(decoder(frames, lengths, ids, sizes)[0], expected)
+
+
+def test_generate(trimmed, tokens):
+    decoder = MBartDecoder(len(tokens), 16, model=str(trimmed)).eval()
+    torch.manual_seed(1)
+    frames, lengths = torch.randn(2, 7, 16), torch.tensor([7, 4])
+    output = decoder.generate(frames, lengths, 2, 2, num_beams=2, max_new_tokens=5)
+    assert output.sequences.max() < len(tokens)
+    assert output.sequences[:, 0].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("family", ["mbart"], indirect=True)
+def test_config(trimmed, tokens, mbart_folder):
+    config = json.loads((trimmed / "config.json").read_text())
+    before = json.loads((mbart_folder / "config.json").read_text())
+    assert config["forced_bos_token_id"] == tokens.index("en_XX")
+    changed = {"vocab_size": len(tokens), "encoder_layers": 0}
+    changed["forced_bos_token_id"] = config["forced_bos_token_id"]
+    assert config == {**before, **changed}
+    names = load_file(trimmed / "model.safetensors")
+    assert not [name for name in names if "encoder.layers" in name]
+
+
+def test_report(mbart_folder, targets, tmp_path):
+    original = AutoTokenizer.from_pretrained(mbart_folder)
+    check = tmp_path / "check"
+    write_text(check, {"utt1": "the 猫 sleeps", "utt2": "läuft"})
+    report = trim(
+        str(mbart_folder),
+        [str(targets)],
+        str(tmp_path / "out"),
+        check_texts=[str(check)],
+    )
+    assert json.loads((tmp_path / "out" / "trim.json").read_text()) == report
+    tokens = (tmp_path / "out" / "tokens.txt").read_text().splitlines()
+    before, after = len(original), len(tokens)
+    assert report["tokens"] == {"before": before, "after": after}
+    assert sum(report["kept"].values()) == after
+    assert report["kept"]["language code"] == 52
+    used = {t for line in read_text(targets).values() for t in original.tokenize(line)}
+    assert report["kept"]["piece of the texts"] == len(used)
+    assert report["sentences"] == 200
+    decoder = MBartDecoder(after, 16, model=str(tmp_path / "out"))
+    count = sum(p.numel() for p in decoder.model.model.parameters())
+    gone = 16 * (before - after)
+    assert report["parameters"] == {
+        "embedding": {"before": 16 * before, "after": 16 * after},
+        "all": {"before": count + gone, "after": count},
+    }
+    assert report["check"][0]["lost_characters"] == {"猫": 1}
+    assert report["check"][0]["unknown_after"] == 1
+
+
+def test_up_to_date(mbart_folder, targets, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(mbart_folder, model)
+    texts, out = tmp_path / "text", tmp_path / "out"
+    shutil.copy(targets, texts)
+
+    def changed(**options):
+        before = (out / "trim.json").stat().st_ino if out.exists() else None
+        trim(str(model), [str(texts)], str(out), **options)
+        return (out / "trim.json").stat().st_ino != before
+
+    assert changed()
+    assert not changed()
+    assert changed(add_languages={"ca_ES": "es_XX"})
+    assert changed(check_texts=[str(texts)])
+    assert changed()
+    with texts.open("a") as f:
+        f.write("new die Katze\n")
+    assert changed()
+    state = load_file(model / "model.safetensors")
+    state = {name: tensor + 1 for name, tensor in state.items()}
+    save_file(state, model / "model.safetensors", metadata={"format": "pt"})
+    assert changed()
+    assert not changed()
+
+
+@pytest.mark.parametrize(
+    "added, expected",
+    [
+        ({"en_XX": "es_XX"}, "en_XX: a new code has the form of the others and"),
+        ({"catalan": "es_XX"}, "catalan: a new code has the form of the others"),
+        ({"ca_ES": "cy"}, "language 'cy' has no code"),
+    ],
+)
+def test_languages_that_cannot_be_added(
+    mbart_folder, targets, tmp_path, added, expected
+):
+    with pytest.raises(ValueError, match=expected):
+        trim(str(mbart_folder), [str(targets)], str(tmp_path / "out"), None, (), added)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_input(mbart_folder, targets, tmp_path):
+    (tmp_path / "empty").write_text("utt1\n")
+    with pytest.raises(ValueError, match="empty: there is no sentence"):
+        trim(str(mbart_folder), [str(tmp_path / "empty")], str(tmp_path / "out"))
+    other = tmp_path / "other"
+    shutil.copytree(mbart_folder, other)
+    (other / "config.json").write_text('{"model_type": "t5", "vocab_size": 9}')
+    with pytest.raises(ValueError, match="model_type 't5' is none of those"):
+        trim(str(other), [str(targets)], str(tmp_path / "out"))
+    config = json.loads((mbart_folder / "config.json").read_text())
+    config["forced_bos_token_id"] = 77
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="forced_bos_token_id 77 is neither"):
+        trim(str(other), [str(targets)], str(tmp_path / "out"))
