@@ -5,12 +5,15 @@ from typing import Sequence
 
 import torch
 
+from espnet_samu.layers.adapter_mark import adapter_keys
+
 
 def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
     """See that every ``--init_param`` fills its whole destination.
 
     ESPnet copies the keys that it finds and says nothing of the others: a frontend
-    with a forgotten prefix would start at random.
+    with a forgotten prefix would start at random. Adapters may be new: a file that
+    has none of them leaves them as they are.
 
     Args:
         specs: ``FILE:SRC_KEY:DST_KEY:EXCLUDED_KEYS`` each, as ESPnet reads it.
@@ -28,7 +31,11 @@ def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
         state = state.get("module", state)
         prefix = f"{src}." if src else ""
         excluded = tuple(e for e in excludes.split(",") if e)
-        wanted = [prefix + k for k in model.get_submodule(dst).state_dict()]
+        target = model.get_submodule(dst)
+        new = {prefix + k for k in adapter_keys(target)}
+        if any(k in state for k in new):
+            new = set()
+        wanted = [prefix + k for k in target.state_dict() if prefix + k not in new]
         missing = [
             k
             for k in wanted
@@ -42,4 +49,7 @@ def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
                 "frontend_conf, name the keys after a third colon to leave them out, "
                 "or pass --ignore_init_mismatch true"
             )
-        logging.info(f"--init_param {spec}: fills all of {len(wanted)} parameters")
+        kept = f"; {len(new)} of new adapters stay as they are" if new else ""
+        logging.info(
+            f"--init_param {spec}: fills all of {len(wanted)} parameters{kept}"
+        )

@@ -1,0 +1,110 @@
+"""The pre-trained transformers inside an ESPnet model."""
+
+from typing import Dict, NamedTuple, Optional, Tuple
+
+import torch
+
+from espnet_samu.layers.adapter_mark import WRAPPED, outside_adapters
+from espnet_samu.layers.families import FAMILIES, Family
+
+# Modules of ESPnet's models that are meant by a part, and the one of them that has the
+# pre-trained transformer as its ``model``.
+PARTS = {
+    "encoder": ("frontend", "preencoder", "encoder", "postencoder"),
+    "decoder": ("decoder",),
+}
+_OWNERS = {"encoder": "frontend", "decoder": "decoder"}
+
+# Convolutions behind the encoder that shorten the frames (``add_adapter``).
+_LENGTH_ADAPTOR = "adapter."
+
+
+class Part(NamedTuple):
+    """The pre-trained transformer of one part."""
+
+    name: str
+    """``encoder`` or ``decoder``."""
+    model: torch.nn.Module
+    """Of transformers."""
+    family: Family
+    n_layers: int
+    """Number of layers, from the first, that the output depends on."""
+
+    def layers(self) -> Dict[str, torch.nn.Module]:
+        """These layers by their name in the model."""
+        layers = self.model.get_submodule(self.family.layers)
+        return {f"{self.family.layers}.{i}": layers[i] for i in range(self.n_layers)}
+
+    def pretrained(self) -> Dict[str, torch.nn.Parameter]:
+        """Parameters by their name in the model.
+
+        Those of adapters and of the length adaptor are not among them.
+        """
+        return {
+            name: parameter
+            for name, parameter in outside_adapters(self.model)
+            if not name.startswith(_LENGTH_ADAPTOR)
+        }
+
+
+def has_part(model: torch.nn.Module, name: str) -> bool:
+    """Whether an ESPnet model has an encoder or a decoder at all."""
+    return getattr(model, _OWNERS[name], None) is not None
+
+
+def find_part(model: torch.nn.Module, name: str) -> Optional[Part]:
+    """The pre-trained transformer of a part; None: it is not of a known family."""
+    owner = getattr(model, _OWNERS[name], None)
+    inner = getattr(owner, "model", None)
+    family = FAMILIES.get(getattr(getattr(inner, "config", None), "model_type", None))
+    if family is None:
+        return None
+    # frontend_conf: layer
+    n_layers = getattr(getattr(owner, "state_choice", None), "layer", None)
+    if n_layers is None:
+        n_layers = len(inner.get_submodule(family.layers))
+    return Part(name, inner, family, n_layers)
+
+
+def get_part(model: torch.nn.Module, name: str, option: str) -> Part:
+    """The pre-trained transformer of a part.
+
+    Args:
+        model: Of ESPnet.
+        name: ``encoder`` or ``decoder``.
+        option: What asks for it, for the message.
+
+    Raises:
+        ValueError: The model has no such part, or not of a known family.
+    """
+    part = find_part(model, name)
+    if part is not None:
+        return part
+    if not has_part(model, name):
+        raise ValueError(f"{option}: the model has no {name}; leave it out")
+    owner = type(getattr(model, _OWNERS[name])).__name__
+    choice = {"encoder": "frontend: samu", "decoder": "decoder: mbart"}[name]
+    raise ValueError(
+        f"{option} is for the {name} of a known family ({choice}), but "
+        f"{_OWNERS[name]} is {owner}: only 'all' and rules of names can be used for "
+        "it, as trainable: [['^decoder', false]]"
+    )
+
+
+def names_of(
+    model: torch.nn.Module, part: Optional[str]
+) -> Dict[torch.nn.Parameter, Tuple[str, ...]]:
+    """All names of each parameter of a part, as in the state dict.
+
+    A tied output layer has the name of the embedding and its own.
+
+    Args:
+        model: Of ESPnet.
+        part: ``encoder``, ``decoder`` or None: the whole model.
+    """
+    names: Dict[torch.nn.Parameter, Tuple[str, ...]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if part is None or name.split(".")[0] in PARTS[part]:
+            known = names.get(parameter, ())
+            names[parameter] = (*known, name.replace(WRAPPED, ""))
+    return names

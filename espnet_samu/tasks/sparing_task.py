@@ -1,0 +1,152 @@
+"""Fine-tuning that spares most of a model."""
+
+import argparse
+from pathlib import Path
+from typing import List, Optional, Tuple, Union
+
+import torch
+import yaml
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.utils import config_argparse
+from espnet2.utils.types import str2bool
+
+from espnet_samu.layers.adapters import TYPES, add_adapters
+from espnet_samu.layers.presets import MODEL_PRESETS, PRESETS
+from espnet_samu.layers.trainable import set_trainable
+from espnet_samu.utils import base_weights
+
+BASE = "base.pth"
+
+
+class SparingTask(AbsTask):
+    """A task's base: ``--trainable``, ``--adapters`` and ``--save_trained_only``.
+
+    The task's ``build_model`` calls :meth:`make_sparing` on what it built.
+    """
+
+    @classmethod
+    def get_parser(cls) -> config_argparse.ArgumentParser:
+        """Add our options to those of the task."""
+        parser = super().get_parser()
+        group = parser.add_argument_group("Sparing fine-tuning related")
+        parts = "; ".join(f"{p}: {', '.join(v)}" for p, v in PRESETS.items())
+        group.add_argument(
+            "--trainable",
+            type=yaml.safe_load,
+            default=None,
+            help="What is trained, as YAML: a preset for the whole model "
+            f"({', '.join(MODEL_PRESETS)}), a list of presets and rules, the last that "
+            "matches a parameter's name wins ([none, ['layer_norm', true]]), or either "
+            f"of them for parts ({{encoder: lna_e, decoder: lna_d}}; presets of "
+            f"{parts}). Presets freeze pre-trained transformers only, not linear_in, "
+            "pooling, projector, CTC, length adaptor or adapters. Default: adapters "
+            "where there are any, else all. --freeze_param comes on top",
+        )
+        group.add_argument(
+            "--adapters",
+            type=yaml.safe_load,
+            default=None,
+            help="Adapters in pre-trained transformers, as YAML: {encoder: {type: "
+            "houlsby, size: 64}, decoder: {type: lora, size: 8}}. Types: "
+            f"{', '.join(TYPES)}; lora has alpha, dropout and targets as well. Not "
+            "with ESPnet's --use_adapter, which is for s3prl frontends",
+        )
+        group.add_argument(
+            "--save_trained_only",
+            type=str2bool,
+            default=False,
+            help="Leave frozen parameters out of the checkpoints: they are written "
+            f"once, to {BASE} beside them, which must stay with them",
+        )
+        return parser
+
+    @classmethod
+    def make_sparing(cls, args: argparse.Namespace, model: AbsESPnetModel) -> None:
+        """Add adapters to a model and freeze what is not to be trained.
+
+        Raises:
+            ValueError: An option is wrong or does not fit the model.
+        """
+        # config.yaml of an earlier version has none of them.
+        adapters = getattr(args, "adapters", None)
+        trainable = getattr(args, "trainable", None)
+        if adapters is not None:
+            if getattr(args, "use_adapter", False):
+                raise ValueError(
+                    "adapters and ESPnet's use_adapter are two ways to the same end; "
+                    "leave use_adapter, adapter and adapter_conf out"
+                )
+            add_adapters(model, adapters)
+            trainable = "adapters" if trainable is None else trainable
+        if trainable is not None:
+            set_trainable(model, trainable)
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: torch.nn.Module
+    ) -> List[torch.optim.Optimizer]:
+        """As the base's; after it the model's state dict is what is to be saved.
+
+        Raises:
+            ValueError: A resumed training would start from other frozen weights, or
+                ESPnet's use_adapter wants to save other parts.
+        """
+        optimizers = super().build_optimizers(args, model)
+        if not args.save_trained_only or args.collect_stats or args.dry_run:
+            return optimizers
+        if args.use_adapter:
+            raise ValueError(
+                "save_trained_only and ESPnet's use_adapter do not go together; say "
+                "save_strategy: required_grad_only"
+            )
+        # ESPnet does it again, but only after config.yaml is written.
+        for spec in args.init_param:
+            load_pretrained_model(spec, model, args.ignore_init_mismatch)
+        weights = base_weights.frozen_weights(model)
+        if getattr(args, "dist_rank", None) in (None, 0):
+            output_dir = Path(args.output_dir)
+            sha256 = base_weights.checksum(weights)
+            before = _earlier_checksum(output_dir) if args.resume else None
+            if before not in (None, sha256):
+                raise ValueError(
+                    f"{output_dir} was begun with other frozen weights than it would "
+                    f"be resumed with: their checksum is {sha256[:12]}..., not "
+                    f"{before[:12]}...; restore the pre-trained model and init_param, "
+                    "or train in another folder"
+                )
+            if before is None:
+                base_weights.save_base(weights, output_dir / BASE)
+            args.base_weights = {"file": BASE, "sha256": sha256}
+        base_weights.leave_out(model, frozenset(weights))
+        return optimizers
+
+    @classmethod
+    def build_model_from_file(
+        cls,
+        config_file: Optional[Union[Path, str]] = None,
+        model_file: Optional[Union[Path, str]] = None,
+        device: str = "cpu",
+    ) -> Tuple[AbsESPnetModel, argparse.Namespace]:
+        """As ESPnet's; frozen weights that checkpoints do without are read too.
+
+        Raises:
+            FileNotFoundError: There is no file of frozen weights.
+            ValueError: It is not the one of the training.
+        """
+        model, args = super().build_model_from_file(config_file, model_file, device)
+        base = getattr(args, "base_weights", None)
+        if base is not None:
+            folder = Path(config_file or model_file).parent
+            base_weights.load_base(model, folder / base["file"], base["sha256"])
+        return model, args
+
+
+def _earlier_checksum(output_dir: Path) -> Optional[str]:
+    """Checksum of the frozen weights that a training was begun with."""
+    config = output_dir / "config.yaml"
+    if not config.exists() or not (output_dir / "checkpoint.pth").exists():
+        return None
+    earlier = yaml.safe_load(config.read_text(encoding="utf-8"))
+    return (earlier.get("base_weights") or {}).get("sha256")

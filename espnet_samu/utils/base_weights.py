@@ -1,0 +1,100 @@
+"""Checkpoints without the weights that are not trained.
+
+Those are written once, to a file beside the checkpoints, and known by a checksum.
+"""
+
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Dict, FrozenSet, Union
+
+import torch
+
+from espnet_samu.layers.adapter_mark import WRAPPED
+from espnet_samu.utils.atomic import atomic_write
+
+
+def frozen_weights(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
+    """Frozen parameters, by their keys in the state dict."""
+    return {
+        key: value.detach()
+        for key, value in model.state_dict(keep_vars=True).items()
+        if isinstance(value, torch.nn.Parameter) and not value.requires_grad
+    }
+
+
+def checksum(weights: Dict[str, torch.Tensor]) -> str:
+    """SHA-256 of names, types, shapes and numbers."""
+    digest = hashlib.sha256()
+    seen: Dict[int, str] = {}
+    for name in sorted(weights):
+        weight = weights[name].cpu().contiguous()
+        # Tied weights are read once.
+        first = seen.setdefault(weights[name].data_ptr(), name)
+        digest.update(f"{name} {first} {weight.dtype} {list(weight.shape)}\n".encode())
+        if first == name:
+            digest.update(weight.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def save_base(weights: Dict[str, torch.Tensor], path: Path) -> None:
+    """Write frozen weights."""
+    with atomic_write(path, "wb") as file:
+        torch.save(weights, file)
+
+
+def load_base(model: torch.nn.Module, path: Union[Path, str], sha256: str) -> None:
+    """Fill the frozen weights of a model, which then loads checkpoints without them.
+
+    Args:
+        model: Its state dict is as in training.
+        path: From :func:`save_base`.
+        sha256: Their :func:`checksum`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Its content is another one, or not of this model.
+    """
+    from espnet2.torch_utils.safe_torch_load import safe_torch_load
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"{path} is missing: the checkpoints beside it have only what was trained "
+            "(save_trained_only), and it has the rest; copy it with them"
+        )
+    weights = safe_torch_load(path, map_location="cpu")
+    if checksum(weights) != sha256:
+        raise ValueError(
+            f"{path} is not the file that the checkpoints beside it belong to: its "
+            f"checksum is {checksum(weights)[:12]}..., but config.yaml says "
+            f"{sha256[:12]}..."
+        )
+    unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
+    if unexpected:
+        raise ValueError(f"{path}: the model has no {', '.join(unexpected[:3])}")
+    load_without(model, frozenset(weights))
+
+
+def leave_out(model: torch.nn.Module, names: FrozenSet[str]) -> None:
+    """Drop keys from a model's state dict, and do without them in loading."""
+    model.register_state_dict_post_hook(partial(_drop, names))
+    load_without(model, names)
+
+
+def load_without(model: torch.nn.Module, names: FrozenSet[str]) -> None:
+    """Let a model load state dicts that lack these keys."""
+    model.register_load_state_dict_post_hook(partial(_do_without, names))
+
+
+def _drop(names, module, state_dict, prefix, local_metadata) -> None:
+    for name in names:
+        state_dict.pop(prefix + name, None)
+
+
+def _do_without(names, module, incompatible) -> None:
+    # Names as modules have them, those of LoRA's layers among them.
+    incompatible.missing_keys[:] = [
+        key
+        for key in incompatible.missing_keys
+        if key.replace(WRAPPED, "") not in names
+    ]
