@@ -23,6 +23,7 @@ from espnet_samu import __version__
 from espnet_samu.checkpoint import transformers_folder
 from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.layers.lora import merge_lora
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.atomic import atomic_folder
 
@@ -52,7 +53,8 @@ def export(
 
     Raises:
         ValueError: The frontend is not ``samu``, the checkpoint does not fill the
-            model, or transformers alone would not give the student's frames.
+            model, or transformers alone would not give the student's frames: it has
+            bottleneck adapters (LoRA is merged) or takes another hidden state.
     """
     model, args = SAMUTask.build_model_from_file(samu_train_config, samu_model_file)
     if not isinstance(model.frontend, SamuFrontend):
@@ -61,6 +63,16 @@ def export(
             "exported, since transformers does not know the others"
         )
     model.eval()
+    adapters = getattr(args, "adapters", None) or {}
+    types = {conf["type"] for conf in adapters.values()}
+    if types == {"lora"}:
+        merge_lora(model)
+        args.adapters = None
+    elif types and frame_encoder:
+        raise ValueError(
+            f"{samu_model_file} has adapters that transformers does not know: "
+            f"{adapters}. Export the utterance embeddings only (--frame_encoder false)"
+        )
     with atomic_folder(output_dir) as folder:
         if frame_encoder:
             save_frame_encoder(model.frontend, folder)
@@ -144,7 +156,7 @@ def published_config(args: argparse.Namespace) -> Dict[str, Any]:
     parser = argparse.ArgumentParser()
     SAMUTask.add_task_arguments(parser)
     # Options of the trainer name files of the machine, and do not build anything.
-    names = vars(parser.parse_args([])).keys() - {"valid_utt2lang"}
+    names = {"adapters", *vars(parser.parse_args([]))} - {"valid_utt2lang"}
     config = {name: value for name, value in vars(args).items() if name in names}
     config["preprocessor_conf"] = {
         key: value

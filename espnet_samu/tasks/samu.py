@@ -237,6 +237,7 @@ class SAMUTask(ExactTask):
         if model.freeze_encoder_updates > 0:
             # The frozen encoder has no gradient, which DDP has to be told.
             args.unused_parameters = True
+        cls.make_sparing(args, model)
         cls.make_portable(args, model)
         return model
 

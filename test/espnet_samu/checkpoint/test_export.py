@@ -190,3 +190,25 @@ def test_other_frontends_are_refused(samu_cmd, tmp_path):
     with pytest.raises(ValueError, match="frontend: default; only frontend: samu"):
         export(None, tmp_path / "exp/model.pth", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["lora", "houlsby"])
+def test_adapters(samu_cmd, batch, tmp_path, kind):
+    from espnet_samu.checkpoint.export import export
+    from espnet_samu.speech2embedding import Speech2Embedding
+    from espnet_samu.tasks.samu import SAMUTask
+
+    adapters = {"encoder": {"type": kind, "size": 2}}
+    conf = {"adapters": adapters, "save_trained_only": True, "max_epoch": 2}
+    SAMUTask.main(cmd=samu_cmd(tmp_path / "exp", **conf))
+    model_file, out = tmp_path / "exp" / "2epoch.pth", tmp_path / "out"
+    model, _ = SAMUTask.build_model_from_file(None, model_file)
+    with torch.no_grad():
+        expected = model.eval().embed(*batch).embedding
+    if kind == "houlsby":
+        with pytest.raises(ValueError, match="adapters that transformers does not"):
+            export(None, model_file, out)
+    export(None, model_file, out, frame_encoder=kind == "lora")
+    found = Speech2Embedding.from_pretrained(out).embed(*batch)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
