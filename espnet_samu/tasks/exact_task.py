@@ -11,10 +11,11 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet_samu.layers import budget
 from espnet_samu.tasks.balanced_task import BalancedTask
+from espnet_samu.tasks.sparing_task import SparingTask
 from espnet_samu.utils.init_param import check_init_param
 
 
-class ExactTask(BalancedTask):
+class ExactTask(BalancedTask, SparingTask):
     """Mixed in before an ESPnet task, or a task's base.
 
     * ``--init_param`` and checkpoints fill what they are meant to fill, or raise.

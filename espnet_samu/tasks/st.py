@@ -82,6 +82,7 @@ class STTask(ExactTask, host.STTask):
         token = getattr(args, "tgt_lang_token", None)
         if token is not None:
             model.decoder.lang_token_id = _token_id(token, args.token_list, model)
+        cls.make_sparing(args, model)
         cls.make_portable(args, model)
         return model
 
