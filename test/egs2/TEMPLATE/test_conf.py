@@ -140,7 +140,9 @@ def trained(model):
 
 
 def test_no_file_is_forgotten():
-    assert TRAIN == ["train_samu.yaml", "train_st.yaml", "tuning/train_st_xlsr.yaml"]
+    tuning = [f"tuning/train_st_{n}.yaml" for n in ("adapters", "lna_ed", "lora")]
+    baseline = "tuning/train_st_xlsr.yaml"
+    assert TRAIN == ["train_samu.yaml", "train_st.yaml", *tuning, baseline]
 
 
 def test_distillation(built):
@@ -162,6 +164,9 @@ def test_distillation(built):
     "name, parts",
     [
         ("train_st.yaml", {"decoder"}),
+        ("tuning/train_st_adapters.yaml", {"frontend", "decoder"}),
+        ("tuning/train_st_lna_ed.yaml", {"frontend", "decoder"}),
+        ("tuning/train_st_lora.yaml", {"frontend", "decoder"}),
         ("tuning/train_st_xlsr.yaml", {"frontend", "decoder"}),
     ],
 )
@@ -179,12 +184,13 @@ def test_translation(built, token_list, name, parts):
     assert trained(model) == parts
 
 
-def test_student_fills_the_frontend(built):
+@pytest.mark.parametrize("name", [n for n in TRAIN if "st" in n and "xlsr" not in n])
+def test_student_fills_the_frontend(built, name):
     from espnet_samu.utils.init_param import check_init_param
 
     models, student = built
-    assert read("train_st.yaml")["init_from_samu"]
-    check_init_param([f"{student}:frontend:frontend"], models["train_st.yaml"])
+    assert read(name)["init_from_samu"]
+    check_init_param([f"{student}:frontend:frontend"], models[name])
 
 
 @pytest.mark.parametrize("name", TRAIN)

@@ -21,7 +21,11 @@ def test_baseline_has_as_many_updates_as_both_steps_of_the_distilled_arm():
     assert updates(load("tuning/train_st_xlsr.yaml")) == both
 
 
-@pytest.mark.parametrize("name", ["train_st.yaml", "tuning/train_st_xlsr.yaml"])
+@pytest.mark.parametrize(
+    "name",
+    ["train_st.yaml"]
+    + [f"tuning/train_st_{n}.yaml" for n in ("adapters", "lora", "xlsr")],
+)
 def test_translation_has_the_student_s_encoder(name: str):
     student, st = load("train_samu.yaml")["frontend_conf"], load(name)["frontend_conf"]
     assert st["log_mel_conf"] == student["log_mel_conf"]
@@ -40,7 +44,10 @@ def test_baseline_differs_by_distillation_alone():
 @pytest.mark.parametrize(
     "name",
     ["train_samu.yaml", "train_st.yaml"]
-    + [f"tuning/train_st_{n}.yaml" for n in ("xlsr", "s3prl", "default")],
+    + [
+        f"tuning/train_st_{n}.yaml"
+        for n in ("adapters", "lora", "xlsr", "s3prl", "default")
+    ],
 )
 def test_learning_rate_falls_to_its_end_with_the_last_update(name: str):
     conf = load(name)
