@@ -25,7 +25,8 @@ run() {
     if ! ./run.sh \
         --local_data_opts "--train_per_lang 40 --dev_per_lang 6 --test_per_lang 6 --bitext_contents 200" \
         --teacher_args "--updates 20" \
-        --samu_args "${small}" \
+        --check_audio true \
+        --samu_args "${small} --balance_languages true --upsampling_factor 0.05" \
         --st_args "${small}" \
         --tgt_nbpe 60 "$@" > "${work}/log" 2>&1; then
         tail -n 60 "${work}/log"
@@ -44,6 +45,10 @@ run --stop_stage 14 --skip_packing false
 st_exp=exp/st_train_st_raw_multi_en
 decode_dir=decode_st_valid.acc.best
 expect exp/samu_train_samu_raw/budget.json
+expect exp/samu_train_samu_raw/languages.md
+expect exp/samu_train_samu_raw/teacher.json
+expect exp/samu_stats_raw/train/languages.tsv
+expect exp/samu_train_samu_raw/retrieval_valid.cos_right.best/test/heat_map_speech-speech.png
 expect exp/samu_train_samu_raw/retrieval_valid.cos_right.best/test/retrieval.json
 for dset in test test_menardi; do
     expect "${st_exp}/${decode_dir}/${dset}/score_st/results.json"
@@ -89,10 +94,10 @@ EOF
 )
 mv exp.away exp
 
-# Another encoder is another YAML file.
-for name in s3prl default; do
+# Another encoder, or another way of training it, is another YAML file.
+for name in s3prl default adapters lora; do
     config=conf/tuning/train_st_${name}.yaml
-    run --stage 10 --stop_stage 12 --st_config "${config}" --test_sets test
+    run --stage 11 --stop_stage 12 --st_config "${config}" --test_sets test
     expect "exp/st_train_st_${name}_raw_multi_en/${decode_dir}/test/text"
 done
 echo "smoke: passed"
