@@ -1,6 +1,9 @@
-"""Tiny models in fairseq's layout, made by s3prl's copy of fairseq's classes."""
+"""Tiny models: fairseq's, made by s3prl's copy of its classes, and transformers'."""
 
 import dataclasses
+import io
+import json
+import random
 
 import pytest
 import torch
@@ -70,3 +73,138 @@ def fairseq_hubert():
         return _random(model), dataclasses.asdict(cfg)
 
     return make
+
+
+_SENTENCES = ("the small dog runs under a tree", "a cat sleeps")
+
+
+@pytest.fixture(scope="session")
+def sentencepiece_model():
+    """Content of a unigram model of a few English words; random.seed 0."""
+    import sentencepiece
+
+    rng = random.Random(0)
+    words = "the a cat dog house tree sleeps runs small green and under".split()
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=(" ".join(rng.choices(words, k=6)) for _ in range(200)),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+@pytest.fixture(scope="session")
+def mbart50_processor(sentencepiece_model):
+    """Wav2Vec2Processor with the tokeniser of a tiny mBART-50."""
+    import sentencepiece
+    from transformers import (
+        MBart50Tokenizer,
+        Wav2Vec2FeatureExtractor,
+        Wav2Vec2Processor,
+    )
+
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=sentencepiece_model)
+    vocab = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(len(pieces))]
+    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
+    return Wav2Vec2Processor(extractor, MBart50Tokenizer(vocab=vocab))
+
+
+@pytest.fixture
+def published(mbart50_processor, sentencepiece_model, speech_models, mbart_conf):
+    """Makes folders of a random SpeechEncoderDecoderModel (seed 0) with mBART.
+
+    One of 2021 is laid out as facebook/wav2vec2-xls-r-300m-21-to-en, the others as
+    transformers 5 does it. One that learns has seen translations of two waveforms.
+    """
+    from transformers import (
+        MBartConfig,
+        SpeechEncoderDecoderConfig,
+        SpeechEncoderDecoderModel,
+    )
+
+    from espnet_samu.utils.huggingface import load_config
+
+    tokenizer = mbart50_processor.tokenizer
+
+    def make(folder, family="wav2vec2-layer", of_2021=False, learns=None, **fields):
+        encoder = load_config(None, {**speech_models[family], **fields})
+        decoder = MBartConfig(**mbart_conf, vocab_size=len(tokenizer))
+        config = SpeechEncoderDecoderConfig.from_encoder_decoder_configs(
+            encoder, decoder
+        )
+        model = _random(SpeechEncoderDecoderModel(config))
+        if learns is not None:
+            _learn(model, mbart50_processor, learns, _SENTENCES)
+        generation = {
+            "decoder_start_token_id": 2,
+            "eos_token_id": 2,
+            "pad_token_id": 1,
+            "forced_bos_token_id": tokenizer.convert_tokens_to_ids("en_XX"),
+            "forced_eos_token_id": 2,
+            "num_beams": 3,
+            "max_length": 14,
+        }
+        model.generation_config.update(**generation)
+        model.save_pretrained(folder)
+        mbart50_processor.save_pretrained(folder)
+        if of_2021:
+            _as_of_2021(folder, generation)
+            mbart50_processor.feature_extractor.save_pretrained(folder)
+            (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model)
+        return folder
+
+    return make
+
+
+def _learn(model, processor, speech, sentences):
+    """Train until the sentences are likely, but not certain."""
+    tokenizer, start = processor.tokenizer, torch.tensor([[2]] * len(speech))
+    tokenizer.src_lang = "en_XX"  # the one that begins what it encodes
+    targets = tokenizer(list(sentences), return_tensors="pt", padding=True).input_ids
+    inputs = processor(list(speech.numpy()), sampling_rate=16000, return_tensors="pt")
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+    for _ in range(100):
+        tokens = torch.cat([start, targets[:, :-1]], dim=1)
+        logits = model(inputs.input_values, decoder_input_ids=tokens).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits.transpose(1, 2), targets, ignore_index=1, label_smoothing=0.2
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def _as_of_2021(folder, generation):
+    """Rewrite a folder as transformers 4.12 wrote it, but for the tokeniser."""
+    from safetensors.torch import load_file
+
+    for name in ("generation_config", "tokenizer", "processor_config"):
+        (folder / f"{name}.json").unlink()
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    embedding = state["decoder.model.decoder.embed_tokens.weight"]
+    state["decoder.lm_head.weight"] = embedding.clone()
+    for new, old in (("original0", "weight_g"), ("original1", "weight_v")):
+        name = "encoder.encoder.pos_conv_embed.conv."
+        state[name + old] = state.pop(f"{name}parametrizations.weight.{new}")
+    torch.save(state, folder / "pytorch_model.bin")
+    config = json.loads((folder / "config.json").read_text())
+    search = {name: generation.pop(name) for name in ("num_beams", "max_length")}
+    config |= {**generation, "tokenizer_class": "mbart50", "torch_dtype": "float32"}
+    config["decoder"] |= {
+        **search,
+        "early_stopping": True,
+        "is_encoder_decoder": True,
+        "add_bias_logits": False,
+        "static_position_embeddings": False,
+        "gradient_checkpointing": False,
+        "cross_attention_hidden_size": None,
+    }
+    config["encoder"] |= {"num_beams": 1, "max_length": 20, "feat_extract_dropout": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    tokenizer = {"tokenizer_class": "MBart50Tokenizer", "src_lang": "en_XX"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))

@@ -1,0 +1,140 @@
+"""A published translation model as an experiment of ours, without training.
+
+The folder is what training would leave: config.yaml, which needs neither the hub nor
+the published folder, and a checkpoint. Beside them are the tokeniser and the
+published decoding settings.
+"""
+
+import argparse
+import copy
+import logging
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+import yaml
+
+from espnet_samu.checkpoint import published_weights
+from espnet_samu.checkpoint.published_decoding import Decoding
+from espnet_samu.checkpoint.published_st import PublishedST
+from espnet_samu.tasks.st import STTask
+from espnet_samu.utils.atomic import atomic_folder
+
+CONFIG, MODEL, TOKENIZER, DECODE = (
+    "config.yaml",
+    "imported.pth",
+    "tokenizer",
+    "decode.yaml",
+)
+# The checkpoint that samu_st.sh decodes with if no other is named.
+_DEFAULT_MODEL = "valid.acc.best.pth"
+
+
+def import_st(
+    source: str,
+    output_dir: Union[Path, str],
+    revision: Optional[str] = None,
+    tgt_lang_token: Optional[str] = None,
+) -> None:
+    """Write an experiment folder of a published model.
+
+    Args:
+        source: Hub id or folder of a ``SpeechEncoderDecoderModel`` of transformers.
+        output_dir: Replaced as a whole. config.yaml names the tokeniser in it by this
+            path: as ESPnet's own paths, one that is relative is relative to where
+            the model is used.
+        revision: Branch, tag or commit on the hub.
+        tgt_lang_token: Token that begins every translation, e.g. ``de_DE``. None: the
+            one that the published model is decoded with, if there is one.
+
+    Raises:
+        OSError: There is no such model, or a file of it is missing.
+        ValueError: It is of a kind that is not imported, its weights are not what its
+            configuration says, or there is no such target-language token.
+    """
+    published = PublishedST(source, revision)
+    files = published_weights.find_files(source, revision)
+    decoding = published.decoding
+    with atomic_folder(output_dir) as folder:
+        tokens = published.save_tokenizer(folder / TOKENIZER)
+        if tgt_lang_token is None and decoding.language is not None:
+            tgt_lang_token = tokens[decoding.language]
+        config = {
+            **_task_defaults(),
+            "token_list": tokens,
+            "token_type": "hugging_face",
+            "bpemodel": str(Path(output_dir) / TOKENIZER),
+            "src_token_type": "none",
+            "frontend": "samu",
+            "frontend_conf": published.frontend_conf(),
+            "specaug": None,
+            "normalize": None,
+            "encoder": "passthrough",
+            "decoder": "mbart",
+            "decoder_conf": published.decoder_conf(),
+            "tgt_lang_token": tgt_lang_token,
+            "model_conf": _model_conf(decoding, tokens),
+        }
+        # A copy, since the task writes into it.
+        model = STTask.build_model(argparse.Namespace(**copy.deepcopy(config)))
+        try:
+            published_weights.fill(model, files, published.tied)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
+        torch.save(model.state_dict(), folder / MODEL)
+        (folder / _DEFAULT_MODEL).symlink_to(MODEL)
+        origin = f"# Imported from {source}"
+        origin += "" if revision is None else f" at {revision}"
+        _write_yaml(folder / CONFIG, origin, config)
+        _write_yaml(folder / DECODE, origin, decoding.options)
+    _tell(source, output_dir, model, tgt_lang_token, decoding)
+
+
+def _task_defaults() -> Dict[str, Any]:
+    """Options of the task that a model is built and used with."""
+    parser = argparse.ArgumentParser()
+    # The task writes down there what ESPnet asks for.
+    parser.set_defaults(required=[])
+    STTask.add_task_arguments(parser)
+    defaults = vars(parser.parse_args([]))
+    del defaults["required"]
+    return defaults
+
+
+def _model_conf(decoding: Decoding, tokens: List[str]) -> Dict[str, Any]:
+    return {
+        "tgt_sym_sos": tokens[decoding.start],
+        "tgt_sym_eos": tokens[decoding.end],
+        "report_bleu": False,
+        "extract_feats_in_collect_stats": False,
+    }
+
+
+def _write_yaml(path: Path, comment: str, content: Dict[str, Any]) -> None:
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    path.write_text(f"{comment}\n{text}", encoding="utf-8")
+
+
+def _tell(
+    source: str,
+    output_dir: Union[Path, str],
+    model: torch.nn.Module,
+    tgt_lang_token: Optional[str],
+    decoding: Decoding,
+) -> None:
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    logging.info(
+        f"{output_dir}: written from {source}, {millions:.1f} M parameters, "
+        f"translations begin with {model.token_list[decoding.start]} "
+        f"{tgt_lang_token or ''}"
+    )
+    if tgt_lang_token is None:
+        logging.warning(
+            f"{source} forces no target language: name one with --tgt_lang_token if "
+            "it was trained for several"
+        )
+    if decoding.left_out:
+        logging.warning(
+            f"{source} was meant to be decoded with {decoding.left_out}, which "
+            "st_inference does not have"
+        )
