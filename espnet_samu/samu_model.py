@@ -1,6 +1,5 @@
 """Distillation of a sentence encoder into a speech encoder."""
 
-import contextlib
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -18,6 +17,7 @@ from espnet_samu.loss.abs_loss import AbsLoss
 from espnet_samu.loss.contrastive import SAME
 from espnet_samu.pooling.abs_pooling import AbsPooling
 from espnet_samu.projector.abs_projector import AbsProjector
+from espnet_samu.train.update_counter import UpdateCounter
 from espnet_samu.utils.waveform import check_waveforms
 
 
@@ -33,7 +33,7 @@ class SAMUOutput:
     """Utterance embeddings (B, E), of length 1."""
 
 
-class ESPnetSAMUModel(AbsESPnetModel):
+class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
     """Speech encoder, pooling and projector, trained to the teacher's embedding.
 
     The teacher does not take part: its sentence embeddings come with the data.
@@ -76,11 +76,6 @@ class ESPnetSAMUModel(AbsESPnetModel):
                 f"loss: {sorted(loss)} and its weights {sorted(loss_weights)} must "
                 "name the same distances, at least one"
             )
-        if freeze_encoder_updates < 0:
-            raise ValueError(
-                "model_conf: freeze_encoder_updates must not be negative, but got "
-                f"{freeze_encoder_updates}"
-            )
         self.frontend = frontend
         self.specaug = specaug
         self.normalize = normalize
@@ -89,22 +84,7 @@ class ESPnetSAMUModel(AbsESPnetModel):
         self.projector = projector
         self.loss = torch.nn.ModuleDict(loss)
         self.loss_weights = loss_weights
-        self.freeze_encoder_updates = freeze_encoder_updates
-        if freeze_encoder_updates > 0:
-            # In the checkpoint: a resumed training goes on counting.
-            self.register_buffer("updates", torch.tensor(0))
-
-    def count_update(self, *_) -> None:
-        """A hook for ``Optimizer.register_step_post_hook``."""
-        if self.freeze_encoder_updates > 0:
-            self.updates += 1
-
-    def _encoder_is_frozen(self) -> bool:
-        return (
-            self.training
-            and self.freeze_encoder_updates > 0
-            and int(self.updates) < self.freeze_encoder_updates
-        )
+        self.init_updates(freeze_encoder_updates)
 
     def encode(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
@@ -116,13 +96,10 @@ class ESPnetSAMUModel(AbsESPnetModel):
             speech_lengths: Samples (B,).
         """
         speech = speech[:, : speech_lengths.max()]
-        frozen = self._encoder_is_frozen()
-        if self.training and self.freeze_encoder_updates > 0:
-            self.frontend.train(not frozen)
-            self.encoder.train(not frozen)
-        with torch.no_grad() if frozen else contextlib.nullcontext():
+        masked = self.training and not self.encoder_is_frozen()
+        with self.encoder_mode():
             frames, lengths = self.frontend(speech, speech_lengths)
-            if self.specaug is not None and self.training and not frozen:
+            if self.specaug is not None and masked:
                 frames, lengths = self.specaug(frames, lengths)
             if self.normalize is not None:
                 frames, lengths = self.normalize(frames, lengths)

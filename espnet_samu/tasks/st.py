@@ -1,10 +1,10 @@
 """ESPnet's speech-translation task with the plug-in's classes."""
 
 import argparse
-from pathlib import Path
-from typing import List
+from typing import Callable, Dict, List, Optional, Tuple
 
-from espnet2.st.espnet_model import ESPnetSTModel
+import numpy as np
+import torch
 
 from espnet_samu import registry
 
@@ -12,10 +12,22 @@ from espnet_samu import registry
 registry.install()
 
 from espnet2.tasks import st as host  # noqa: E402
+from espnet2.torch_utils.initialize import initialize  # noqa: E402
 from espnet2.utils.types import str2bool, str_or_none  # noqa: E402
 
+from espnet_samu.st_model import SamuSTModel  # noqa: E402
 from espnet_samu.tasks.exact_task import ExactTask  # noqa: E402
+from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
+from espnet_samu.tasks.student_start import (  # noqa: E402
+    check_student_encoder,
+    student_specs,
+)
+from espnet_samu.text.target_languages import TargetLanguages  # noqa: E402
 from espnet_samu.train.safe_trainer import SafeTrainer  # noqa: E402
+from espnet_samu.train.translation_preprocessor import (  # noqa: E402
+    TranslationPreprocessor,
+)
+from espnet_samu.utils.token_list import read_token_list  # noqa: E402
 
 registry.register(host)
 
@@ -25,6 +37,7 @@ class STTask(ExactTask, host.STTask):
 
     * ``--use_src_lang false`` of st.sh works: a model without transcripts.
     * ``--tgt_lang_token en_XX`` names the target-language token of ``mbart``.
+    * Data named ``tgt_lang`` say another target language for each utterance.
     """
 
     trainer = SafeTrainer
@@ -33,19 +46,27 @@ class STTask(ExactTask, host.STTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Add ESPnet's options and ours."""
         super().add_task_arguments(parser)
-        group = parser.add_argument_group("espnet_samu related")
+        group = parser.add_argument_group(
+            "espnet_samu related",
+            "A data file of the name tgt_lang and the type text, such as "
+            "dump/raw/train/utt2tgt_lang,tgt_lang,text, says the target language of "
+            "each utterance (de, zh-CN, de_DE, ...). --model_conf has one more "
+            "argument: freeze_encoder_updates, the number of first updates that leave "
+            "frontend and encoder alone",
+        )
         group.add_argument(
             "--tgt_lang_token",
             type=str_or_none,
             default=None,
-            help="Target-language token as it stands in the token list, e.g. en_XX. "
-            "It begins every translation, outside the loss (decoder: mbart)",
+            help="Target language where there is no tgt_lang: a code of the token list "
+            "(en_XX) or another name of the same language (en). Its token begins the "
+            "translation, outside the loss (decoder: mbart)",
         )
         group.add_argument(
             "--init_from_samu",
             type=str2bool,
             default=False,
-            help="Start the frontend from that of --samu_model",
+            help="Start frontend and encoder from those of --samu_model",
         )
         group.add_argument(
             "--samu_model",
@@ -55,30 +76,44 @@ class STTask(ExactTask, host.STTask):
         )
 
     @classmethod
+    def optional_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> Tuple[str, ...]:
+        """ESPnet's, and target languages."""
+        return (*super().optional_data_names(train, inference), "tgt_lang")
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Optional[Callable[[str, Dict[str, np.array]], Dict[str, np.ndarray]]]:
+        """ESPnet's preprocessing, and target languages."""
+        preprocess = super().build_preprocess_fn(args, train)
+        if preprocess is None:
+            return None
+        languages = TargetLanguages(read_token_list(args.token_list))
+        return TranslationPreprocessor(preprocess, languages)
+
+    @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """Train, from the distilled encoder if the configuration says so."""
         if args.init_from_samu and not args.collect_stats:
-            if args.samu_model is None or not Path(args.samu_model).is_file():
-                raise FileNotFoundError(
-                    f"init_from_samu: there is no student at '{args.samu_model}'; run "
-                    "stage 8, or name one with samu_st.sh --samu_model FILE"
-                )
-            spec = f"{args.samu_model}:frontend:frontend"
-            args.init_param = [*args.init_param, spec]
+            args.init_param = [*args.init_param, *student_specs(args)]
         super().main_worker(args)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace) -> ESPnetSTModel:
+    def build_model(cls, args: argparse.Namespace) -> SamuSTModel:
         """Build the model; args is made portable."""
-        if args.src_token_list is None:
-            if args.model_conf.get("asr_weight", 0.0) > 0.0:
-                raise ValueError(
-                    "model_conf: asr_weight > 0 needs transcripts: pass "
-                    "--use_src_lang true to samu_st.sh, or set asr_weight to 0"
-                )
-            # ESPnetSTModel copies the list unasked: None would be an error there.
-            args.src_token_list = []
-        model = super().build_model(args)
+        if not args.src_token_list and args.model_conf.get("asr_weight", 0.0) > 0.0:
+            raise ValueError(
+                "model_conf: asr_weight > 0 needs transcripts: pass "
+                "--use_src_lang true to samu_st.sh, or set asr_weight to 0"
+            )
+        model = STBuilder(args).build()
+        if args.init is not None:
+            initialize(model, args.init)
+        if model.freeze_encoder_updates > 0:
+            # The frozen encoder has no gradient, which DDP has to be told.
+            args.unused_parameters = True
         token = getattr(args, "tgt_lang_token", None)
         if token is not None:
             model.decoder.lang_token_id = _token_id(token, args.token_list, model)
@@ -86,18 +121,64 @@ class STTask(ExactTask, host.STTask):
         cls.make_portable(args, model)
         return model
 
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: SamuSTModel
+    ) -> List[torch.optim.Optimizer]:
+        """As the base's; the model counts its updates.
 
-def _token_id(token: str, token_list: List[str], model: ESPnetSTModel) -> int:
+        Raises:
+            ValueError: The data do not say the target languages that the model needs,
+                or the student has an encoder that the model has no place for.
+        """
+        if not args.collect_stats and not args.dry_run:
+            _check_target_languages(args, model)
+            if args.init_from_samu and not args.ignore_init_mismatch:
+                check_student_encoder(args.samu_model, model)
+        optimizers = super().build_optimizers(args, model)
+        for optimizer in optimizers:
+            optimizer.register_step_post_hook(model.count_update)
+        return optimizers
+
+
+def _token_id(token: str, token_list: List[str], model: SamuSTModel) -> int:
     """Row of a target-language token."""
-    if not hasattr(model.decoder, "lang_token_id"):
+    if not model.has_target_languages:
         raise ValueError(
             f"--tgt_lang_token {token}: decoder {type(model.decoder).__name__} has no "
             "target-language token; it is for decoder: mbart"
         )
-    if token not in token_list:
-        codes = [t for t in token_list if len(t) == 5 and t[2] == "_"]
-        raise ValueError(
-            f"--tgt_lang_token {token} is not in the token list; it has "
-            f"{', '.join(codes) or 'no language codes'}"
+    try:
+        return TargetLanguages(token_list).id(token)
+    except ValueError as error:
+        raise ValueError(f"--tgt_lang_token {token}: {error}") from None
+
+
+def _check_target_languages(args: argparse.Namespace, model: SamuSTModel) -> None:
+    """See that the target languages of all data can be heard."""
+    said = [
+        any(name == "tgt_lang" for _, name, _ in files)
+        for files in (
+            args.train_data_path_and_name_and_type,
+            args.valid_data_path_and_name_and_type,
         )
-    return token_list.index(token)
+    ]
+    if said[0] != said[1]:
+        one, other = "training", "validation"
+        if said[1]:
+            one, other = other, one
+        raise ValueError(
+            f"the {one} data have target languages (tgt_lang), the {other} data do "
+            "not; write utt2tgt_lang for both"
+        )
+    if any(said) and not model.has_target_languages:
+        raise ValueError(
+            "the data have target languages (tgt_lang), but decoder "
+            f"{args.decoder} has none; they are for decoder: mbart"
+        )
+    if any(said) and args.ngpu > 1 and not args.distributed:
+        # DataParallel's threads would share what is said of one part of the batch.
+        raise ValueError(
+            f"target languages (tgt_lang) on {args.ngpu} GPUs need "
+            "--multiprocessing_distributed true"
+        )

@@ -82,6 +82,7 @@ st_tag=                 # Suffix to the result dir for ST model training.
 st_exp=                 # Specify the directory path for the ST experiment.
                         # If this option is specified, st_tag is ignored.
 st_config=conf/train_st.yaml # Config for ST model training.
+num_splits_st=1         # Number of parts that the training set is read in.
 st_args=                # Arguments for ST model training, e.g., "--max_epoch 10".
                         # Note that it will overwrite args in the config.
 
@@ -194,6 +195,16 @@ else
     _type=sound
 fi
 
+# st.sh looks for texts where the perturbed set has none.
+perturb_opts=()
+if [ -n "${speed_perturb_factors}" ]; then
+    perturb_opts=(
+        --lm_train_text "data/${train_set}/${translations}"
+        --tgt_bpe_train_text "data/${train_set}/${translations}"
+        --src_bpe_train_text "data/${train_set}/${transcripts}"
+    )
+fi
+
 vocab_opts=(
     --tgt_token_type "${tgt_token_type}"
     --hugging_face_model_name_or_path "${hugging_face_model_name_or_path}"
@@ -239,19 +250,32 @@ st() {
         --test_sets "${test_sets}" \
         --speed_perturb_factors "${speed_perturb_factors}" \
         --st_exp "${st_exp}" \
+        --num_splits_st "${num_splits_st}" \
         --st_config "${st_config}" \
-        --st_args "--samu_model ${_samu_model} ${vocab_args} ${st_args}" \
+        --st_args "--samu_model ${_samu_model} ${vocab_args} $(tgt_lang_args) ${st_args}" \
         --batch_size "${batch_size}" \
         --inference_tag "${inference_tag}" \
         --inference_config "${inference_config}" \
         --inference_args "${inference_args}" \
         --inference_st_model "${inference_st_model}" \
-        "${vocab_opts[@]}" "${st_opts[@]}" "$@"
+        "${perturb_opts[@]}" "${vocab_opts[@]}" "${st_opts[@]}" "$@"
 }
 
 # Whether this call runs a stage.
 runs() {
     [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]
+}
+
+# Options that name the target language of each utterance, where there are several.
+split_tgt_lang=
+tgt_lang_args() {
+    local train_file=${data_feats}/${train_set}${speed_perturb_factors:+_sp}/utt2tgt_lang
+    [ -e "${train_file}" ] || return 0
+    if [ "$(cut -d " " -f 2 "${train_file}" | sort -u | wc -l)" -gt 1 ]; then
+        printf -- "--%s_data_path_and_name_and_type %s,tgt_lang,text " \
+            train "${split_tgt_lang:-${train_file}}" \
+            valid "${data_feats}/${valid_set}/utt2tgt_lang"
+    fi
 }
 
 # What st.sh does not carry from data/ to dump/: transcripts and target languages of
@@ -262,11 +286,25 @@ carry_over() {
     [ -e "${data_feats}/${set}/wav.scp" ] || return 0
     for file in "${transcripts}" utt2tgt_lang; do
         if [ -e "data/${set}/${file}" ]; then
+            # ESPnet reads files side by side.
             utils/filter_scp.pl "${data_feats}/${set}/wav.scp" "data/${set}/${file}" \
-                > "${data_feats}/${set}/.${file}.tmp"
+                | LC_ALL=C sort -k1,1 > "${data_feats}/${set}/.${file}.tmp"
             mv "${data_feats}/${set}/.${file}.tmp" "${data_feats}/${set}/${file}"
         fi
     done
+}
+
+# st.sh does not map them to the perturbed utterances: sp0.9-utt has utt's.
+perturb_tgt_lang() {
+    local source=data/${train_set}/utt2tgt_lang dir=${data_feats}/${train_set}_sp factor
+    [ -e "${source}" ] || return 0
+    {
+        cat "${source}"
+        for factor in ${speed_perturb_factors}; do
+            sed "s/^/sp${factor}-/" "${source}"
+        done
+    } | utils/filter_scp.pl "${dir}/wav.scp" | LC_ALL=C sort -k1,1 > "${dir}/.utt2tgt_lang.tmp"
+    mv "${dir}/.utt2tgt_lang.tmp" "${dir}/utt2tgt_lang"
 }
 
 # ========================== Main stages start from here. ==========================
@@ -301,6 +339,9 @@ if ! "${skip_data_prep}"; then
                 "${samu_train_set}" "${samu_valid_set}"; do
                 carry_over "${dset}"
             done
+            if [ -n "${speed_perturb_factors}" ]; then
+                perturb_tgt_lang
+            fi
         fi
     fi
 
@@ -460,6 +501,14 @@ if ! "${skip_train}"; then
     fi
 
     if runs 11; then
+        _file=${data_feats}/${train_set}${speed_perturb_factors:+_sp}/utt2tgt_lang
+        if [ "${num_splits_st}" -gt 1 ] && [ -e "${_file}" ]; then
+            # The same lines to the same part as st.sh's own files.
+            _dir=${st_exp}/splits${num_splits_st}
+            ${python} -m espnet2.bin.split_scps --scps "${_file}" \
+                --num_splits "${num_splits_st}" --output_dir "${_dir}"
+            split_tgt_lang=${_dir}/utt2tgt_lang
+        fi
         st --stage 11 --stop_stage 11
     fi
 fi

@@ -1,8 +1,12 @@
+import shutil
+
 import pytest
 import torch
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
+from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.tasks.st import STTask
+from espnet_samu.utils.kaldi_io import write_text
 
 TEXTS = ("ab", "bcd", "e", "dcba")  # of the data folder
 
@@ -119,6 +123,52 @@ def test_init_from_samu_is_refused(st_cmd, samu_exp, tmp_path):
     assert not (tmp_path / "exp" / "1epoch.pth").exists()
 
 
+ENCODER = {
+    "frontend": "default",
+    "frontend_conf": {"fs": "16k", "n_fft": 128, "hop_length": 64, "n_mels": 20},
+    "normalize": "utterance_mvn",
+    "encoder": "transformer",
+    "encoder_conf": {
+        "input_layer": "linear",
+        "output_size": 8,
+        "attention_heads": 2,
+        "linear_units": 8,
+        "num_blocks": 2,
+    },
+}
+
+
+@pytest.mark.timeout(30)
+def test_init_from_samu_with_an_encoder(samu_cmd, st_cmd, tmp_path):
+    SAMUTask.main(cmd=samu_cmd(tmp_path / "samu", **ENCODER))
+    file = tmp_path / "samu" / "1epoch.pth"
+    student = torch.load(file)
+    conf = {**ENCODER, "init_from_samu": True, "optim_conf": {"lr": 0.0}}
+    cmd = st_cmd(tmp_path / "st", "--samu_model", str(file), **conf)
+    STTask.main(cmd=cmd)
+    state = torch.load(tmp_path / "st" / "1epoch.pth")
+    names = [name for name in student if name.startswith(("frontend.", "encoder."))]
+    assert names == [n for n in state if n.startswith(("frontend.", "encoder."))]
+    assert len(names) > 30
+    assert all(torch.equal(state[name], student[name]) for name in names)
+
+    # what would be lost, and what would start at random
+    smaller = {**conf, "encoder_conf": {**ENCODER["encoder_conf"], "num_blocks": 1}}
+    larger = {**conf, "encoder_conf": {**ENCODER["encoder_conf"], "num_blocks": 3}}
+    none = {**conf, "encoder": "passthrough", "encoder_conf": {}}
+    for other, message in (
+        (smaller, "student's encoder have no place in encoder: TransformerEncoder"),
+        (none, "student's encoder have no place in encoder: PassthroughEncoder"),
+        (
+            larger,
+            "parameters of 'encoder' are not in the file, e.g. encoder.encoders.2",
+        ),
+    ):
+        cmd = st_cmd(tmp_path / "other", "--samu_model", str(file), **other)
+        with pytest.raises(ValueError, match=message):
+            STTask.main(cmd=cmd)
+
+
 def test_tgt_lang_token(st_exp, st_cmd, tmp_path):
     model, args = STTask.build_model_from_file(None, st_exp / "1epoch.pth")
     # 2 special tokens and 26 letters come before it
@@ -127,14 +177,20 @@ def test_tgt_lang_token(st_exp, st_cmd, tmp_path):
     STTask.main(cmd=st_cmd(tmp_path, "--dry_run", "true"))
     model, _ = STTask.build_model_from_file(tmp_path / "config.yaml")
     assert model.decoder.lang_token_id is None
+    # another name of it
+    STTask.main(cmd=st_cmd(tmp_path, "--dry_run", "true", tgt_lang_token="en"))
+    model, _ = STTask.build_model_from_file(tmp_path / "config.yaml")
+    assert model.decoder.lang_token_id == 28
 
 
 def test_tgt_lang_token_is_refused(st_cmd, data, tmp_path):
     cmd = st_cmd(tmp_path, "--dry_run", "true", "--tgt_lang_token", "es_XX")
-    with pytest.raises(ValueError, match="es_XX is not in the token list; .* en_XX$"):
+    with pytest.raises(
+        ValueError, match="--tgt_lang_token es_XX: .*; near names: en_XX$"
+    ):
         STTask.main(cmd=cmd)
     tokens = ["--token_list", f"{data}/src_tokens.txt"]
-    with pytest.raises(ValueError, match="es_XX .*; it has no language codes"):
+    with pytest.raises(ValueError, match="'es_XX': .* has no language codes"):
         STTask.main(cmd=[*cmd, *tokens])
     cmd = st_cmd(
         tmp_path,
@@ -146,3 +202,126 @@ def test_tgt_lang_token_is_refused(st_cmd, data, tmp_path):
     )
     with pytest.raises(ValueError, match="decoder TransformerDecoder has no target-"):
         STTask.main(cmd=cmd)
+
+
+@pytest.fixture
+def languages(data, tmp_path):
+    """The data folder with target languages; a token list with two; arguments."""
+    folder = shutil.copytree(data, tmp_path / "data")
+    tokens = (data / "tokens.txt").read_text().replace("en_XX\n", "en_XX\nde_DE\n")
+    (folder / "tokens.txt").write_text(tokens)
+    names = {"utt1": "de", "utt2": "en_XX", "utt3": "DE", "utt4": "en"}
+    write_text(folder / "utt2tgt_lang", names)
+    args = ["--token_list", f"{folder}/tokens.txt"]
+    for part in ("train", "valid"):
+        file = f"{folder}/utt2tgt_lang,tgt_lang,text"
+        args += [f"--{part}_data_path_and_name_and_type", file]
+    return folder, args
+
+
+def test_target_languages(st_cmd, batch, languages, tmp_path):
+    """One update on a mixed batch, its data files appended to st.sh's."""
+    _, args = languages
+    model_conf = {"report_bleu": False, "length_normalized_loss": True}
+    STTask.main(cmd=st_cmd(tmp_path / "exp", *args, model_conf=model_conf))
+    model = build_before(tmp_path / "exp")
+    model.train()
+    rows = torch.tensor([29, 28, 29, 28])
+    assert [model.token_list[row] for row in rows[:2]] == ["de_DE", "en_XX"]
+    with model.decoder.target_languages(rows):
+        # ESPnet's model, which knows nothing of them
+        loss, _, _ = super(type(model), model).forward(*batch, *token_ids(model))
+    loss.backward()
+    trained = torch.load(tmp_path / "exp" / "1epoch.pth")
+    for name, p in model.named_parameters():
+        value = p.detach() - 0.1 * p.grad if p.requires_grad else p.detach()
+        torch.testing.assert_close(trained[name], value, rtol=1e-3, atol=1e-4)
+
+    # collecting shapes reads them as well
+    model_conf = {"extract_feats_in_collect_stats": False}
+    stats = st_cmd(tmp_path / "stats", *args, model_conf=model_conf)
+    STTask.main(cmd=[*stats, "--collect_stats", "true"])
+    shapes = (tmp_path / "stats" / "train" / "text_shape").read_text().split("\n")
+    assert shapes[:4] == ["utt1 2", "utt2 3", "utt3 1", "utt4 4"]
+    keys = (tmp_path / "stats" / "train" / "batch_keys").read_text().split()
+    assert keys == ["speech", "text", "tgt_lang"]
+    shapes = (tmp_path / "stats" / "valid" / "tgt_lang_shape").read_text()
+    assert shapes.split("\n")[:2] == ["utt1 1", "utt2 1"]
+
+
+def test_target_languages_are_refused(st_cmd, languages, tmp_path):
+    folder, args = languages
+    with pytest.raises(ValueError, match="training data have .*, the validation data"):
+        STTask.main(cmd=st_cmd(tmp_path / "exp", *args[:-2]))
+    conf = {"num_blocks": 1, "linear_units": 8, "attention_heads": 2}
+    cmd = st_cmd(tmp_path / "exp", *args, decoder="transformer", decoder_conf=conf)
+    with pytest.raises(ValueError, match="but decoder transformer has none"):
+        STTask.main(cmd=cmd)
+    args_of_two = STTask.get_parser().parse_args(st_cmd(tmp_path / "exp", *args))
+    model = STTask.build_model(args_of_two)
+    args_of_two.ngpu, args_of_two.distributed = 2, False
+    with pytest.raises(ValueError, match="2 GPUs need --multiprocessing_distributed"):
+        STTask.build_optimizers(args_of_two, model)
+    names = (folder / "utt2tgt_lang").read_text()
+    (folder / "utt2tgt_lang").write_text(names.replace("utt3 DE", "utt3 fr"))
+    with pytest.raises(ValueError, match="utterance utt3: .*'fr' .*: en_XX, de_DE$"):
+        STTask.main(cmd=st_cmd(tmp_path / "exp", *args))
+
+
+def test_options_are_explained():
+    text = " ".join(STTask.get_parser().format_help().split())
+    assert "utt2tgt_lang,tgt_lang,text, says the target language of each" in text
+    assert "one more argument: freeze_encoder_updates" in text
+    assert "Start frontend and encoder from those of --samu_model" in text
+
+
+def test_options_together(st_cmd, languages, tmp_path):
+    """Smoothing, tri-stage schedule, accumulated gradients, balanced languages."""
+    folder, args = languages
+    write_text(folder / "utt2lang", dict.fromkeys(("utt1", "utt2", "utt3"), "fr"))
+    with open(folder / "utt2lang", "a") as file:
+        file.write("utt4 cy\n")
+    shapes = {"utt1": "3000", "utt2": "5000", "utt3": "2000", "utt4": "4000"}
+    write_text(folder / "speech_shape", shapes)
+    cmd = st_cmd(
+        tmp_path / "exp",
+        *args,
+        balance_languages=True,
+        upsampling_factor=0.0,
+        batch_type="numel",
+        batch_bins=10000,
+        num_iters_per_epoch=6,
+        accum_grad=2,
+        optim="adam",
+        optim_conf={"lr": 0.01},
+        scheduler="tristagelr",
+        scheduler_conf={
+            "max_steps": 20,
+            "warmup_ratio": 0.4,
+            "hold_ratio": 0.2,
+            "decay_ratio": 0.4,
+            "init_lr_scale": 0.1,
+        },
+        model_conf={
+            "report_bleu": False,
+            "lsm_weight": 0.2,
+            "freeze_encoder_updates": 2,
+        },
+    )
+    for i, name in enumerate(cmd):
+        if name.endswith("_shape_file"):
+            cmd[i + 1] = f"{folder}/speech_shape"
+        # languages are looked for beside the first data file
+        elif cmd[i].endswith("wav.scp,speech,sound"):
+            cmd[i] = f"{folder}/wav.scp,speech,sound"
+    STTask.main(cmd=cmd)
+    state = torch.load(tmp_path / "exp" / "checkpoint.pth")
+    # 6 batches make 3 updates, of 8 that the rate rises in from 0.001 to 0.01; the
+    # fourth would have
+    assert state["model"]["updates"] == 3
+    [group] = state["optimizers"][0]["param_groups"]
+    assert group["lr"] == pytest.approx(0.001 + 4 / 8 * 0.009)
+    steps = {s["step"].item() for s in state["optimizers"][0]["state"].values()}
+    # the encoder was trained in the last one only
+    assert steps == {1.0, 3.0}
+    assert "| cy " in (tmp_path / "exp" / "languages.md").read_text()

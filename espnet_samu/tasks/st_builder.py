@@ -1,0 +1,158 @@
+"""The parts of a translation model."""
+
+import argparse
+import logging
+from typing import Any, Optional, Tuple
+
+import torch
+from espnet2.asr.ctc import CTC
+from espnet2.asr_transducer.joint_network import JointNetwork
+from espnet2.tasks import st as host
+from espnet2.train.class_choices import ClassChoices
+
+from espnet_samu.st_model import SamuSTModel
+from espnet_samu.utils.token_list import read_token_list
+
+
+class STBuilder:
+    """Builds what ``espnet2.tasks.st.STTask.build_model`` builds, from the same args.
+
+    ESPnet's names its model and its CTC itself, so that it cannot be made to build
+
+    * our model, of the same parameters;
+    * no CTC layer where no loss uses one: over mBART-50's 250,054 tokens it has 256
+      million parameters, which ESPnet makes and drops;
+    * a model with any of its post-encoders: ``hugging_face_transformers`` is an
+      AttributeError in translation.
+
+    Args:
+        args: Options of the task. Token lists in it replace the names of their
+            files, so that config.yaml does without them.
+    """
+
+    def __init__(self, args: argparse.Namespace):
+        self.args = args
+        args.token_list = read_token_list(args.token_list)
+        args.src_token_list = read_token_list(args.src_token_list or [])
+        logging.info(f"Vocabulary size: {len(args.token_list)}")
+        logging.info(f"Source vocabulary size: {len(args.src_token_list)}")
+
+    def build(self) -> SamuSTModel:
+        """Build the model."""
+        args = self.args
+        size = len(args.token_list)
+        frontend, n_feats = None, args.input_size
+        if n_feats is None:
+            frontend = self._part(host.frontend_choices)
+            n_feats = frontend.output_size()
+        else:
+            args.frontend, args.frontend_conf = None, {}
+        specaug = self._part(host.specaug_choices)
+        normalize = self._part(host.normalize_choices)
+        preencoder = self._part(host.preencoder_choices)
+        if preencoder is not None:
+            n_feats = preencoder.output_size()
+        encoder = self._part(host.encoder_choices, input_size=n_feats)
+        n_frame = encoder.output_size()
+        hier_encoder = self._part(host.hier_encoder_choices, input_size=n_frame)
+        if hier_encoder is not None:
+            n_frame = hier_encoder.output_size()
+        postencoder = self._postencoder(n_frame)
+        if postencoder is not None:
+            n_frame = postencoder.output_size()
+        decoder = self._decoder(n_frame)
+        ctc, st_ctc = self._ctc(encoder.output_size(), n_frame, postencoder)
+        extra_asr_decoder = None
+        if args.src_token_list:
+            extra_asr_decoder = self._part(
+                host.extra_asr_decoder_choices,
+                vocab_size=len(args.src_token_list),
+                encoder_output_size=encoder.output_size(),
+            )
+        return SamuSTModel(
+            vocab_size=size,
+            src_vocab_size=len(args.src_token_list),
+            token_list=args.token_list,
+            src_token_list=args.src_token_list,
+            frontend=frontend,
+            specaug=specaug,
+            normalize=normalize,
+            preencoder=preencoder,
+            encoder=encoder,
+            hier_encoder=hier_encoder,
+            postencoder=postencoder,
+            decoder=decoder,
+            st_joint_network=self._joint_network(decoder, n_frame),
+            ctc=ctc,
+            st_ctc=st_ctc,
+            extra_asr_decoder=extra_asr_decoder,
+            extra_mt_decoder=self._part(
+                host.extra_mt_decoder_choices,
+                vocab_size=size,
+                encoder_output_size=n_frame,
+            ),
+            md_encoder=self._part(
+                host.md_encoder_choices,
+                input_size=getattr(extra_asr_decoder, "_output_size_bf_softmax", None),
+            ),
+            # Its input is not frames but one of the tokens' rows.
+            extra_mt_encoder=self._part(host.extra_mt_encoder_choices, input_size=size),
+            **args.model_conf,
+        )
+
+    def _part(self, choices: ClassChoices, **kwargs: Any) -> Optional[Any]:
+        """One part as the options name it, or None."""
+        # config.yaml of an earlier ESPnet has not all of them.
+        name = getattr(self.args, choices.name, None)
+        if name is None:
+            return None
+        conf = getattr(self.args, f"{choices.name}_conf")
+        return choices.get_class(name)(**kwargs, **conf)
+
+    def _postencoder(self, n_frame: int) -> Optional[torch.nn.Module]:
+        postencoder = self._part(host.postencoder_choices, input_size=n_frame)
+        # ESPnetSTModel asks each for it; only length_adaptor has it. With it the CTC
+        # layers read what the encoder makes, and not the post-encoder.
+        if postencoder is not None and not hasattr(postencoder, "return_int_enc"):
+            postencoder.return_int_enc = self.args.model_conf.get("asr_weight", 0) > 0
+        return postencoder
+
+    def _decoder(self, n_frame: int) -> torch.nn.Module:
+        size = len(self.args.token_list)
+        if self.args.decoder == "transducer":
+            return self._part(host.decoder_choices, vocab_size=size, embed_pad=0)
+        return self._part(
+            host.decoder_choices, vocab_size=size, encoder_output_size=n_frame
+        )
+
+    def _joint_network(
+        self, decoder: torch.nn.Module, n_frame: int
+    ) -> Optional[JointNetwork]:
+        if self.args.decoder != "transducer":
+            return None
+        return JointNetwork(
+            len(self.args.token_list),
+            n_frame,
+            decoder.dunits,
+            **self.args.st_joint_net_conf,
+        )
+
+    def _ctc(
+        self, n_encoder: int, n_frame: int, postencoder: Optional[torch.nn.Module]
+    ) -> Tuple[Optional[CTC], Optional[CTC]]:
+        """CTC over transcripts and over translations, each if a loss uses it."""
+        conf, model_conf = self.args.ctc_conf, self.args.model_conf
+        before_postencoder = getattr(postencoder, "return_int_enc", False)
+        ctc = st_ctc = None
+        if model_conf.get("asr_weight", 0) > 0 and model_conf.get("mtlalpha", 0) > 0:
+            if postencoder and not before_postencoder and n_frame != n_encoder:
+                raise ValueError(
+                    f"postencoder {self.args.postencoder} makes {n_frame} dimensions "
+                    f"of the encoder's {n_encoder}, which the CTC over transcripts "
+                    "reads; say postencoder_conf: {return_int_enc: true}"
+                )
+            ctc = CTC(len(self.args.src_token_list), n_encoder, **conf)
+        if model_conf.get("st_mtlalpha", 0) > 0:
+            n_input = n_encoder if before_postencoder else n_frame
+            st_ctc = CTC(len(self.args.token_list), n_input, **conf)
+        return ctc, st_ctc

@@ -1,0 +1,57 @@
+"""From the text of an utterance to numbers, its target language too."""
+
+from typing import Callable, Dict, Union
+
+import numpy as np
+from typeguard import typechecked
+
+from espnet_samu.text.target_languages import TargetLanguages
+
+Data = Dict[str, Union[str, np.ndarray]]
+
+
+class TranslationPreprocessor:
+    """ESPnet's preprocessing, and ``tgt_lang`` as the row of its token.
+
+    Args:
+        preprocess: ESPnet's, of waveform and text.
+        languages: Languages of the token list.
+    """
+
+    @typechecked
+    def __init__(
+        self, preprocess: Callable[[str, Data], Data], languages: TargetLanguages
+    ):
+        self.preprocess = preprocess
+        self.languages = languages
+
+    def __call__(self, uid: str, data: Data) -> Dict[str, np.ndarray]:
+        """Preprocess one utterance.
+
+        Args:
+            uid: Name of the utterance.
+            data: What its files say: ``speech`` (N,), ``text``, ``src_text``,
+                ``tgt_lang``.
+
+        Returns:
+            Token ids instead of texts; ``tgt_lang`` (1,).
+
+        Raises:
+            ValueError: The token list does not have the target language, or the
+                translation is empty.
+        """
+        data = dict(data)
+        name = data.pop("tgt_lang", None)
+        data = dict(self.preprocess(uid, data))
+        if "text" in data and len(data["text"]) == 0:
+            raise ValueError(
+                f"utterance {uid}: the translation is empty; take the utterance out of "
+                "the data (stage 4 does so)"
+            )
+        if name is not None:
+            try:
+                row = self.languages.id(name.strip())
+            except ValueError as error:
+                raise ValueError(f"utterance {uid}: {error}") from None
+            data["tgt_lang"] = np.array([row], dtype=np.int64)
+        return data

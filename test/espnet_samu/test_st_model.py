@@ -1,0 +1,176 @@
+import string
+
+import pytest
+import torch
+from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+
+from espnet_samu.st_model import SamuSTModel
+from espnet_samu.tasks.st import STTask
+
+TEXTS = ("ab", "bcd", "e", "dcba")  # of the data folder
+# Rows after 2 special tokens and 26 letters.
+EN, DE, ZH = 28, 29, 30
+
+
+@pytest.fixture
+def build(st_cmd, tmp_path):
+    """Makes a model with three target languages; seed 3."""
+
+    def make(**conf):
+        tokens = ["<blank>", "<unk>", *string.ascii_lowercase]
+        tokens += ["en_XX", "de_DE", "zh_CN", "<sos/eos>"]
+        (tmp_path / "tokens.txt").write_text("\n".join(tokens) + "\n")
+        conf["token_list"] = f"{tmp_path}/tokens.txt"
+        conf["model_conf"] = {"report_bleu": False, **conf.get("model_conf", {})}
+        args = STTask.get_parser().parse_args(st_cmd(tmp_path / "exp", **conf))
+        set_all_random_seed(3)
+        return STTask.build_model(args)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def text():
+    """Token ids of the translations, and their number."""
+    rows = [torch.tensor([2 + ord(c) - ord("a") for c in t]) for t in TEXTS]
+    padded = torch.nn.utils.rnn.pad_sequence(rows, True, padding_value=-1)
+    return padded, torch.tensor([len(row) for row in rows])
+
+
+def one(batch, text, i):
+    """The i-th utterance alone."""
+    n, m = batch[1][i], text[1][i]
+    return (
+        batch[0][i : i + 1, :n],
+        batch[1][i : i + 1],
+        text[0][i : i + 1, :m].clone(),
+        text[1][i : i + 1],
+    )
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_languages_of_a_batch(build, batch, text, normalized):
+    """A mixed batch is the mean of its utterances, each in its own language."""
+    model_conf = {"lsm_weight": 0.2, "length_normalized_loss": normalized}
+    model = build(model_conf=model_conf).train()
+    rows = [DE, EN, ZH, DE]
+    # ESPnet counts the end token
+    lengths = text[1] + 1
+    share = lengths / lengths.sum() if normalized else torch.full((4,), 0.25)
+    expected = 0.0
+    for i, row in enumerate(rows):
+        model.decoder.lang_token_id = row
+        expected = expected + share[i] * model(*one(batch, text, i))[0][0]
+    expected.backward()
+    grads = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+
+    # the default is another language, and is not used
+    model.decoder.lang_token_id = EN
+    for ids in (torch.tensor(rows)[:, None], torch.tensor(rows)):
+        model.zero_grad()
+        loss, stats, weight = model(*batch, text[0].clone(), text[1], tgt_lang=ids)
+        torch.testing.assert_close(loss[0], expected, rtol=1e-5, atol=1e-6)
+        assert weight == 4
+        loss.backward()
+        found = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+        torch.testing.assert_close(found, grads, rtol=1e-4, atol=1e-5)
+    assert len(grads) > 20
+    # without them the default is
+    default, _, _ = model(*batch, text[0].clone(), text[1])
+    assert abs(default.item() - loss.item()) > 1e-3
+    all_en = torch.full((4, 1), EN)
+    same, _, _ = model(*batch, text[0].clone(), text[1], tgt_lang=all_en)
+    assert same == default
+
+
+def test_refused(build, batch, text):
+    model = build()
+    utt_id = ["u1", "u2", "u3", "u4"]
+    languages = torch.tensor([[EN], [DE], [99], [DE]])
+    with pytest.raises(ValueError, match=r"target languages \[99\] are not in the"):
+        model(*batch, *text, tgt_lang=languages)
+    # 64 positions: start token, language token and 62 of text are the most
+    long = torch.full((2, 63), 5)
+    args = batch[0][:2], batch[1][:2], long
+    languages = languages[:2]
+    model(*args, torch.tensor([2, 62]), tgt_lang=languages, utt_id=utt_id)
+    with pytest.raises(ValueError, match="utterance u2: .* 65 tokens.* has 64 posi"):
+        model(*args, torch.tensor([2, 63]), tgt_lang=languages, utt_id=utt_id)
+    # one more without a language token
+    model(*args, torch.tensor([2, 63]), utt_id=utt_id)
+    model.decoder.lang_token_id = EN
+    with pytest.raises(ValueError, match="utterance 1: .* 65 tokens"):
+        model(*args, torch.tensor([2, 63]))
+
+
+def test_decoder_without_languages(build, batch, text):
+    conf = {"num_blocks": 1, "linear_units": 8, "attention_heads": 2}
+    model = build(decoder="transformer", decoder_conf=conf)
+    assert not model.has_target_languages
+    assert torch.isfinite(model(*batch, text[0].clone(), text[1])[0])
+    with pytest.raises(ValueError, match="decoder TransformerDecoder has none"):
+        model(*batch, *text, tgt_lang=torch.tensor([[EN]] * 4))
+    # CTC alone has no decoder
+    model = build(model_conf={"st_mtlalpha": 1.0})
+    assert torch.isfinite(model(*batch, text[0].clone(), text[1])[0])
+    with pytest.raises(ValueError, match="they are for decoder: mbart"):
+        model(*batch, *text, tgt_lang=torch.tensor([[EN]] * 4))
+
+
+ENCODER = {
+    "encoder": "transformer",
+    "encoder_conf": {
+        "input_layer": "linear",
+        "output_size": 16,
+        "attention_heads": 2,
+        "linear_units": 8,
+        "num_blocks": 1,
+        "dropout_rate": 0.5,
+    },
+    "postencoder": "length_adaptor",
+    "postencoder_conf": {"length_adaptor_n_layers": 1},
+}
+
+
+def test_decoder_first(build, batch, text):
+    model = build(**ENCODER, model_conf={"freeze_encoder_updates": 2})
+    still = model.eval().encoder(*model.frontend(*batch))[0]
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], weight_decay=0.5
+    )
+    optimizer.register_step_post_hook(model.count_update)
+    seen = []
+    model.encoder.register_forward_hook(lambda m, i, o: seen.append(o[0].detach()))
+    moved = []
+    for _ in range(3):
+        # as ESPnet's trainer does in every epoch
+        model.train()
+        before = {name: p.clone() for name, p in model.named_parameters()}
+        model(*batch, text[0].clone(), text[1])[0].backward()
+        # An update of several batches (accum_grad) counts once.
+        model(*batch, text[0].clone(), text[1])[0].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        moved.append(
+            {
+                name.split(".")[0]
+                for name, p in model.named_parameters()
+                if not torch.equal(p, before[name])
+            }
+        )
+    assert moved == [{"postencoder", "decoder"}] * 2 + [
+        {"frontend", "encoder", "postencoder", "decoder"}
+    ]
+    # without dropout, and as pre-trained, until then
+    for frames in seen[:4]:
+        torch.testing.assert_close(frames, still)
+    assert (seen[4] - still).abs().max() > 0.1
+    assert model.state_dict()["updates"] == 3
+
+
+def test_nothing_more_is_in_the_checkpoint(build):
+    model = build()
+    assert isinstance(model, SamuSTModel) and "updates" not in model.state_dict()
+    with pytest.raises(ValueError, match="freeze_encoder_updates must not be .* -1"):
+        build(model_conf={"freeze_encoder_updates": -1})

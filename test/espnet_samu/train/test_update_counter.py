@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from espnet_samu.train.update_counter import UpdateCounter
+
+
+class Model(UpdateCounter, torch.nn.Module):
+    def __init__(self, freeze_encoder_updates):
+        super().__init__()
+        self.frontend = None
+        self.encoder = torch.nn.Linear(1, 1)
+        self.init_updates(freeze_encoder_updates)
+
+
+def test_encoder_mode():
+    model = Model(2)
+    modes = []
+    for _ in range(3):
+        model.train()
+        with model.encoder_mode():
+            modes.append((torch.is_grad_enabled(), model.encoder.training))
+        model.count_update()
+    assert modes == [(False, False)] * 2 + [(True, True)]
+    assert model.state_dict()["updates"] == 3
+    # resumed after one update, one is left
+    model.load_state_dict({**model.state_dict(), "updates": torch.tensor(1)})
+    assert model.encoder_is_frozen()
+    # what is not training is not frozen either
+    assert not model.eval().encoder_is_frozen()
+    with model.encoder_mode():
+        assert torch.is_grad_enabled() and not model.encoder.training
+
+
+def test_without():
+    model = Model(0)
+    model.count_update()
+    with model.encoder_mode():
+        assert torch.is_grad_enabled() and model.encoder.training
+    assert set(model.state_dict()) == {"encoder.weight", "encoder.bias"}
+    with pytest.raises(ValueError, match="freeze_encoder_updates must not be .* -1"):
+        Model(-1)
