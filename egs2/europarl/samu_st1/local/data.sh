@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Europarl-ST v1.1: speeches in the European Parliament, 2008-2012, in nine languages
+# with the official translations into the eight others (72 directions). CC BY-NC 4.0.
+# From https://www.mllp.upv.es/europarl-st, about 20 GB:
+#   v1.1/<src>/audios/<speech>.m4a              whole interventions
+#   v1.1/<src>/<tgt>/{train,train-noisy,dev,test}/
+#       segments.lst                            speech, start, end (seconds)
+#       segments.<src> segments.<tgt>           aligned with it
+#       speeches.lst speakers.lst               aligned with each other
+set -e
+set -u
+set -o pipefail
+
+log() {
+    local fname=${BASH_SOURCE[1]##*/}
+    echo -e "$(date '+%Y-%m-%dT%H:%M:%S') (${fname}:${BASH_LINENO[0]}:${FUNCNAME[1]}) $*"
+}
+SECONDS=0
+
+europarl_st=
+scenario=x2en
+tag=
+src_langs=
+tgt_langs=
+st_src_langs=
+samu_langs=
+samu_train_set=samu_train
+samu_valid_set=samu_dev
+with_noisy=false
+nj=4
+python=${python:-python3}
+
+help_message=$(cat << EOF
+Usage: $0 --europarl_st <dir> [--scenario x2en|m2m|zeroshot]
+
+Options (lists of languages are separated by commas):
+    --europarl_st    # The folder v1.1, or the one that holds it.
+    --scenario       # x2en: all to English; m2m: all to all; zeroshot: tested as x2en,
+                     # trained on --st_src_langs only (default="${scenario}").
+    --tag            # Names the combined sets train.<tag>, dev.<tag>, test.<tag> and
+                     # their translations text.tc.<tag> (default: the scenario).
+    --src_langs      # Languages spoken (default: all).
+    --tgt_langs      # Languages of the translations (default: en; m2m: all).
+    --st_src_langs   # zeroshot: languages spoken in training.
+    --samu_langs     # Languages of the distillation (default: all).
+    --samu_train_set # Name of the distillation's training set (default="${samu_train_set}").
+    --samu_valid_set # Name of its validation set (default="${samu_valid_set}").
+    --with_noisy     # Whether train-noisy is trained on, too (default="${with_noisy}").
+    --nj             # Threads that ask for the durations of recordings (default="${nj}").
+    --python         # Python with espnet_samu (default="${python}").
+EOF
+)
+
+log "$0 $*"
+. utils/parse_options.sh
+
+if [ $# -ne 0 ]; then
+    log "Error: No positional arguments are required."
+    exit 2
+fi
+
+. ./path.sh
+. ./cmd.sh
+
+if [ -z "${europarl_st}" ]; then
+    log "Error: --europarl_st is required: the folder v1.1 of https://www.mllp.upv.es/europarl-st"
+    log "${help_message}"
+    exit 2
+fi
+root=${europarl_st}
+if [ -d "${root}/v1.1" ]; then
+    root=${root}/v1.1
+fi
+if [ ! -d "${root}" ]; then
+    log "Error: --europarl_st ${europarl_st}: no such folder"
+    exit 2
+fi
+if ! compgen -G "${root}/*/audios" > /dev/null; then
+    log "Error: --europarl_st ${europarl_st}: no <language>/audios in it; name the folder v1.1"
+    exit 2
+fi
+[ -z "${tag}" ] && tag=${scenario}
+
+options=(
+    --root "$(realpath "${root}")"
+    --scenario "${scenario}" --tag "${tag}"
+    --src_langs "${src_langs}" --tgt_langs "${tgt_langs}"
+    --st_src_langs "${st_src_langs}" --samu_langs "${samu_langs}"
+    --samu_train_set "${samu_train_set}" --samu_valid_set "${samu_valid_set}"
+    --with_noisy "${with_noisy}"
+)
+report=data/local/${tag}
+
+# Other options, files of the corpus, or code: other sets.
+state=$(
+    printf '%s\n' "${options[@]}"
+    cat local/*.py local/europarl_st/*.py | cksum
+    cd "${root}"
+    find -L . -maxdepth 4 \( -name "*.lst" -o -name "segments.*" -o -name audios \) \
+        -printf '%p %s %T@\n' | LC_ALL=C sort | cksum
+)
+# Whether all sets of the last run are there, none of them written since by another.
+is_done() {
+    local dset
+    [ "$(cat "${report}/done" 2> /dev/null)" = "${state}" ] || return 1
+    while read -r dset; do
+        [ -s "data/${dset}/wav.scp" ] || return 1
+        [ ! "data/${dset}/wav.scp" -nt "${report}/done" ] || return 1
+    done < "${report}/sets"
+}
+
+if is_done; then
+    log "stages 1 and 2: data/*.${tag} are there already, see ${report}/counts.tsv"
+else
+    log "stage 1: Read ${root}, write data directories"
+    rm -f "${report}/done"
+    ${python} local/prepare_europarl.py "${options[@]}" --output_dir data --nj "${nj}"
+    log "What was left out or changed: ${report}/segments.tsv, by reason: ${report}/counts.tsv"
+
+    log "stage 2: Validate"
+    while read -r dset; do
+        utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
+    done < "${report}/sets"
+    echo "${state}" > "${report}/.done.tmp"
+    mv "${report}/.done.tmp" "${report}/done"
+fi
+
+log "Successfully finished. [elapsed=${SECONDS}s]"

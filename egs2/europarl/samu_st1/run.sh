@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Set bash to 'debug' mode, it will exit on :
+# -e 'error', -u 'undefined variable', -o ... 'error in pipeline', -x 'print commands',
+set -e
+set -u
+set -o pipefail
+
+scenario=x2en    # x2en: all languages to English; m2m: all to all; zeroshot: tested as
+                 # x2en, trained on the languages --st_src_langs only.
+europarl_st=     # The folder v1.1 of Europarl-ST, or the one that holds it. For stage 1.
+src_langs=       # Languages spoken, e.g. de,fr (default: all nine).
+tgt_langs=       # Languages of the translations (default: en; m2m: all nine).
+st_src_langs=    # zeroshot: languages spoken in training (default: de,es,fr).
+samu_langs=      # Languages of the distillation (default: all nine).
+with_noisy=false # Whether train-noisy is trained on, too.
+local_data_opts= # Further options of local/data.sh.
+samu_model=      # Use this student instead of distilling one.
+st_config=       # Config for ST model training (default: conf/train_st.yaml; m2m:
+                 # conf/tuning/train_st_many.yaml). Names the decoder's model.
+
+teacher=sentence-transformers/LaBSE
+
+# All other options are samu_st.sh's: ./samu_st.sh --help
+opts=()
+while [ $# -gt 0 ]; do
+    name=${1#--}
+    case "${name}" in
+        scenario | europarl_st | src_langs | tgt_langs | st_src_langs | samu_langs | \
+            with_noisy | local_data_opts | samu_model | st_config)
+            declare "${name}=${2?value of $1 is missing}"
+            shift 2 ;;
+        *)
+            opts+=("$1")
+            shift ;;
+    esac
+done
+case "${scenario}" in
+    x2en | m2m | zeroshot) ;;
+    *)
+        echo "Error: --scenario must be x2en, m2m or zeroshot: '${scenario}'" >&2
+        exit 2 ;;
+esac
+if [[ "${europarl_st}" == *[[:space:]]* ]]; then
+    echo "Error: --europarl_st '${europarl_st}': blanks do not go through st.sh; make a link" >&2
+    exit 2
+fi
+if [ "${scenario}" = zeroshot ] && [ -z "${st_src_langs}" ]; then
+    st_src_langs=de,es,fr
+fi
+
+# "fr de" or fr,de -> de,fr: one name for one choice.
+normalize() {
+    echo "$1" | tr -s ", " "\n" | sed '/^$/d' | LC_ALL=C sort | paste -s -d ","
+}
+for name in src_langs tgt_langs st_src_langs samu_langs; do
+    declare "${name}=$(normalize "${!name}")"
+done
+
+# What is chosen names sets, token lists and experiments, so that none takes another's.
+# text.tc.<tag> holds the translations, utt2tgt_lang says the language of each.
+tag=${scenario}
+samu_tag=
+[ -n "${st_src_langs}" ] && tag+=_${st_src_langs//,/_}
+[ -n "${src_langs}" ] && tag+=_src_${src_langs//,/_}
+[ -n "${tgt_langs}" ] && tag+=_tgt_${tgt_langs//,/_}
+[ -n "${samu_langs}" ] && samu_tag+=_${samu_langs//,/_}
+if [ "${with_noisy}" != false ]; then
+    tag+=_noisy
+    samu_tag+=_noisy
+fi
+
+data_opts="--scenario ${scenario} --tag ${tag} --with_noisy ${with_noisy}"
+data_opts+=" --samu_train_set samu_train${samu_tag} --samu_valid_set samu_dev${samu_tag}"
+for name in europarl_st src_langs tgt_langs st_src_langs samu_langs; do
+    [ -n "${!name}" ] && data_opts+=" --${name} ${!name}"
+done
+
+st_opts=()
+if [ -z "${st_config}" ]; then
+    st_config=conf/train_st.yaml
+    [ "${scenario}" = m2m ] && st_config=conf/tuning/train_st_many.yaml
+fi
+# Token list and decoder must be of the same model: that of decoder_conf.
+decoder=$(sed -n '/^decoder_conf:/,/^[a-z]/s/^ \{1,\}model: *\([^ #]*\).*/\1/p' "${st_config}")
+if [ -n "${decoder}" ]; then
+    st_opts+=(--tgt_token_type hugging_face --hugging_face_model_name_or_path "${decoder}")
+fi
+if [ -n "${samu_model}" ]; then
+    st_opts+=(--samu_model "${samu_model}")
+else
+    st_opts+=(--samu_train_set "samu_train${samu_tag}")
+    st_opts+=(--samu_valid_set "samu_dev${samu_tag}")
+    if [ -n "${samu_tag}" ]; then
+        st_opts+=(--samu_tag "train_samu_raw${samu_tag}")
+        st_opts+=(--samu_stats_dir "exp/samu_stats_raw${samu_tag}")
+    fi
+    # A test set of m2m has each piece of speech up to eight times: which of its equal
+    # transcripts is found says nothing.
+    [ "${scenario}" = m2m ] && st_opts+=(--retrieval_sets "samu_dev${samu_tag}")
+fi
+
+# nj: each job of stage 10 holds the whole model in memory.
+./samu_st.sh \
+    --ngpu 1 \
+    --nj 4 \
+    --gpu_inference true \
+    --inference_nj 1 \
+    --audio_format flac \
+    --max_wav_duration 30 \
+    --local_data_opts "${data_opts} ${local_data_opts}" \
+    --tgt_lang "${tag}" \
+    --train_set "train.${tag}" \
+    --valid_set "dev.${tag}" \
+    --test_sets "test.${tag}" \
+    --teacher "${teacher}" \
+    --samu_config conf/train_samu.yaml \
+    --st_config "${st_config}" \
+    --inference_config conf/decode_st.yaml \
+    "${st_opts[@]}" \
+    "${opts[@]}"
