@@ -23,6 +23,8 @@ requirements = [
     # ESPnet brings the next ones as well; we import them ourselves.
     "numpy==2.5.5",
     "PyYAML==6.0.3",
+    # What stage 3 of ESPnet's recipes resamples with, and no extra of it brings.
+    "resampy==0.4.3",
     "soundfile==0.14.0",
     "safetensors==0.8.0",
     "protobuf==7.36.2",

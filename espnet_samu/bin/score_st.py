@@ -4,26 +4,47 @@
 import argparse
 import json
 import logging
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from espnet2.utils.types import str2bool, str_or_none
 
+from espnet_samu.scoring.comet import CometModel, CometScores
+from espnet_samu.scoring.directions import split_directions
+from espnet_samu.scoring.metric_settings import SACREBLEU_METRICS, MetricSettings
+from espnet_samu.scoring.score_inputs import (
+    match_hypotheses,
+    parse_pairs,
+    read_retrieval,
+    read_target_languages,
+    read_values,
+)
+from espnet_samu.scoring.significance import paired_bootstrap
 from espnet_samu.scoring.system_result import score_system
-from espnet_samu.scoring.transfer_gap import read_groups
-from espnet_samu.scoring.translation_table import make_translation_table
+from espnet_samu.scoring.tokenizers import written_language
+from espnet_samu.scoring.transfer_gap import (
+    compare_groups,
+    describe_groups,
+    read_groups,
+)
+from espnet_samu.scoring.translation_table import (
+    make_significance_table,
+    make_translation_table,
+)
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.kaldi_io import read_text
-
-NAMED = 5  # ids named in a message
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        description="Score translations: sacreBLEU's BLEU and chrF2 (cased), exact "
-        "match, slot accuracy, by source language and on average over supervised and "
-        "zero-shot languages. Writes results.json and table.md, prints the table.",
+        description="Score translations: sacreBLEU's BLEU, chrF2 and TER (cased, with "
+        "punctuation), exact match, slot accuracy, COMET, by translation direction and "
+        "on average over supervised and zero-shot languages and resource groups: "
+        "means are macro means, every direction counts the same. Writes results.json "
+        "and table.md, prints the table.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--ref", required=True, help="References, `utt_id sentence...`")
@@ -45,6 +66,57 @@ def get_parser() -> argparse.ArgumentParser:
         help="Name and hypotheses of a system; may be repeated",
     )
     parser.add_argument(
+        "--metrics",
+        default="bleu,chrf",
+        help=f"Those of {','.join(SACREBLEU_METRICS)} to compute, with commas; "
+        "TER is slow",
+    )
+    parser.add_argument(
+        "--ja_tokenizer",
+        choices=("ja-mecab", "char"),
+        default="ja-mecab",
+        help="For BLEU of Japanese: words of MeCab, as sacreBLEU's command has it "
+        "(pip install 'sacrebleu[ja]'), or characters",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        action="append",
+        default=[],
+        metavar="LANG=NAME",
+        help="sacreBLEU's tokenizer for another target language, instead of zh for "
+        "Chinese, ko-mecab for Korean, 13a; needed for languages without blanks",
+    )
+    parser.add_argument(
+        "--baseline",
+        type=str_or_none,
+        default=None,
+        metavar="NAME",
+        help="System that the others are tested against: paired bootstrap, 95 %% "
+        "intervals and p-values by direction, as `sacrebleu --paired-bs`; the seed is "
+        "that of the environment variable SACREBLEU_SEED",
+    )
+    parser.add_argument(
+        "--paired_bs_n",
+        type=int,
+        default=1000,
+        help="Number of resampled sets, with --baseline",
+    )
+    parser.add_argument(
+        "--comet",
+        type=str_or_none,
+        default=None,
+        metavar="MODEL",
+        help="COMET's model: hub name or checkpoint (pip install unbabel-comet); "
+        "needs --src",
+    )
+    parser.add_argument(
+        "--src",
+        type=str_or_none,
+        default=None,
+        help="Transcripts in the source language, for --comet",
+    )
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs, for --comet")
+    parser.add_argument(
         "--train_langs",
         type=str_or_none,
         default=None,
@@ -55,7 +127,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--groups",
         type=str_or_none,
         default=None,
-        help="TSV file `language group` with groups high, ..., low: means and TRFGap",
+        help="TSV file of source languages, `group<TAB>language language ...`, or "
+        "lines `language<TAB>group` below such a header: means by group; with groups "
+        "high and low, TRFGap",
     )
     parser.add_argument(
         "--slots",
@@ -94,97 +168,53 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_pairs(option: str, items: Sequence[str]) -> dict[str, str]:
-    """Split items NAME=VALUE at the first `=`.
+def make_settings(args: argparse.Namespace) -> MetricSettings:
+    """Return the settings of the scores.
 
     Args:
-        option: Name of the option, for messages.
-        items: What was given.
+        args: Command line.
 
     Raises:
-        ValueError: For an item without name or `=`, and a name given twice.
+        ValueError: For Japanese in --tokenizer, and as `MetricSettings`.
     """
-    table: dict[str, str] = {}
-    for item in items:
-        name, separator, value = item.partition("=")
-        if not (name and separator):
-            raise ValueError(f"--{option} must be NAME=VALUE: {item!r}")
-        if name in table:
-            raise ValueError(f"--{option} has '{name}' twice")
-        table[name] = value
-    return table
+    tokenizers = parse_pairs("tokenizer", args.tokenizer)
+    for lang in tokenizers:
+        if written_language(lang) == "ja":
+            raise ValueError(f"--tokenizer cannot have '{lang}': see --ja_tokenizer")
+    return MetricSettings(
+        metrics=tuple(args.metrics.split(",")),
+        tokenizers={"ja": args.ja_tokenizer, **tokenizers},
+        slot_words=(
+            Path(args.slots).read_text(encoding="utf-8").split() if args.slots else ()
+        ),
+    )
 
 
-def name_ids(ids: Sequence[str]) -> str:
-    """Return the number of ids and the first ones of them."""
-    more = " ..." if len(ids) > NAMED else ""
-    return f"{len(ids)} utterances ({' '.join(ids[:NAMED])}{more})"
-
-
-def match_hypotheses(
-    name: str,
-    hyps: Mapping[str, str],
-    refs: Mapping[str, str],
-    allow_missing: bool = False,
-    allow_extra: bool = False,
-) -> dict[str, str]:
-    """Return one hypothesis for every reference.
+def check_systems(
+    args: argparse.Namespace, systems: Mapping[str, str], retrieval: Mapping[str, str]
+) -> None:
+    """Check that options name systems and come with those that they need.
 
     Args:
-        name: Name of the system, for messages.
-        hyps: Hypotheses by utterance.
-        refs: References by utterance.
-        allow_missing: Count missing hypotheses as empty ones.
-        allow_extra: Leave out hypotheses without a reference.
+        args: Command line.
+        systems: File of every system.
+        retrieval: File of systems with a retrieval score.
 
     Raises:
-        ValueError: Naming ids that are missing or extra.
+        ValueError: Naming option and value.
     """
-    missing = [utt for utt in refs if utt not in hyps]
-    extra = [utt for utt in hyps if utt not in refs]
-    for ids, what, allowed, option in (
-        (missing, "misses hypotheses", allow_missing, "allow_missing"),
-        (extra, "has hypotheses without a reference", allow_extra, "allow_extra"),
-    ):
-        if ids and not allowed:
+    for name in retrieval:
+        if name not in systems:
+            raise ValueError(f"--retrieval must name one of {[*systems]}: '{name}'")
+    if args.baseline is not None:
+        if args.baseline not in systems:
             raise ValueError(
-                f"system '{name}' {what} for {name_ids(ids)}; see --{option}"
+                f"--baseline must name one of {[*systems]}: '{args.baseline}'"
             )
-        if ids:
-            logging.warning(f"system '{name}' {what} for {name_ids(ids)}")
-    return {utt: hyps.get(utt, "") for utt in refs}
-
-
-def read_languages(path: str, refs: Mapping[str, str]) -> dict[str, str]:
-    """Read a language for every reference.
-
-    Args:
-        path: Kaldi text file `utt_id lang`.
-        refs: References by utterance.
-
-    Raises:
-        ValueError: Naming utterances of the references that the file misses.
-    """
-    langs = read_text(path, allow_empty=False)
-    missing = [utt for utt in refs if utt not in langs]
-    if missing:
-        raise ValueError(f"{path} misses {name_ids(missing)}")
-    return langs
-
-
-def read_retrieval(path: str) -> dict[str, tuple[float, str]]:
-    """Read R@1 of speech to text and its settings, by language.
-
-    Args:
-        path: retrieval.json of score_retrieval.
-    """
-    with open(path, encoding="utf-8") as f:
-        scores = json.load(f)["scores"]
-    return {
-        s["lang"]: (s["r1"], s["signature"].replace(f"|lang:{s['lang']}|", "|"))
-        for s in scores
-        if s["direction"] == "speech-text"
-    }
+        if len(systems) < 2:
+            raise ValueError("--baseline needs another --system to compare with it")
+    if args.comet is not None and args.src is None:
+        raise ValueError("--comet needs --src")
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
@@ -195,47 +225,67 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("sacrebleu").setLevel(logging.WARNING)
     systems = parse_pairs("system", args.system)
     notes = parse_pairs("note", [item for items in args.note for item in items])
     retrieval = parse_pairs("retrieval", args.retrieval)
-    for name in retrieval:
-        if name not in systems:
-            raise ValueError(f"--retrieval must name one of {[*systems]}: '{name}'")
+    check_systems(args, systems, retrieval)
+    settings = make_settings(args)
+    comet_model = CometModel(args.comet, ngpu=args.ngpu) if args.comet else None
+
     refs = read_text(args.ref, allow_empty=False)
-    utt2lang = read_languages(args.utt2lang, refs)
-    if args.utt2tgt_lang is None:
-        utt2tgt_lang = dict.fromkeys(refs, args.tgt_lang)
-    else:
-        utt2tgt_lang = read_languages(args.utt2tgt_lang, refs)
+    utt2lang = read_values(args.utt2lang, refs)
+    utt2tgt_lang = read_target_languages(args.utt2tgt_lang, args.tgt_lang, refs)
+    directions = split_directions(refs, utt2lang, utt2tgt_lang)
+    for lang in {direction.target: None for direction in directions.values()}:
+        settings.make_metrics([], lang)  # so that a mistake shows now
     train_langs = None if args.train_langs is None else args.train_langs.split()
     groups = read_groups(args.groups) if args.groups else None
-    slots = Path(args.slots).read_text(encoding="utf-8").split() if args.slots else []
-
-    results = []
-    for name, path in systems.items():
-        hyps = match_hypotheses(
+    remarks = {}
+    if groups:
+        lacking = compare_groups([d.source for d in directions.values()], groups)
+        remarks["means"] = describe_groups(groups, lacking)
+    hyps = {
+        name: match_hypotheses(
             name, read_text(path), refs, args.allow_missing, args.allow_extra
         )
-        results.append(
-            score_system(
-                name,
-                hyps,
-                refs,
-                utt2lang,
-                utt2tgt_lang,
-                train_langs,
-                groups,
-                slots,
-                read_retrieval(retrieval[name]) if name in retrieval else None,
-            )
+        for name, path in systems.items()
+    }
+
+    comet: dict[str, CometScores] = {}
+    if comet_model is not None:
+        sources = read_values(args.src, refs)
+        comet = {name: comet_model.score(sources, hyps[name], refs) for name in hyps}
+    results = [
+        score_system(
+            name,
+            hyps[name],
+            refs,
+            directions,
+            train_langs,
+            groups,
+            settings,
+            read_retrieval(retrieval[name]) if name in retrieval else None,
+            comet.get(name),
         )
-    table = make_translation_table(results, notes)
+        for name in systems
+    ]
+    table = make_translation_table(results, {**remarks, **notes})
+    content = {
+        "systems": {result.name: result.to_dict() for result in results},
+        "train_langs": train_langs,
+        "groups": groups,
+        "notes": notes,
+    }
+    if args.baseline is not None:
+        tests = paired_bootstrap(
+            args.baseline, hyps, refs, directions, settings, args.paired_bs_n
+        )
+        table += make_significance_table(tests)
+        content["significance"] = tests.to_dict()
+    words = sys.argv[1:] if cmd is None else cmd
+    content["command"] = f"python -m espnet_samu.bin.score_st {shlex.join(words)}"
     with atomic_write(Path(args.output_dir) / "results.json") as f:
-        content = {
-            "systems": {result.name: result.to_dict() for result in results},
-            "train_langs": train_langs,
-            "notes": notes,
-        }
         json.dump(content, f, indent=2, ensure_ascii=False)
         f.write("\n")
     with atomic_write(Path(args.output_dir) / "table.md") as f:

@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-METRICS = ("bleu", "chrf", "exact_match", "slot_accuracy", "r1", "length_ratio")
+METRICS = (
+    "bleu",
+    "chrf",
+    "ter",
+    "comet",
+    "exact_match",
+    "slot_accuracy",
+    "r1",
+    "length_ratio",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +25,8 @@ class ScoreRow:
     """Language, direction, group, or the name of a mean."""
     utterances: int
     """Number of utterances."""
+    empty: int
+    """Number of hypotheses without a word among them."""
     values: Mapping[str, float | None]
     """Value of each of `METRICS`; None where it is not known."""
     signatures: Mapping[str, str]
@@ -38,14 +49,36 @@ class ScoreRow:
         return cls(
             name=name,
             utterances=sum(row.utterances for row in rows),
+            empty=sum(row.empty for row in rows),
             values=values,
             signatures={},
             members=tuple(row.name for row in rows),
         )
 
+    @classmethod
+    def from_dict(cls, name: str, table: Mapping[str, Any]) -> "ScoreRow":
+        """Return the row that `to_dict` made a table of.
+
+        Args:
+            name: Name of the row.
+            table: Its table.
+        """
+        return cls(
+            name=name,
+            utterances=table["utterances"],
+            empty=table.get("empty_hypotheses", 0),
+            values={metric: table.get(metric) for metric in METRICS},
+            signatures=table.get("signatures", {}),
+            members=tuple(table.get("mean_of", ())),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything but empty fields, for JSON."""
-        table: dict[str, Any] = {"utterances": self.utterances, **self.values}
+        table: dict[str, Any] = {
+            "utterances": self.utterances,
+            "empty_hypotheses": self.empty,
+            **self.values,
+        }
         if self.signatures:
             table["signatures"] = dict(self.signatures)
         if self.members:

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from espnet_samu.scoring.comet import CometScores
+from espnet_samu.scoring.directions import Direction
+from espnet_samu.scoring.metric_settings import MetricSettings
 from espnet_samu.scoring.score_row import METRICS, ScoreRow
 from espnet_samu.scoring.transfer_gap import group_languages, transfer_gap
 from espnet_samu.scoring.translation import score_translation
@@ -22,6 +25,20 @@ class SystemResult:
     trf_gap: float | None
     """Mean BLEU of group high minus group low; None without such groups."""
 
+    @classmethod
+    def from_dict(cls, name: str, table: Mapping[str, Any]) -> "SystemResult":
+        """Return the result that `to_dict` made a table of.
+
+        Args:
+            name: Name of the system.
+            table: Its table.
+        """
+        means, directions = (
+            tuple(ScoreRow.from_dict(key, row) for key, row in table[part].items())
+            for part in ("means", "directions")
+        )
+        return cls(name, means, directions, table["trf_gap"])
+
     def to_dict(self) -> dict[str, Any]:
         """Return nested tables, for JSON."""
         return {
@@ -31,52 +48,78 @@ class SystemResult:
         }
 
 
+def score_direction(
+    direction: Direction,
+    hyps: Mapping[str, str],
+    refs: Mapping[str, str],
+    settings: MetricSettings,
+    comet: CometScores | None,
+) -> ScoreRow:
+    """Score a system on one direction.
+
+    Args:
+        direction: Utterances and languages.
+        hyps: Hypothesis of every utterance.
+        refs: Reference of every utterance.
+        settings: Which scores, and how.
+        comet: COMET of every utterance.
+    """
+    ids = direction.utterances
+    scores = score_translation(
+        [hyps[utt] for utt in ids],
+        [refs[utt] for utt in ids],
+        direction.target,
+        settings,
+    )
+    if comet is not None:
+        scores["comet"] = comet.corpus_score(ids)
+    return ScoreRow(
+        name=direction.name,
+        utterances=len(ids),
+        empty=sum(not hyps[utt].strip() for utt in ids),
+        values={m: scores[m].value if m in scores else None for m in METRICS},
+        signatures={metric: score.signature for metric, score in scores.items()},
+    )
+
+
 def score_system(
     name: str,
     hyps: Mapping[str, str],
     refs: Mapping[str, str],
-    utt2lang: Mapping[str, str],
-    utt2tgt_lang: Mapping[str, str],
+    directions: Mapping[str, Direction],
     train_langs: Collection[str] | None = None,
     groups: Mapping[str, str] | None = None,
-    slot_words: Collection[str] = (),
+    settings: MetricSettings = MetricSettings(),
     retrieval: Mapping[str, tuple[float, str]] | None = None,
+    comet: CometScores | None = None,
 ) -> SystemResult:
     """Score a system by direction, and the means over directions.
 
     Args:
         name: Name of the system.
         hyps: Hypothesis of every utterance.
-        refs: Reference of every utterance; decides which utterances are scored.
-        utt2lang: Source language of every utterance.
-        utt2tgt_lang: Target language of every utterance.
+        refs: Reference of every utterance.
+        directions: Utterances to score, by direction.
         train_langs: Source languages with translations in training; None, no
             difference is made between supervised and zero-shot languages.
         groups: Resource group of every source language.
-        slot_words: Words for the slot accuracy.
+        settings: Which scores, and how.
         retrieval: R@1 (speech to text) and its settings, by source language.
+        comet: COMET of every utterance.
     """
-    several = len({utt2tgt_lang[utt] for utt in refs}) > 1
-    utts: dict[tuple[str, str], list[str]] = {}
-    for utt in refs:
-        utts.setdefault((utt2lang[utt], utt2tgt_lang[utt]), []).append(utt)
-
     rows: dict[str, ScoreRow] = {}
-    langs: dict[str, str] = {}
-    for source, target in sorted(utts):
-        ids = utts[source, target]
-        scores = score_translation(
-            [hyps[utt] for utt in ids], [refs[utt] for utt in ids], target, slot_words
-        )
-        values: dict[str, float | None] = dict.fromkeys(METRICS)
-        values.update({metric: score.value for metric, score in scores.items()})
-        signatures = {metric: score.signature for metric, score in scores.items()}
-        if retrieval is not None and source in retrieval:
-            values["r1"], signatures["r1"] = retrieval[source]
-        key = f"{source}-{target}" if several else source
-        langs[key] = source
-        rows[key] = ScoreRow(key, len(ids), values, signatures)
+    for key, direction in directions.items():
+        row = score_direction(direction, hyps, refs, settings, comet)
+        if retrieval is not None and direction.source in retrieval:
+            r1, signature = retrieval[direction.source]
+            row = dataclasses.replace(
+                row,
+                values={**row.values, "r1": r1},
+                signatures={**row.signatures, "r1": signature},
+            )
+        rows[key] = row
 
+    langs = {key: direction.source for key, direction in directions.items()}
     sets: dict[str, list[str]] = {}
     if train_langs is not None:
         sets["supervised"] = [key for key in rows if langs[key] in train_langs]

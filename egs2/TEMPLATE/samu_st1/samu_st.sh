@@ -94,6 +94,7 @@ inference_args=         # Arguments for decoding, e.g., "--beam_size 10".
 inference_st_model=valid.acc.best.pth # ST model for decoding.
 baseline_exp=           # ST experiment to stand beside this one in the tables.
 score_args=             # Arguments for score_st, e.g. "--slots data/slots.txt".
+report_args=            # Arguments for report, e.g. "--published conf/published.tsv".
 
 # What --help prints is the list above: each option with its default.
 help_message=$(cat << EOF
@@ -528,6 +529,7 @@ if ! "${skip_eval}"; then
         for dset in ${test_sets}; do
             _dir=${st_exp}/${inference_tag}/${dset}
             _opts=()
+            _report=()
             for _exp in "${st_exp}" ${baseline_exp}; do
                 # exp/st_train_st_raw_fr_en -> train_st: the config it was made with.
                 _name=$(basename "${_exp}" "_raw_${src_lang}_${tgt_lang}")
@@ -538,6 +540,7 @@ if ! "${skip_eval}"; then
                     continue
                 fi
                 _opts+=(--system "${_name}=${_text}")
+                _report+=(--system "${_name}=${_text}")
                 _json=${retrieval_dir}/${dset}/retrieval.json
                 # A frozen encoder retrieves as the student that it started from.
                 if [ -e "${_json}" ] && grep -q "${_samu_model}:frontend" "${_exp}/config.yaml" \
@@ -547,7 +550,16 @@ if ! "${skip_eval}"; then
             done
             if [ -e "${data_feats}/${dset}/utt2tgt_lang" ]; then
                 _opts+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
+                _report+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
             fi
+            if [ -s "${data_feats}/${dset}/${transcripts}" ]; then
+                _report+=(--src "${data_feats}/${dset}/${transcripts}")
+            fi
+            for _png in "${retrieval_dir}/${dset}"/*.png; do
+                [ -e "${_png}" ] || continue
+                _name="retrieval: $(basename "${_png}" .png)"
+                _report+=(--figure "${_name}=${_png}" --command "${_name}=${run_args} (stage 9)")
+            done
             # shellcheck disable=SC2086
             ${python} -m espnet_samu.bin.score_st \
                 --ref "${data_feats}/${dset}/${translations}" \
@@ -556,6 +568,16 @@ if ! "${skip_eval}"; then
                 --train_langs "${train_langs}" \
                 "${_opts[@]}" \
                 --output_dir "${_dir}/score_st" ${score_args}
+            # shellcheck disable=SC2086
+            ${python} -m espnet_samu.bin.report \
+                --results "${_dir}/score_st/results.json" \
+                --output "${_dir}/score_st/report.html" \
+                --title "${dset}: $(basename "${st_exp}"), ${inference_tag}" \
+                --ref "${data_feats}/${dset}/${translations}" \
+                --utt2lang "${data_feats}/${dset}/utt2lang" \
+                --tgt_lang "${tgt_lang}" \
+                --command "recipe=${run_args}" \
+                "${_report[@]}" ${report_args}
         done
         # What stage 14 packs.
         {

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from espnet_samu.bin.score_st import get_parser, main
-from espnet_samu.scoring.translation import bleu
+from espnet_samu.scoring.translation import score_translation
 from espnet_samu.utils.kaldi_io import write_text
 
 LANGS = ("es", "it")
@@ -40,7 +40,7 @@ def test_results(cmd, tmp_path, capsys):
     assert samu["means"]["supervised"]["bleu"] == pytest.approx(100)
     italian = [utt for utt in REFS if utt.startswith("it")]
     hyps = [REFS[utt] for utt in italian[:3]] + [""]
-    expected = bleu(hyps, [REFS[utt] for utt in italian])[0]
+    expected = score_translation(hyps, [REFS[utt] for utt in italian])["bleu"]
     assert samu["directions"]["it"]["bleu"] == expected.value
     assert samu["directions"]["it"]["signatures"]["bleu"] == expected.signature
     assert samu["directions"]["it"]["exact_match"] == 0.75
@@ -48,6 +48,9 @@ def test_results(cmd, tmp_path, capsys):
     assert results["systems"]["template floor"]["means"]["zero-shot"][
         "slot_accuracy"
     ] == pytest.approx(0.25)
+    assert samu["directions"]["it"]["empty_hypotheses"] == 1
+    assert results["command"].startswith("python -m espnet_samu.bin.score_st --ref ref")
+    assert "--system 'template floor=floor'" in results["command"]
     assert results["notes"] == {"seed": "1", "updates": "2=2", "data": "mini"}
     printed = capsys.readouterr().out
     assert printed == (tmp_path / "out/table.md").read_text()
@@ -61,12 +64,57 @@ def test_missing_and_extra(cmd, tmp_path):
         main(cmd)
     assert not (tmp_path / "out").exists()
     main([*cmd, "--allow_missing", "true"])
-    first = (tmp_path / "out/results.json").read_text()
+    first = (tmp_path / "out/table.md").read_text()
+    assert "- empty hypotheses of samu: it 1" in first
     write_text("hyp", {**REFS, "it3": "", "xx": "y"})
     with pytest.raises(ValueError, match=r"without a reference for 1 .* \(xx\)"):
         main(cmd)
     main([*cmd, "--allow_extra", "true"])
-    assert (tmp_path / "out/results.json").read_text() == first
+    assert (tmp_path / "out/table.md").read_text() == first
+
+
+def test_order_does_not_count(cmd, tmp_path):
+    main(cmd)
+    first = (tmp_path / "out/table.md").read_text()
+    write_text("hyp", dict(reversed({**REFS, "it3": ""}.items())))
+    main(cmd)
+    assert (tmp_path / "out/table.md").read_text() == first
+    with open("hyp", "a") as f:
+        f.write("es0 again\n")
+    with pytest.raises(ValueError, match="hyp:9: id 'es0' is already on line 8"):
+        main(cmd)
+
+
+def test_groups_ter_and_significance(cmd, tmp_path, capsys):
+    (tmp_path / "groups").write_text("high\tes fr\nlow\tit\n")
+    write_text("floor", dict.fromkeys(REFS, "wait for 0 long hours"))
+    cmd += ["--groups", "groups", "--metrics", "bleu,chrf,ter", "--system", "b=floor"]
+    main([*cmd, "--baseline", "b", "--paired_bs_n", "50"])
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert results["groups"] == {"es": "high", "fr": "high", "it": "low"}
+    samu = results["systems"]["samu"]
+    assert [*samu["means"]] == ["high", "low", "average"]
+    means = {name: row["bleu"] for name, row in samu["means"].items()}
+    assert samu["trf_gap"] == pytest.approx(means["high"] - means["low"])
+    assert samu["directions"]["it"]["ter"] == 25.0  # 5 words of 20
+    tests = results["significance"]
+    assert tests["baseline"] == "b"
+    assert tests["directions"]["es"]["samu"]["bleu"]["score"] == pytest.approx(100)
+    assert "bs:50|seed:" in tests["signatures"]["it"]["ter"]
+    printed = capsys.readouterr().out
+    assert "every language counts the same; without fr (high): no utt" in printed
+    assert "| b      | it        | " in printed
+    assert "- paired bootstrap against b; means are not tested" in printed
+
+
+def test_japanese(cmd, tmp_path):
+    cmd += ["--tgt_lang", "ja", "--metrics", "bleu,ter"]
+    main([*cmd, "--ja_tokenizer", "char"])
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    signatures = results["systems"]["samu"]["directions"]["es"]["signatures"]
+    assert "tok:char" in signatures["bleu"]
+    assert "norm:yes|punct:yes|asian:yes" in signatures["ter"]
+    assert "tok:char" in (tmp_path / "out/table.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -75,17 +123,26 @@ def test_missing_and_extra(cmd, tmp_path):
         (["--system", "hyp"], "--system must be NAME=VALUE: 'hyp'"),
         (["--system", "samu=ref"], "--system has 'samu' twice"),
         (["--retrieval", "x=y"], r"--retrieval must name one of \['samu'\]: 'x'"),
+        (["--baseline", "x"], r"--baseline must name one of \['samu'\]: 'x'"),
+        (["--baseline", "samu"], "--baseline needs another --system"),
+        (["--comet", "x"], "--comet needs --src"),
+        (["--metrics", "bleu ter"], r"metrics must be different ones of .*'bleu ter'"),
+        (["--tokenizer", "ja=char"], "--tokenizer cannot have 'ja': see --ja_tok"),
+        (["--tgt_lang", "th"], "no tokenizer is chosen for target language 'th'"),
+        (["--groups", "only_es"], r"--groups has no group for the languages \['it'\]"),
         (["--utt2tgt_lang", "some"], r"some misses 7 utterances \(es1 .* \.\.\.\)"),
     ],
 )
 def test_refused(cmd, extra, message):
     write_text("some", {"es0": "en"})
+    write_text("only_es", {"high": "es"})
     with pytest.raises(ValueError, match=message):
         main([*cmd, *extra])
 
 
 def test_light():
     code = "import sys, espnet_samu.bin.score_st, espnet_samu.bin.score_retrieval\n"
-    code += "assert 'torch' not in sys.modules"
+    code += "import espnet_samu.bin.report\n"
+    code += "assert not {'torch', 'matplotlib', 'comet'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert get_parser().description

@@ -1,7 +1,10 @@
 import pytest
 
-from espnet_samu.scoring.system_result import score_system
-from espnet_samu.scoring.translation import bleu
+from espnet_samu.scoring.comet import CometScores
+from espnet_samu.scoring.directions import split_directions
+from espnet_samu.scoring.metric_settings import MetricSettings
+from espnet_samu.scoring.system_result import SystemResult, score_system
+from espnet_samu.scoring.translation import score_translation
 from espnet_samu.scoring.translation_table import make_translation_table
 
 LANGS = ["es", "fr", "it", "ru"]
@@ -16,6 +19,7 @@ HYPS = {
 }
 UTT2LANG = {utt: utt[:2] for utt in REFS}
 TARGET = dict.fromkeys(REFS, "en")
+DIRECTIONS = split_directions(REFS, UTT2LANG, TARGET)
 
 
 def test_means_by_hand():
@@ -24,18 +28,18 @@ def test_means_by_hand():
         "samu",
         HYPS,
         REFS,
-        UTT2LANG,
-        TARGET,
+        DIRECTIONS,
         train_langs=["es", "fr", "de"],
         groups={"es": "high", "fr": "high", "ru": "low"},
-        slot_words=["one", "two", "three"],
+        settings=MetricSettings(slot_words=["one", "two", "three"]),
         retrieval=retrieval,
     )
     means = {row.name: row for row in result.means}
     assert list(means) == ["supervised", "zero-shot", "high", "low", "average"]
     assert [row.name for row in result.directions] == LANGS
     utts = [utt for utt in REFS if utt.startswith("it")]
-    italian = bleu([HYPS[u] for u in utts], [REFS[u] for u in utts])[0].value
+    italian = score_translation([HYPS[u] for u in utts], [REFS[u] for u in utts])
+    italian = italian["bleu"].value
     assert 0 < italian < 100
     assert result.directions[2].values["bleu"] == italian
     assert means["supervised"].values["bleu"] == pytest.approx(100)
@@ -64,10 +68,29 @@ def test_means_by_hand():
 
 def test_directions_with_several_targets():
     target = {utt: "zh" if utt.endswith("0") else "en" for utt in REFS}
-    result = score_system("a", HYPS, REFS, UTT2LANG, target)
+    directions = split_directions(REFS, UTT2LANG, target)
+    result = score_system("a", HYPS, REFS, directions)
     assert [row.name for row in result.directions][:2] == ["es-en", "es-zh"]
     assert "tok:zh" in result.directions[1].signatures["bleu"]
     assert [row.name for row in result.means] == ["average"]
     table = make_translation_table([result], {})
     assert "average (8)" in table
     assert "R@1" not in table and "slot" not in table
+
+
+def test_optional_scores():
+    hyps = {**HYPS, "it1": " ", "ru0": "", "ru2": ""}
+    comet = CometScores({utt: int(utt[2:]) / 2 for utt in REFS}, "model:made-up")
+    settings = MetricSettings(("bleu", "ter"))
+    result = score_system("a", hyps, REFS, DIRECTIONS, settings=settings, comet=comet)
+    assert [row.empty for row in result.directions] == [0, 0, 1, 2]
+    assert result.means[0].empty == 3
+    # two of three references are lost, of equal length
+    assert result.directions[3].values["ter"] > 200 / 3
+    assert result.means[0].values["comet"] == 0.5
+    assert result.means[0].values["chrf"] is None
+    table = make_translation_table([result], {})
+    assert "BLEU |  TER | COMET | exact match | length ratio" in table
+    assert "- empty hypotheses of a: it 1, ru 2\n" in table
+    assert "- COMET (es fr it ru): `model:made-up`" in table
+    assert SystemResult.from_dict("a", result.to_dict()) == result

@@ -3,6 +3,8 @@ from statistics import fmean
 import pytest
 
 from espnet_samu.scoring.transfer_gap import (
+    compare_groups,
+    describe_groups,
     group_languages,
     group_means,
     read_groups,
@@ -49,16 +51,44 @@ def test_languages_without_group_are_left_out():
     assert group_languages(langs, groups) == {"high": ["es-en"], "low": ["sv-en"]}
 
 
-def test_read_groups(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# ours\n\nhigh\tes fr\nmid\tzh-CN\n",
+        "language\tgroup\n# ours\nes\thigh\nfr\thigh\nzh-CN\tmid\n",
+    ],
+)
+def test_read_groups(tmp_path, content):
     path = tmp_path / "groups.tsv"
-    path.write_text("# ours\nlanguage\tgroup\nes\thigh\nzh-CN\tmid\n")
-    assert read_groups(path) == {"es": "high", "zh-CN": "mid"}
-    path.write_text("es\thigh\nes\tlow\n")
-    with pytest.raises(ValueError, match="groups.tsv:2: language given twice: es"):
+    path.write_text(content)
+    assert read_groups(path) == {"es": "high", "fr": "high", "zh-CN": "mid"}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("high\tes fr\nlow\tru es\n", ":2: language given twice: es"),
+        ("high\tes fr\nhigh\tru\n", ":2: group given twice: high"),
+        ("es\thigh\nfr\thigh\n", ":2: language given twice: high .* need the header"),
+        ("high\n", ":1: need `group language language ...`: 'high'"),
+        ("language group\nes high\nes low\n", ":3: language given twice: es"),
+        ("language group\nes fr high\n", ":2: need `language group`: 'es fr high'"),
+        ("\n", "no language"),
+    ],
+)
+def test_groups_refused(tmp_path, content, message):
+    path = tmp_path / "groups.tsv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"groups.tsv:? ?{message.lstrip(':')}"):
         read_groups(path)
-    path.write_text("es high x\n")
-    with pytest.raises(ValueError, match="groups.tsv:1: need two columns"):
-        read_groups(path)
-    path.write_text("\n")
-    with pytest.raises(ValueError, match="no language"):
-        read_groups(path)
+
+
+def test_languages_without_group_or_utterances():
+    groups = {"es": "high", "zh-CN": "mid", "sv-SE": "low"}
+    assert compare_groups(["zh", "es", "zh"], groups) == ["sv-SE"]
+    with pytest.raises(ValueError, match=r"no group for the languages \['xx', 'zu'\]"):
+        compare_groups(["zu", "es", "xx"], groups)
+    assert describe_groups(groups, ["sv-SE"]) == (
+        "macro means (high, mid, low, average): every language counts the same; "
+        "without sv-SE (low): no utterances"
+    )

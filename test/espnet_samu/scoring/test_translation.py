@@ -1,20 +1,11 @@
-import importlib.util
 import json
 import subprocess
 import sys
 
 import pytest
 
-from espnet_samu.scoring.translation import (
-    base_language,
-    bleu,
-    choose_tokenizer,
-    chrf,
-    exact_match,
-    longest_common_subsequence,
-    score_translation,
-    slot_accuracy,
-)
+from espnet_samu.scoring.metric_settings import MetricSettings
+from espnet_samu.scoring.translation import score_translation
 
 REFS = [
     "Monday, the fifth of May.",
@@ -28,69 +19,83 @@ HYPS = [
     "",
     "Good  morning",
 ]
+ALL = ("bleu", "chrf", "ter")
 
 
-@pytest.mark.parametrize("tgt_lang, extra", [("en", []), ("zh", ["--tokenize", "zh"])])
+@pytest.mark.parametrize(
+    "tgt_lang, extra",
+    [
+        ("en", []),
+        ("zh", ["--tokenize", "zh", "--ter-asian-support", "--ter-normalized"]),
+        ("ja", ["--tokenize", "char", "--ter-asian-support", "--ter-normalized"]),
+    ],
+)
 def test_equals_the_command_line(tmp_path, tgt_lang, extra):
-    (tmp_path / "ref").write_text("\n".join(REFS) + "\n")
-    (tmp_path / "hyp").write_text("\n".join(HYPS) + "\n")
+    refs = [*REFS, "我 今天 吃了一个 apple。", "5月5日です。"]
+    hyps = [*HYPS, "今天 我 吃了两个 apple.", "5月6日です。"]
+    (tmp_path / "ref").write_text("\n".join(refs) + "\n")
+    (tmp_path / "hyp").write_text("\n".join(hyps) + "\n")
     command = [sys.executable, "-m", "sacrebleu", "ref", "-i", "hyp", "-w", "15"]
     run = subprocess.run(
-        [*command, "-m", "bleu", "chrf", *extra],
+        [*command, "-m", *ALL, "--ter-case-sensitive", *extra],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         check=True,
     )
-    ours = (bleu(HYPS, REFS, tgt_lang)[0], chrf(HYPS, REFS))
-    for score, theirs in zip(ours, json.loads(run.stdout), strict=True):
-        assert score.name == theirs["name"]
-        assert score.value == pytest.approx(theirs["score"], rel=0, abs=1e-14)
-        assert score.signature == theirs["signature"]
+    scores = score_translation(
+        hyps, refs, tgt_lang, MetricSettings(ALL, tokenizers={"ja": "char"})
+    )
+    for field, theirs in zip(ALL, json.loads(run.stdout), strict=True):
+        assert scores[field].name == theirs["name"]
+        assert scores[field].value == pytest.approx(theirs["score"], rel=0, abs=1e-14)
+        assert scores[field].signature == theirs["signature"]
 
 
-def test_signatures_name_the_tokenizer():
-    assert "case:mixed|eff:no|tok:13a" in bleu(HYPS, REFS)[0].signature
-    assert "tok:zh" in bleu(["你好"], ["你好"], "zh-CN")[0].signature
-    japanese = importlib.util.find_spec("MeCab") and importlib.util.find_spec("ipadic")
-    assert choose_tokenizer("ja_XX") == ("ja-mecab" if japanese else "char")
-    assert [base_language(x) for x in ("zh-CN", "en_XX", "cy")] == ["zh", "en", "cy"]
+def test_ter_by_hand():
+    # 1 of 5 words; a word moved and one in its place: of 6: "you", + "and one old",
+    # - "one"; 6 of 6 are missing; 0 of 2
+    score = score_translation(HYPS, REFS, settings=MetricSettings(ALL))["ter"]
+    edits = {"sixth": 1, "You": 1, "one": 1, "and": 1, "old": 1, "empty": 6}
+    assert score.value == pytest.approx(100 * sum(edits.values()) / (5 + 6 + 6 + 2))
+    assert "case:mixed|tok:tercom|norm:no|punct:yes|asian:no" in score.signature
 
 
 def test_length_ratio_and_exact_match_by_hand():
+    scores = score_translation(HYPS, REFS)
     # 13a tokens: 7 8 0 2 against 7 6 7 2
-    assert bleu(HYPS, REFS)[1].value == pytest.approx(17 / 22)
-    assert exact_match(HYPS, REFS).value == 0.25
-
-
-@pytest.mark.parametrize(
-    "a, b, length",
-    [("", "ab", 0), ("abcb", "bcab", 3), ("aab", "ab", 2), ("x", "y", 0)],
-)
-def test_longest_common_subsequence(a, b, length):
-    assert longest_common_subsequence(a, b) == length
-    assert longest_common_subsequence(b, a) == length
-
-
-def test_slot_accuracy_by_hand():
-    slots = ["Monday", "fifth", "sixth", "May", "twenty", "one", "5", "ten"]
-    # Monday _ May: 2 of 3; twenty one: 2 of 2; nothing: 0 of 2; no slot: 0 of 0
-    score = slot_accuracy(HYPS, REFS, slots)
-    assert score.value == pytest.approx(4 / 7)
-    assert score.signature == "nrefs:1|case:lc|punct:no|match:lcs|slotwords:8"
-    # order counts: one of two
-    assert slot_accuracy(["one twenty"], ["twenty-one"], slots).value == 0.5
-    assert slot_accuracy(HYPS, REFS, ["never"]) is None
+    assert scores["length_ratio"].value == pytest.approx(17 / 22)
+    assert scores["exact_match"].value == 0.25
+    assert "case:mixed|eff:no|tok:13a" in scores["bleu"].signature
 
 
 def test_all_scores():
-    assert "slot_accuracy" not in score_translation(HYPS, REFS)
-    scores = score_translation(REFS, REFS, slot_words=["may"])
+    settings = MetricSettings(ALL, slot_words=["may"])
+    scores = score_translation(REFS, REFS, settings=settings)
     assert {name: score.value for name, score in scores.items()} == {
         "bleu": pytest.approx(100),
         "chrf": pytest.approx(100),
+        "ter": 0.0,
         "length_ratio": 1.0,
         "exact_match": 1.0,
         "slot_accuracy": 1.0,
     }
     with pytest.raises(ValueError, match="as many hypotheses as references.* 1 and 4"):
         score_translation(["x"], REFS)
+    with pytest.raises(ValueError, match="at least one: 0 and 0"):
+        score_translation([], [])
+
+
+def test_settings():
+    assert "slot_accuracy" not in score_translation(HYPS, REFS)
+    scores = score_translation(HYPS, REFS, settings=MetricSettings(("bleu",)))
+    assert [*scores] == ["bleu", "length_ratio", "exact_match"]
+    thai = MetricSettings(ALL, {"th": "char"})
+    with pytest.raises(ValueError, match="cannot have 'ter' for target language 'th'"):
+        score_translation(["ก"], ["ก"], "th", thai)
+    for metrics, message in (
+        (("bleu", "meteor"), r"different ones of .*: \('bleu', 'meteor'\)"),
+        (("bleu", "bleu"), r"different ones of .*: \('bleu', 'bleu'\)"),
+        (("chrf",), r"must have 'bleu'.*: \('chrf',\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            MetricSettings(metrics)

@@ -1,0 +1,114 @@
+"""Bars of several systems, one beside the other, by language."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from espnet_samu.report.html import Html
+from espnet_samu.report.inline_svg import GRID, INK, inline_svg, series_colour
+
+WIDTH = 3.4  # inches; at 72 units an inch a page of 400 pixels has room for it
+BAR = 0.135  # inches, the height of a bar with its number
+GAP = 0.11  # inches between languages
+FONT = 8  # points
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """Numbers of one system."""
+
+    name: str
+    """Name of the system."""
+    colour: int
+    """Number of its colour."""
+    values: Mapping[str, float]
+    """Value by language; some may lack."""
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(
+        default_factory=dict
+    )
+    """95 % interval by language."""
+    published: bool = False
+    """Whether it was not scored here: its bars are pale."""
+
+
+def _describe(categories: Sequence[str], series: Sequence[Series], digits: int) -> str:
+    """Return the numbers of a chart in words."""
+    sentences = []
+    for category in categories:
+        numbers = [
+            f"{one.name} {one.values[category]:.{digits}f}"
+            for one in series
+            if category in one.values
+        ]
+        sentences.append(f"{category}: {', '.join(numbers) or 'no value'}.")
+    return " ".join(sentences)
+
+
+def draw_bars(
+    name: str,
+    title: str,
+    categories: Sequence[str],
+    series: Sequence[Series],
+    limit: float,
+    digits: int = 1,
+    mark: float | None = None,
+) -> Html:
+    """Draw horizontal bars, languages from top to bottom.
+
+    Args:
+        name: Word for the ids of the figure.
+        title: What is shown.
+        categories: Languages, at least one.
+        series: Systems, at least one.
+        limit: Greatest value of the axis: charts beside each other share it.
+        digits: Decimals of the numbers at the bars.
+        mark: Value to draw a line at; numbers stand at the edge then, out of its way.
+    """
+    from matplotlib.figure import Figure
+
+    lane = len(series) * BAR + GAP
+    heights = {"top": 0.34, "axes": len(categories) * lane, "bottom": 0.26}
+    height = sum(heights.values())
+    left = 0.12 + 0.075 * max(map(len, categories))
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes(
+        (
+            left / WIDTH,
+            heights["bottom"] / height,
+            (WIDTH - left - 0.38) / WIDTH,  # numbers stand right of the bars
+            heights["axes"] / height,
+        )
+    )
+    for i, category in enumerate(categories):
+        for j, one in enumerate(series):
+            if category not in one.values:
+                continue
+            place = i * lane + GAP / 2 + (j + 0.5) * BAR
+            value, colour = one.values[category], series_colour(one.colour)
+            alpha = 0.45 if one.published else 1.0
+            axes.barh(place, value, height=0.9 * BAR, color=colour, alpha=alpha)
+            end = value
+            if category in one.intervals:
+                low, high = one.intervals[category]
+                axes.plot([low, high], [place, place], color=INK, linewidth=1)
+                end = max(value, high)
+            axes.text(
+                (limit if mark is not None else end) + 0.015 * limit,
+                place,
+                f"{value:.{digits}f}",
+                fontsize=FONT - 1,
+                color=INK,
+                va="center_baseline",
+            )
+    if mark is not None:
+        axes.axvline(mark, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.set_xlim(0, limit)
+    axes.set_ylim(heights["axes"], 0)
+    centres = [(i + 0.5) * lane for i in range(len(categories))]
+    axes.set_yticks(centres, categories, fontsize=FONT, color=INK)
+    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    figure.text(0.01, 1 - 0.08 / height, title, fontsize=FONT + 1, color=INK, va="top")
+    return inline_svg(figure, name, title, _describe(categories, series, digits))

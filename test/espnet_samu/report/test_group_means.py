@@ -1,0 +1,60 @@
+import pytest
+
+from espnet_samu.report.group_means import collect_means
+from espnet_samu.report.published import PublishedSystem
+from espnet_samu.report.results import Results
+from espnet_samu.scoring.score_row import METRICS, ScoreRow
+from espnet_samu.scoring.system_result import SystemResult
+
+GROUPS = {"fr": "high", "de": "high", "zh-CN": "low", "ja": "low"}
+# XLS-R 0.3B on CoVoST-2; the means of these groups are made up.
+XLSR = {"fr": 32.9, "de": 26.7, "zh": 4.9, "ja": 0.6, "high": 29.9, "low": 2.7}
+
+
+def _results(*langs):
+    rows = {
+        lang: ScoreRow(lang, 1, 0, {**dict.fromkeys(METRICS), "bleu": 10.0 * i}, {})
+        for i, lang in enumerate(langs, 1)
+    }
+    sets = {"supervised": ["fr"]}
+    for group in ("high", "low"):
+        sets[group] = [lang for lang in langs if GROUPS[lang] == group]
+    means = [
+        ScoreRow.mean(name, [rows[lang] for lang in members])
+        for name, members in {**sets, "average": langs}.items()
+        if members
+    ]
+    system = SystemResult("ours", tuple(means), tuple(rows.values()), -20.0)
+    return Results((system,), ("fr",), GROUPS, {}, None, "")
+
+
+def test_whole_groups():
+    only_means = PublishedSystem("m", {"high": 40.0, "low": 19.5, "average": 30.0})
+    systems = [PublishedSystem("XLS-R", XLSR), only_means]
+    means = collect_means(_results("fr", "de", "zh-CN", "ja"), systems)
+    assert means.names == ["supervised", "high", "low", "average"]
+    assert means.of("ours") == {
+        **{"supervised": 10.0, "high": 15.0, "low": 35.0, "average": 25.0},
+    }
+    assert means.of("XLS-R") == pytest.approx(
+        {"supervised": 32.9, "high": 29.9, "low": 2.7, "average": 65.1 / 4}
+    )
+    assert means.of("m") == {"high": 40.0, "low": 19.5, "average": 30.0}
+    assert means.gaps == {
+        "ours": -20.0,
+        "XLS-R": pytest.approx(29.9 - 2.7),
+        "m": 20.5,
+    }
+
+
+def test_part_of_a_group():
+    only_means = PublishedSystem("m", {"high": 40.0, "low": 19.5, "average": 30.0})
+    systems = [PublishedSystem("XLS-R", XLSR), only_means]
+    means = collect_means(_results("fr", "de", "ja"), systems)
+    # zh-CN is not ours, so that what was published for the group is something else
+    assert means.of("XLS-R")["low"] == 0.6
+    assert means.of("XLS-R")["average"] == pytest.approx(60.2 / 3)
+    assert means.of("m") == {"high": 40.0}
+    assert means.gaps["m"] is None
+    with pytest.raises(ValueError, match="has a system of ours: 'ours'"):
+        collect_means(_results("fr"), [PublishedSystem("ours", {})])
