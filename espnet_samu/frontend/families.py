@@ -45,7 +45,7 @@ def make_family(
         ("normalize_waveform", normalize_waveform, WaveformFamily),
         ("log_mel_conf", log_mel_conf, LogMelFamily),
     ):
-        if value is not None and family is not owner:
+        if value and family is not owner:
             names = [name for name, cls in FAMILIES.items() if cls is owner]
             raise ValueError(
                 f"frontend_conf: {option} is for {', '.join(names)}, but the model is "

@@ -443,7 +443,7 @@ def test_refused(speech_models, kwargs, message):
 def test_option_of_another_family(speech_models):
     for name, option in (
         ("whisper", {"normalize_waveform": True}),
-        ("wav2vec2-bert", {"normalize_waveform": False}),
+        ("wav2vec2-bert", {"normalize_waveform": True}),
         ("wav2vec2-layer", {"log_mel_conf": {"n_mels": 80}}),
     ):
         message = f"{next(iter(option))} is for .*, but the model is "
