@@ -26,6 +26,7 @@ requirements = [
     # What stage 3 of ESPnet's recipes resamples with, and no extra of it brings.
     "resampy==0.4.3",
     "soundfile==0.14.0",
+    "soxr==1.1.0",
     "safetensors==0.8.0",
     "protobuf==7.36.2",
     "tqdm==4.70.1",

@@ -1,0 +1,1 @@
+"""Data preparation of CoVoST-2."""

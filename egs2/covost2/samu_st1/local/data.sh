@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# CoVoST-2: Common Voice's read sentences in 22 languages, translated from 21 of them
+# into English and from English into 15. About 2,900 hours; translations and recordings
+# CC0. Common Voice release 4 (cv-corpus-4-2019-12-10) cannot be downloaded any more
+# without asking: bring <commonvoice>/<lang>/{validated.tsv,clips/*.mp3} and
+# <covost2>/covost_v2.<src>_<tgt>.tsv or .tsv.tar.gz.
+set -e
+set -u
+set -o pipefail
+
+log() {
+    local fname=${BASH_SOURCE[1]##*/}
+    echo -e "$(date '+%Y-%m-%dT%H:%M:%S') (${fname}:${BASH_LINENO[0]}:${FUNCNAME[1]}) $*"
+}
+SECONDS=0
+
+stage=1
+stop_stage=100
+scenario=x2en
+langs=
+commonvoice=${COMMONVOICE:-}
+covost2=${COVOST2:-}
+dev_per_direction=300
+samu_langs=
+samu_commonvoice=
+samu_train_set=samu_train
+samu_valid_set=samu_dev
+samu_dev_per_lang=100
+samu_max_clips=100000
+audio=convert
+clips_dir=dump/clips
+nj=$(nproc)
+python=${python:-python3}
+
+# shellcheck disable=SC2034  # parse_options.sh prints it
+help_message=$(cat << EOF
+Usage: $0 [--scenario x2en] --commonvoice <dir> --covost2 <dir>
+
+Options:
+    --stage             # 1: prepare, 2: validate (default="${stage}").
+    --stop_stage        # Last stage to run (default="${stop_stage}").
+    --scenario          # x2en, high2en, en2x or multi (default="${scenario}").
+    --langs             # Only these languages beside English, e.g. fr,de (default: all).
+    --commonvoice       # Folder of Common Voice release 4 (default: COMMONVOICE of the
+                        # environment, else of db.sh).
+    --covost2           # Folder of the translations (default: COVOST2 of the environment,
+                        # else of db.sh, else --commonvoice).
+    --dev_per_direction # Utterances of each direction in the development set of all of
+                        # them; 0: all (default="${dev_per_direction}").
+    --samu_langs        # Languages of the distillation, e.g. fr,de,cs; none: no such sets
+                        # (default: those of conf/samu_langs.tsv that are there).
+    --samu_commonvoice  # Another release for them (default: --commonvoice).
+    --samu_train_set    # Name of the distillation set (default="${samu_train_set}").
+    --samu_valid_set    # Name of its development set (default="${samu_valid_set}").
+    --samu_dev_per_lang # Sentences of each language in it (default="${samu_dev_per_lang}").
+    --samu_max_clips    # Most clips of a language in the distillation set; 0: all
+                        # (default="${samu_max_clips}").
+    --audio             # convert: decode each clip once, for all sets, to 16 kHz FLAC;
+                        # check: look at its header; stat: look at its size. With the last
+                        # two the sets name the mp3 files (default="${audio}").
+    --clips_dir         # Folder of the converted clips (default="${clips_dir}").
+    --nj                # Threads (default: the cores, "${nj}").
+    --python            # Python with espnet_samu (default="${python}").
+EOF
+)
+
+log "$0 $*"
+. utils/parse_options.sh
+
+if [ $# -ne 0 ]; then
+    log "Error: No positional arguments are required."
+    exit 2
+fi
+
+. ./path.sh
+. ./cmd.sh
+. ./db.sh
+
+[ -z "${commonvoice}" ] && commonvoice=${COMMONVOICE:-}
+[ -z "${covost2}" ] && covost2=${COVOST2:-}
+[ -z "${covost2}" ] && covost2=${commonvoice}
+if [ -z "${commonvoice}" ]; then
+    log "Error: pass --commonvoice <dir>, or set COMMONVOICE in the environment"
+    exit 2
+fi
+
+if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
+    log "stage 1: Prepare ${scenario} from ${commonvoice} and ${covost2}"
+    opts=()
+    [ -n "${samu_commonvoice}" ] && opts+=(--samu_commonvoice "${samu_commonvoice}")
+    ${python} local/prepare_covost2.py \
+        --scenario "${scenario}" \
+        --langs "${langs}" \
+        --commonvoice "${commonvoice}" \
+        --covost2 "${covost2}" \
+        --dev_per_direction "${dev_per_direction}" \
+        --samu_langs "${samu_langs}" \
+        --samu_train_set "${samu_train_set}" \
+        --samu_valid_set "${samu_valid_set}" \
+        --samu_dev_per_lang "${samu_dev_per_lang}" \
+        --samu_max_clips "${samu_max_clips}" \
+        --audio "${audio}" \
+        --clips_dir "${clips_dir}" \
+        --nj "${nj}" \
+        --output_dir data "${opts[@]}"
+fi
+
+if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
+    log "stage 2: Validate"
+    # Of each direction, of the scenario, of the distillation.
+    for dir in data/{train,dev,test}.* "data/${samu_train_set}" "data/${samu_valid_set}"; do
+        if [ -d "${dir}" ]; then
+            utils/validate_data_dir.sh --no-feats --no-text "${dir}"
+        fi
+    done
+fi
+
+log "Successfully finished. [elapsed=${SECONDS}s]"

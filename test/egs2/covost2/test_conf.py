@@ -1,0 +1,352 @@
+"""The YAML files, each built and trained a step with small models where its own are."""
+
+import io
+import re
+
+import pytest
+import yaml
+
+from .conftest import RECIPE, ROOT
+
+CONF = RECIPE / "conf"
+TEMPLATE = ROOT / "egs2" / "TEMPLATE" / "samu_st1" / "conf"
+MBART = "facebook/mbart-large-50-many-to-many-mmt"
+NLLB = "facebook/nllb-200-distilled-600M"
+XLS_R = [f"facebook/wav2vec2-xls-r-{size}" for size in ("300m", "1b", "2b")]
+W2V_BERT = "facebook/w2v-bert-2.0"
+NAMES = sorted(str(path.relative_to(CONF)) for path in CONF.rglob("train_*.yaml"))
+SAMU = [name for name in NAMES if "samu" in name]
+ST = [name for name in NAMES if "samu" not in name]
+# Parts that are trained.
+TRAINED = {
+    "train_st.yaml": {"decoder"},
+    "tuning/train_st_adapters.yaml": {"frontend", "decoder"},
+    "tuning/train_st_lna_ed.yaml": {"frontend", "decoder"},
+    "tuning/train_st_many.yaml": {"decoder"},
+    "tuning/train_st_nllb.yaml": {"decoder"},
+    "tuning/train_st_s3prl.yaml": {"frontend", "decoder"},
+    "tuning/train_st_w2v_bert.yaml": {"decoder"},
+    "tuning/train_st_xlsr.yaml": {"frontend", "decoder"},
+    "tuning/train_st_xlsr_1b.yaml": {"frontend", "decoder"},
+    "tuning/train_st_xlsr_2b.yaml": {"frontend", "decoder"},
+}
+
+
+def read(name):
+    """Read a YAML file of the recipe."""
+    return yaml.safe_load((CONF / name).read_text("utf-8"))
+
+
+def save_decoder(folder, sentencepiece_model, model_class, config_class, codes):
+    """Save a small decoder in the layout of the published one: pieces, codes, mask."""
+    import sentencepiece
+
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=sentencepiece_model)
+    config = config_class(
+        vocab_size=pieces.get_piece_size() + 1 + codes + 1,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=64,
+        scale_embedding=True,
+    )
+    model_class(config).save_pretrained(folder)
+    (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders that hold what the hub ids do, small; torch seed 0."""
+    import sentencepiece
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    small = {
+        "hidden_size": 256,  # masks of 64 channels leave some
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+    }
+    xls_r = transformers.Wav2Vec2Config(
+        **small,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        num_codevectors_per_group=8,
+        codevector_dim=8,
+        proj_codevector_dim=8,
+        # As XLS-R, unlike the defaults.
+        do_stable_layer_norm=True,
+        feat_extract_norm="layer",
+        conv_bias=True,
+        layerdrop=0.0,
+    )
+    transformers.Wav2Vec2ForPreTraining(xls_r).save_pretrained(folder / "xls_r")
+    transformers.Wav2Vec2FeatureExtractor(
+        do_normalize=True, return_attention_mask=True
+    ).save_pretrained(folder / "xls_r")
+    w2v_bert = transformers.Wav2Vec2BertConfig(**small, conv_depthwise_kernel_size=7)
+    transformers.Wav2Vec2BertModel(w2v_bert).save_pretrained(folder / "w2v_bert")
+
+    pieces = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["good morning world", "guten morgen welt"] * 20),
+        model_writer=pieces,
+        vocab_size=30,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    save_decoder(
+        folder / "mbart",
+        pieces.getvalue(),
+        transformers.MBartForConditionalGeneration,
+        transformers.MBartConfig,
+        52,
+    )
+    save_decoder(
+        folder / "nllb",
+        pieces.getvalue(),
+        transformers.M2M100ForConditionalGeneration,
+        transformers.M2M100Config,
+        202,
+    )
+    return {
+        **dict.fromkeys(XLS_R, str(folder / "xls_r")),
+        W2V_BERT: str(folder / "w2v_bert"),
+        MBART: str(folder / "mbart"),
+        NLLB: str(folder / "nllb"),
+    }
+
+
+@pytest.fixture(scope="module")
+def vocabularies(models, tmp_path_factory):
+    """What stage 5 makes of the decoders."""
+    from espnet_samu.bin.trim_vocab import main
+
+    folder = tmp_path_factory.mktemp("vocabularies")
+    (folder / "text").write_text("a good morning\nb guten morgen\n")
+    for name, added in ((MBART, "ca_ES=es_XX,cy_GB=en_XX"), (NLLB, "")):
+        command = ["--model", models[name], "--text", str(folder / "text")]
+        command += ["--output_dir", str(folder / name), "--add_languages", added]
+        main(command)
+    return {name: folder / name for name in (MBART, NLLB)}
+
+
+@pytest.fixture(scope="module")
+def built(models, vocabularies, tmp_path_factory):
+    """Models and options of all files, built anew from their config.yaml."""
+    import torch
+
+    from espnet_samu.tasks.samu import SAMUTask
+    from espnet_samu.tasks.st import STTask
+
+    built = {}
+    for name in [*SAMU, *ST]:
+        folder = tmp_path_factory.mktemp("build")
+        conf = read(name)
+        frontend = conf["frontend_conf"]
+        if conf["frontend"] == "s3prl":
+            frontend["frontend_conf"] = {
+                "upstream": "hf_wav2vec2_custom",
+                "path_or_url": models[XLS_R[0]],
+            }
+            frontend["download_dir"] = str(folder)
+        else:
+            frontend["model"] = models[frontend["model"]]
+        cmd = ["--config", str(folder / "train.yaml"), "--output_dir", str(folder)]
+        cmd += ["--dry_run", "true", "--ngpu", "0"]
+        task = SAMUTask
+        if "decoder" in conf:
+            task = STTask
+            vocabulary = vocabularies[conf["decoder_conf"]["model"]]
+            conf["decoder_conf"]["model"] = str(vocabulary)
+            cmd += ["--token_list", str(vocabulary / "tokens.txt")]
+            cmd += ["--token_type", "bpe", "--bpemodel", str(vocabulary / "bpe.model")]
+            if conf.get("init_from_samu"):
+                student = "_w2v_bert" if "w2v_bert" in name else ""
+                cmd += ["--samu_model", built[f"train_samu{student}.yaml"][2]]
+        (folder / "train.yaml").write_text(yaml.safe_dump(conf), "utf-8")
+        task.main(cmd=cmd)
+        model, args = task.build_model_from_file(folder / "config.yaml")
+        torch.save(model.state_dict(), folder / "model.pth")
+        built[name.rpartition("/")[2]] = (model, args, str(folder / "model.pth"))
+    return built
+
+
+def batch():
+    """Two waveforms of 1 and 0.75 s."""
+    import torch
+
+    torch.manual_seed(0)
+    lengths = torch.tensor([16000, 12000])
+    return {"speech": torch.randn(2, 16000), "speech_lengths": lengths}
+
+
+def trained(model):
+    """Names of the first-level parts that have a gradient."""
+    return {
+        name.split(".")[0]
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None and parameter.grad.abs().sum() > 0
+    }
+
+
+def step(model, **texts):
+    """A step of the optimiser; the loss."""
+    import torch
+
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=1e-4)
+    loss, _, _ = model(**batch(), **texts)
+    loss.backward()
+    optimizer.step()
+    assert torch.isfinite(loss)
+    return float(loss.detach())
+
+
+def test_no_file_is_forgotten():
+    assert SAMU == ["train_samu.yaml", "tuning/train_samu_w2v_bert.yaml"]
+    assert ST == [*TRAINED]
+
+
+@pytest.mark.parametrize("name", SAMU)
+def test_distillation(built, name):
+    import torch
+
+    model = built[name.rpartition("/")[2]][0]
+    assert model.frontend.dtype == torch.bfloat16
+    embed = torch.nn.functional.normalize(torch.ones(2, 768), dim=-1)
+    assert 0 < step(model, embed=embed) < 2  # 1 - cos
+    assert trained(model) == {"frontend", "pooling", "projector"}
+
+
+@pytest.mark.parametrize("name", ST)
+def test_translation(built, vocabularies, name):
+    import torch
+
+    from espnet_samu.text.target_languages import TargetLanguages
+
+    model, args, _ = built[name.rpartition("/")[2]]
+    decoder = read(name)["decoder_conf"]["model"]
+    tokens = (vocabularies[decoder] / "tokens.txt").read_text("utf-8").splitlines()
+    assert (model.sos, model.eos) == (2, 2)  # </s>
+    english = {MBART: "en_XX", NLLB: "eng_Latn"}[decoder]
+    assert tokens[model.decoder.lang_token_id] == english
+    texts = {"text": torch.tensor([[4, 5], [5, -1]])}
+    texts["text_lengths"] = torch.tensor([2, 1])
+    if "many" in name:
+        texts["tgt_lang"] = TargetLanguages(tokens).ids(["zh-CN", "cy"])
+    step(model, **texts)
+    assert trained(model) == TRAINED[name]
+
+
+def test_the_upstream_of_s3prl_is_frozen_by_its_name(built):
+    (prefix,) = read("tuning/train_st_s3prl.yaml")["freeze_param"]
+    model = built["train_st_s3prl.yaml"][0]
+    names = [n for n, _ in model.named_parameters() if n.startswith("frontend.")]
+    rest = [name for name in names if not name.startswith(f"{prefix}.")]
+    assert rest == ["frontend.featurizer.weights"] and len(names) > 10
+
+
+def test_gradient_checkpointing(built):
+    for size in ("1b", "2b"):
+        assert (
+            built[f"train_st_xlsr_{size}.yaml"][0]
+            .frontend.model.encoder.layers[0]
+            .gradient_checkpointing
+        )
+
+
+@pytest.mark.parametrize("decoder", [MBART, NLLB])
+def test_target_languages_of_the_corpus(vocabularies, decoder):
+    from covost2.scenarios import FROM_ENGLISH
+
+    from espnet_samu.text.target_languages import TargetLanguages
+
+    tokens = (vocabularies[decoder] / "tokens.txt").read_text("utf-8").splitlines()
+    rows = TargetLanguages(tokens).ids([*FROM_ENGLISH, "en"])
+    assert len(set(rows.tolist())) == 16
+
+
+@pytest.mark.parametrize("name", [n for n in ST if read(n).get("init_from_samu")])
+def test_student_fills_the_frontend(built, name):
+    from espnet_samu.utils.init_param import check_init_param
+
+    model, args, _ = built[name.rpartition("/")[2]]
+    check_init_param([f"{args.samu_model}:frontend:frontend"], model)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schedule_ends_with_the_training(name):
+    conf = read(name)
+    updates = conf["max_epoch"] * conf["num_iters_per_epoch"] // conf["accum_grad"]
+    assert conf["scheduler_conf"]["max_steps"] == updates
+
+
+def test_baselines_of_all_sizes_see_the_same():
+    sizes = [read(f"tuning/train_st_xlsr{size}.yaml") for size in ("", "_1b", "_2b")]
+    for conf, model in zip(sizes, XLS_R):
+        assert conf["frontend_conf"]["model"] == model
+        assert conf["batch_bins"] * conf["accum_grad"] == 32000000
+    changed = {"frontend_conf", "batch_bins", "accum_grad", "num_iters_per_epoch"}
+    for key in set(sizes[0]) - changed:
+        assert sizes[0][key] == sizes[1][key] == sizes[2][key], key
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train_samu", "train_st"]
+    + [f"tuning/train_st_{n}" for n in ("adapters", "lna_ed", "xlsr")],
+)
+def test_only_batches_differ_from_the_template(name):
+    ours = read(f"{name}.yaml")
+    theirs = yaml.safe_load((TEMPLATE / f"{name}.yaml").read_text("utf-8"))
+    if "samu" not in name:
+        assert ours.pop("batch_bins") != theirs.pop("batch_bins")
+    assert ours == theirs
+
+
+def test_shares_of_english_that_the_comment_says():
+    from covost2.counts import read_published
+
+    published = read_published(CONF / "covost2_counts.tsv")
+    alpha = read("tuning/train_st_many.yaml")["upsampling_factor"]
+    sizes = {lang: n["train"] for lang, n in published.items()}
+    sizes["en"] *= 15
+    weights = {lang: n**alpha for lang, n in sizes.items()}
+    share = weights["en"] / sum(weights.values())
+    said = re.search(r"\((\d+) % of the draws", (CONF / ST[3]).read_text("utf-8"))
+    assert round(100 * share) == int(said[1])
+
+
+def test_decoding(tmp_path):
+    from espnet_samu.bin.st_inference import get_parser
+
+    args = get_parser().parse_args(
+        ["--config", str(CONF / "decode_st.yaml"), "--output_dir", str(tmp_path)]
+        + ["--data_path_and_name_and_type", "wav.scp,speech,sound"]
+    )
+    assert (args.beam_size, args.maxlenratio) == (5, -200)
+    assert args.normalize_length is True
+
+
+def test_lists():
+    from covost2.distillation import read_languages
+    from covost2.scenarios import HIGH, INTO_ENGLISH
+
+    from espnet_samu.scoring.transfer_gap import read_groups
+
+    groups = read_groups(CONF / "language_groups.tsv")
+    assert set(groups) == set(INTO_ENGLISH)
+    assert {lang for lang, group in groups.items() if group == "high"} == set(HIGH)
+    assert [[*groups.values()].count(group) for group in ("mid", "low")] == [5, 12]
+    langs = read_languages(CONF / "samu_langs.tsv")
+    assert len(langs) == len(set(langs)) == 53
+    assert {*INTO_ENGLISH, "en"} < set(langs)

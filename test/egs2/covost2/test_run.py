@@ -1,0 +1,171 @@
+"""run.sh and local/data.sh, in a copy of the recipe."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import soundfile
+import yaml
+
+from .conftest import RECIPE, ROOT
+
+MINI = ROOT / "egs2" / "mini_asterisk" / "samu_st1"
+
+
+def call(command, cwd, **env):
+    """Run a command and return its status and all that it said."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HF_HUB_OFFLINE": "1", **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode, result.stdout
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A checkout with a copy of the recipe, without what a run has left there."""
+    (tmp_path / "egs2" / "covost2").mkdir(parents=True)
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    (tmp_path / "egs2" / "TEMPLATE").symlink_to(ROOT / "egs2" / "TEMPLATE")
+    copy = tmp_path / "egs2" / "covost2" / "samu_st1"
+    made = shutil.ignore_patterns("data", "dump", "exp", "__pycache__")
+    shutil.copytree(RECIPE, copy, symlinks=True, ignore=made)
+    return copy
+
+
+@pytest.fixture
+def options(recipe):
+    """Function that returns what run.sh hands to samu_st.sh."""
+    (recipe / "samu_st.sh").unlink()
+    (recipe / "samu_st.sh").write_text("#!/usr/bin/env bash\nprintf '%s\\n' \"$@\"\n")
+    (recipe / "samu_st.sh").chmod(0o755)
+
+    def options(*command):
+        status, output = call(["./run.sh", *command], recipe)
+        assert status == 0, output
+        lines = output.split("\n")[:-1]
+        assert all(line.startswith("--") for line in lines[::2]), lines
+        return dict(zip(lines[::2], lines[1::2]))
+
+    return options
+
+
+def test_links_are_those_of_the_mini_recipe():
+    links = {p.name: str(p.readlink()) for p in MINI.iterdir() if p.is_symlink()}
+    assert links == {
+        p.name: str(p.readlink()) for p in RECIPE.iterdir() if p.is_symlink()
+    }
+    template = ROOT / "egs2" / "TEMPLATE" / "st1"
+    for name in ("cmd.sh", "conf/pbs.conf", "conf/queue.conf", "conf/slurm.conf"):
+        assert (RECIPE / name).read_bytes() == (template / name).read_bytes()
+    for name in ("run.sh", "local/data.sh"):
+        assert (RECIPE / name).stat().st_mode & 0o111, f"{name} cannot be run"
+
+
+def test_defaults(options):
+    given = options()
+    assert given["--local_data_opts"].split() == [
+        *("--scenario", "x2en"),
+        *("--samu_train_set", "samu_train", "--samu_valid_set", "samu_dev"),
+    ]
+    assert given["--tgt_lang"] == "x2en"
+    assert given["--train_set"] == "train.x2en"
+    assert given["--valid_set"] == "dev.x2en"
+    assert given["--test_sets"] == "test.x2en"
+    assert given["--st_config"] == "conf/train_st.yaml"
+    assert given["--score_args"] == "--groups conf/language_groups.tsv"
+    assert given["--trim_vocab_args"] == ""
+    mbart = "facebook/mbart-large-50-many-to-many-mmt"
+    assert given["--hugging_face_model_name_or_path"] == mbart
+    assert "--samu_model" not in given and "--retrieval_sets" not in given
+
+
+def test_many_targets(options):
+    for scenario, tag in (("en2x", "en2x"), ("multi", "x2x")):
+        given = options("--scenario", scenario)
+        assert given["--train_set"] == f"train.{tag}"
+        assert given["--st_config"] == "conf/tuning/train_st_many.yaml"
+        added = "--add_languages ca_ES=es_XX,cy_GB=en_XX"
+        assert given["--trim_vocab_args"] == added
+        assert given["--retrieval_sets"] == "samu_dev"
+    nllb = "conf/tuning/train_st_nllb.yaml"
+    given = options("--scenario", "en2x", "--st_config", nllb)
+    decoder = yaml.safe_load((RECIPE / nllb).read_text())["decoder_conf"]["model"]
+    assert given["--hugging_face_model_name_or_path"] == decoder
+    assert given["--trim_vocab_args"] == ""
+
+
+def test_parts(options):
+    given = options("--scenario", "high2en", "--langs", "tr fr", "--ngpu", "4")
+    assert given["--test_sets"] == "test.high2en_fr_tr"
+    assert "--langs fr,tr" in given["--local_data_opts"]
+    assert given["--ngpu"] == "4"
+    given = options("--samu_langs", "fr,cs")
+    assert given["--samu_train_set"] == "samu_train_cs_fr"
+    assert given["--samu_tag"] == "train_samu_raw_cs_fr"
+    assert given["--st_tag"] == "train_st_cs_fr_raw_multi_x2en"
+    assert "--samu_langs cs,fr" in given["--local_data_opts"]
+    many = "ar,bg,ca,cs,cy,da,de,el,en,eo"
+    given = options("--samu_langs", many)
+    assert given["--samu_train_set"].removeprefix("samu_train_").isdecimal()
+
+
+def test_each_direction_on_its_own(options):
+    given = options("--scenario", "high2en", "--by_direction", "true")
+    sets = given["--test_sets"].split()
+    assert len(sets) == 21 and sets[:2] == ["test.fr-en", "test.de-en"]
+    given = options("--scenario", "en2x", "--by_direction", "true", "--langs", "de")
+    assert given["--test_sets"] == "test.en-de"
+
+
+def test_student_from_elsewhere(options):
+    given = options("--samu_model", "student.pth", "--commonvoice", "/cv")
+    assert given["--samu_model"] == "student.pth"
+    assert "--samu_train_set" not in given
+    assert given["--local_data_opts"].split() == [
+        *("--scenario", "x2en", "--commonvoice", "/cv", "--samu_langs", "none")
+    ]
+
+
+def test_mistakes(recipe):
+    status, output = call(["./run.sh", "--scenario", "x2x"], recipe)
+    assert status == 2
+    assert "--scenario must be x2en, high2en, en2x or multi: 'x2x'" in output
+    status, output = call(["./run.sh", "--covost2", "my corpora"], recipe)
+    assert status == 2
+    assert "blanks do not go through st.sh; make a link" in output
+    assert not (recipe / "data").exists()
+
+
+@pytest.mark.timeout(60)  # st.sh, path.sh and a Python process each
+def test_stage_1(recipe, corpus):
+    command = ["./run.sh", "--stop_stage", "1", "--ngpu", "0", "--langs", "fr,sv-SE"]
+    command += ["--samu_langs", "cs,fr", "--local_data_opts", "--nj 2"]
+    voice, covost2 = map(str, corpus)
+    status, output = call(command, recipe, COMMONVOICE=voice, COVOST2=covost2)
+    assert status == 0, output
+    assert "| fr-en     | train |     15 |" in output
+    sets = sorted(p.name for p in (recipe / "data").iterdir() if p.name != "local")
+    assert sets == sorted(
+        [f"{s}.{d}" for s in ("train", "dev", "test") for d in ("fr-en", "sv-SE-en")]
+        + [f"{s}.x2en_fr_sv-SE" for s in ("train", "dev", "test")]
+        + ["samu_train_cs_fr", "samu_dev_cs_fr"]
+    )
+    for name in sets:
+        assert f"Successfully validated data-directory data/{name}" in output
+    for line in (recipe / "data/train.fr-en/wav.scp").read_text().splitlines():
+        path = Path(line.split()[1])
+        assert path.parts[:3] == ("dump", "clips", "fr")
+        assert soundfile.info(recipe / path).samplerate == 16000
+
+
+@pytest.mark.timeout(30)
+def test_stage_1_without_a_corpus(recipe):
+    status, output = call(["./run.sh", "--stop_stage", "1"], recipe)
+    assert status != 0
+    assert "Common Voice: no folder 'downloads'" in output
