@@ -1,201 +1,214 @@
 """Translation of waveforms by a trained model."""
 
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
-from espnet2.text.build_tokenizer import build_tokenizer
-from transformers import LogitsProcessorList, StoppingCriteriaList
+from typeguard import typechecked
 
-from espnet_samu.decoder.length_limits import LongestLengths, ShortestLengths
-from espnet_samu.decoder.mbart import MBartDecoder
-from espnet_samu.tasks.st import STTask
-
-
-class Translation(NamedTuple):
-    """One hypothesis for an utterance."""
-
-    text: str
-    """Detokenised."""
-    token: List[str]
-    """Pieces, without the start, target-language and end tokens."""
-    token_int: List[int]
-    """Rows of the token list."""
-    score: float
-    """Log-probability, divided by the length if normalize_length is set."""
+from espnet_samu.decoding import fusion_search, long_form, pack
+from espnet_samu.decoding.detokenizer import Detokenizer
+from espnet_samu.decoding.generate_search import GenerateSearch
+from espnet_samu.decoding.hypothesis import Hypothesis, Translation
+from espnet_samu.decoding.model_languages import ModelLanguages
+from espnet_samu.decoding.search_settings import SearchSettings
+from espnet_samu.decoding.trained_model import load_model
+from espnet_samu.decoding.translation_maker import TranslationMaker
+from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform
 
 
 class Speech2Text:
     """Translation of waveforms by a model with an ``mbart`` decoder.
 
-    Decoding is transformers' ``generate``: K/V cache, encoder mask, batches.
+    Examples:
+        >>> import soundfile
+        >>> speech2text = Speech2Text.from_pretrained("packed.zip", beam_size=5)
+        >>> speech, rate = soundfile.read("utt.wav")  # 16 kHz, one channel
+        >>> speech2text(speech, tgt_lang="de")[0].text
 
     Args:
         st_train_config: config.yaml of the experiment. None: beside st_model_file.
         st_model_file: Checkpoint.
+        lm_train_config: config.yaml of a language model. None: beside lm_file.
+        lm_file: Checkpoint of a language model of the same tokens. None: no language
+            model.
+        token_type: As in training if it is None.
+        bpemodel: Of the tokenizer; as in training if it is None.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: Of the whole model: float16, float32, float64.
-        beam_size: Number of beams.
-        nbest: Number of hypotheses, at most beam_size.
-        maxlenratio: As ESPnet's: 0 allows as many tokens as frames, a positive value
-            that share of the frames, a negative one -maxlenratio tokens.
-        minlenratio: Least number of tokens as a share of the frames, a negative one
-            -minlenratio tokens.
-        normalize_length: Compare hypotheses by their mean log-probability.
+        dtype: Of the whole model: float16, bfloat16, float32, float64.
+        chunk_seconds: Longer utterances are cut where they are quiet, into pieces of
+            at most so many seconds, which are translated one by one: their texts are
+            joined, the n-th of all pieces to the n-th of the utterance, and their
+            scores are those of the whole. Pieces know nothing of each other. 0:
+            utterances are never cut; Whisper's encoders then refuse more than 30 s,
+            others need memory for the square of the length.
+        search: Fields of :class:`SearchSettings`: beam_size, nbest, ...
 
     Raises:
-        ValueError: The decoder is not ``mbart``, or nbest is above beam_size.
+        FileNotFoundError: A file is missing.
+        ValueError: A value is not allowed or does not fit the model, the decoder is
+            not ``mbart``, or the checkpoint is not of the configuration.
     """
 
+    @typechecked
     def __init__(
         self,
         st_train_config: Union[Path, str, None] = None,
         st_model_file: Union[Path, str, None] = None,
+        lm_train_config: Union[Path, str, None] = None,
+        lm_file: Union[Path, str, None] = None,
+        token_type: Optional[str] = None,
+        bpemodel: Union[Path, str, None] = None,
         device: str = "cpu",
         dtype: str = "float32",
-        beam_size: int = 5,
-        nbest: int = 1,
-        maxlenratio: float = 0.0,
-        minlenratio: float = 0.0,
-        normalize_length: bool = True,
+        chunk_seconds: float = 0.0,
+        **search: Any,
     ):
-        if not 1 <= nbest <= beam_size:
-            raise ValueError(f"nbest {nbest} must be from 1 to beam_size {beam_size}")
-        model, args = STTask.build_model_from_file(
-            st_train_config, st_model_file, device
-        )
-        if not isinstance(model.decoder, MBartDecoder):
-            raise ValueError(
-                f"{st_train_config}: decoder '{args.decoder}' is not mbart; use "
-                "espnet2.bin.st_inference"
-            )
-        self.model = model.to(dtype=getattr(torch, dtype)).eval()
+        self.settings = SearchSettings(**search)
+        allowed = ("float16", "bfloat16", "float32", "float64")
+        if dtype not in allowed:
+            raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
+        self.limit = int(chunk_seconds * SAMPLING_RATE)
+        if self.limit != 0:
+            long_form.check_limit(self.limit)
+        has_lm = lm_file is not None or lm_train_config is not None
+        self.backend = self.settings.backend_with(has_lm)
+        model, args = load_model(st_train_config, st_model_file, device)
+        self.dtype = getattr(torch, dtype)
+        self.model = model.to(dtype=self.dtype).eval()
         self.st_train_args = args
         self.device = device
-        self.beam_size = beam_size
-        self.nbest = nbest
-        self.maxlenratio = maxlenratio
-        self.minlenratio = minlenratio
-        self.length_penalty = 1.0 if normalize_length else 0.0
-        self.tokenizer = build_tokenizer(args.token_type, args.bpemodel)
+        bpemodel = args.bpemodel if bpemodel is None else str(bpemodel)
+        self.languages = ModelLanguages(model, args)
+        self.translation = TranslationMaker(
+            model.token_list,
+            Detokenizer(token_type or args.token_type, bpemodel),
+            self.settings.length_penalty,
+            self.languages.default,
+        )
+        if self.backend == "generate":
+            self.search = GenerateSearch(model, self.settings)
+            return
+        lm = None
+        if has_lm and self.settings.lm_weight > 0:
+            lm = fusion_search.load_lm(
+                lm_train_config, lm_file, model.token_list, device
+            ).to(dtype=self.dtype)
+        self.search = fusion_search.FusionSearch(model, self.settings, lm)
 
     @classmethod
     def from_pretrained(
-        cls, model_tag: Optional[str] = None, **kwargs: Any
+        cls,
+        model_tag: Union[Path, str, None] = None,
+        cache_dir: Union[Path, str, None] = None,
+        **kwargs: Any,
     ) -> "Speech2Text":
         """Load a packed model.
 
         Args:
-            model_tag: Zip file of stage 14, or a tag of espnet_model_zoo.
+            model_tag: Zip file of stage 14, the folder of an unpacked one, or a tag
+                on the hub (``user/name``, as espnet_model_zoo has them).
+            cache_dir: Where a zip file is unpacked. None: in ~/.cache/espnet_samu.
             kwargs: Of the constructor.
+
+        Raises:
+            FileNotFoundError: There is no such file, or it is no pack.
+            ValueError: The pack is unsafe, or of another version.
         """
-        if model_tag is not None:
-            from espnet2.utils.pretrained import download_pretrained
+        if model_tag is None:
+            return cls(**kwargs)
+        with pack.opened(model_tag, cache_dir) as files:
+            return cls(**{**kwargs, **files})
 
-            kwargs.update(download_pretrained(model_tag))
-        return cls(**kwargs)
+    def __call__(
+        self,
+        speech: Union[torch.Tensor, np.ndarray],
+        tgt_lang: Optional[str] = None,
+    ) -> List[Translation]:
+        """Translate one waveform.
 
-    def __call__(self, speech: Union[torch.Tensor, np.ndarray]) -> List[Translation]:
-        """Translate one waveform (N,) at 16 kHz: the n best, best first."""
-        speech = torch.as_tensor(speech)
-        return self.translate(speech[None], torch.tensor([len(speech)]))[0]
+        Args:
+            speech: (N,) at 16 kHz, in [-1, 1].
+            tgt_lang: Target language: ``de``, ``de_DE``. None: the model's own.
+
+        Returns:
+            The n best, best first.
+
+        Raises:
+            ValueError: It is no such waveform, or the model does not know the
+                language.
+        """
+        return self.batch([speech], [tgt_lang])[0]
+
+    def batch(
+        self,
+        speeches: Sequence[Union[torch.Tensor, np.ndarray]],
+        tgt_langs: Optional[Sequence[Optional[str]]] = None,
+    ) -> List[List[Translation]]:
+        """Translate some waveforms together; the longest one decides the memory.
+
+        Args:
+            speeches: B waveforms (N,) at 16 kHz, in [-1, 1].
+            tgt_langs: Target language of each. None: the model's own.
+
+        Returns:
+            For each its n best, best first.
+
+        Raises:
+            ValueError: There is none, or one is no such waveform or language.
+        """
+        if len(speeches) == 0:
+            raise ValueError("speeches is empty: give one waveform or more")
+        if tgt_langs is None:
+            tgt_langs = [None] * len(speeches)
+        if len(tgt_langs) != len(speeches):
+            raise ValueError(f"{len(tgt_langs)} tgt_langs for {len(speeches)} speeches")
+        pieces = []
+        for i, speech in enumerate(speeches):
+            name = "speech" if len(speeches) == 1 else f"speeches[{i}]"
+            speech = check_waveform(speech, name).to(self.dtype)
+            cuts = long_form.cut(speech, self.limit) if self.limit else [speech]
+            pieces += [(i, piece) for piece in cuts]
+        found: List[List[List[Hypothesis]]] = [[] for _ in speeches]
+        for start in range(0, len(pieces), len(speeches)):
+            owners, waveforms = zip(*pieces[start : start + len(speeches)])
+            lengths = torch.tensor([len(waveform) for waveform in waveforms])
+            padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
+            names = [tgt_langs[i] for i in owners]
+            for i, best in zip(owners, self.find(padded, lengths, names), strict=True):
+                found[i].append(best)
+        return [
+            [self.translation(parts, lang) for parts in zip(*best)]
+            for best, lang in zip(found, tgt_langs)
+        ]
 
     @torch.no_grad()
-    def translate(
-        self, speech: torch.Tensor, speech_lengths: torch.Tensor
-    ) -> List[List[Translation]]:
-        """Translate a batch.
+    def find(
+        self,
+        speech: torch.Tensor,
+        speech_lengths: torch.Tensor,
+        tgt_langs: Sequence[Optional[str]],
+    ) -> List[List[Hypothesis]]:
+        """Find the hypotheses for a padded batch that was checked.
 
         Args:
-            speech: Waveforms (B, N) at 16 kHz.
+            speech: Waveforms (B, N) at 16 kHz, zero where padded.
             speech_lengths: Samples (B,).
+            tgt_langs: Target language of each, or None.
 
         Returns:
-            For each utterance its n best, best first.
+            For each its n best, best first.
         """
-        dtype = next(self.model.parameters()).dtype
-        speech = speech.to(device=self.device, dtype=dtype)
+        languages = self.languages.rows(tgt_langs)
+        if languages is not None:
+            languages = languages.to(self.device)
+        speech = speech.to(device=self.device, dtype=self.dtype)
         frames, lengths = self.model.encode(speech, speech_lengths.to(self.device))
-        shortest, longest = self._length_limits(lengths)
-        output = self.model.decoder.generate(
-            frames,
-            lengths,
-            sos=self.model.sos,
-            eos=self.model.eos,
-            num_beams=self.beam_size,
-            num_return_sequences=self.nbest,
-            length_penalty=self.length_penalty,
-            do_sample=False,
-            output_scores=self.beam_size > 1,
-            output_logits=self.beam_size == 1,
-            max_new_tokens=int(longest.max()),
-            logits_processor=LogitsProcessorList(
-                [ShortestLengths(shortest, self.prefix, self.model.eos)]
-            ),
-            stopping_criteria=StoppingCriteriaList(
-                [LongestLengths(longest, self.prefix)]
-            ),
-        )
-        longest = longest.repeat_interleave(self.nbest)
-        if self.beam_size > 1:
-            scores = output.sequences_scores.tolist()
-        else:
-            scores = self._greedy_scores(output, longest)
-        hypotheses = [
-            self._to_translation(sequence[: self.prefix + limit], score)
-            for sequence, limit, score in zip(
-                output.sequences.tolist(), longest.tolist(), scores
+        found = self.search(frames, lengths, languages)
+        if not all(np.isfinite(h.score) for best in found for h in best):
+            raise ValueError(
+                f"scores are not finite in {self.dtype}; use another dtype, or look "
+                "for NaN in the checkpoint"
             )
-        ]
-        return [
-            hypotheses[i : i + self.nbest]
-            for i in range(0, len(hypotheses), self.nbest)
-        ]
-
-    @property
-    def prefix(self) -> int:
-        """Number of tokens before a translation: start token, target language."""
-        return 1 if self.model.decoder.lang_token_id is None else 2
-
-    def _greedy_scores(self, output, longest: torch.Tensor) -> List[float]:
-        """Log-probabilities of greedy hypotheses, which have no beam scores."""
-        steps = self.model.decoder.model.compute_transition_scores(
-            output.sequences, output.logits, normalize_logits=True
-        )
-        ended = output.sequences[:, -steps.size(1) :] == self.model.eos
-        after = ended.cumsum(1) - ended.long() > 0
-        # What follows is padding.
-        after |= torch.arange(steps.size(1), device=steps.device) >= longest[:, None]
-        steps = steps.masked_fill(after, 0.0)
-        length = (~after).sum(1) ** self.length_penalty
-        return (steps.sum(1) / length).tolist()
-
-    def _length_limits(
-        self, lengths: torch.Tensor
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """ESPnet's length ratios in tokens of each utterance.
-
-        Args:
-            lengths: Number of frames (B,).
-
-        Returns:
-            Least and greatest number of tokens (B,), the end token among the latter.
-        """
-
-        def limit(ratio: float) -> torch.Tensor:
-            if ratio < 0:
-                return torch.full_like(lengths, int(-ratio))
-            return (ratio * lengths.double()).long()
-
-        positions = self.model.decoder.model.config.max_position_embeddings - 2
-        longest = limit(self.maxlenratio) if self.maxlenratio != 0 else lengths
-        longest = longest.clamp(1, positions)
-        return limit(self.minlenratio).minimum(longest), longest
-
-    def _to_translation(self, sequence: List[int], score: float) -> Translation:
-        ids = sequence[self.prefix :]
-        if self.model.eos in ids:
-            ids = ids[: ids.index(self.model.eos)]
-        tokens = [self.model.token_list[i] for i in ids]
-        return Translation(self.tokenizer.tokens2text(tokens), tokens, ids, score)
+        return found

@@ -2,108 +2,187 @@
 """Translate speech: espnet2.bin.st_inference with cached, batched decoding."""
 
 import argparse
+import dataclasses
+import json
 import logging
 import sys
-import time
-from typing import Optional, Sequence
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence, Tuple
 
-import yaml
 from espnet2.bin import st_inference as host
-from espnet2.fileio.datadir_writer import DatadirWriter
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+from espnet2.utils.types import str2bool, str_or_none
 
-from espnet_samu.bin.samu_embed import SAMPLING_RATE, waveforms
+import espnet_samu
+from espnet_samu.decoding.config_yaml import decoder_of
+from espnet_samu.decoding.result_store import ResultStore
+from espnet_samu.decoding.results_writer import FAILED, write_results
+from espnet_samu.decoding.run import Run
+from espnet_samu.decoding.search_settings import BACKENDS, SearchSettings
+from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
-from espnet_samu.utils.sorted_batches import map_in_batches
+from espnet_samu.utils.atomic import atomic_write
 
-
-def inference(args: argparse.Namespace) -> None:
-    """Translate a wav.scp into output_dir/<n>best_recog/{text,token,...}."""
-    set_all_random_seed(args.seed)
-    files = {"st_train_config": args.st_train_config}
-    files["st_model_file"] = args.st_model_file
-    speech2text = Speech2Text.from_pretrained(
-        args.model_tag,
-        **{k: v for k, v in files.items() if v is not None},
-        device="cuda" if args.ngpu > 0 else "cpu",
-        dtype=args.dtype,
-        beam_size=args.beam_size,
-        nbest=args.nbest,
-        maxlenratio=args.maxlenratio,
-        minlenratio=args.minlenratio,
-        normalize_length=args.normalize_length,
-    )
-    loader = STTask.build_streaming_iterator(
-        args.data_path_and_name_and_type,
-        preprocess_fn=STTask.build_preprocess_fn(speech2text.st_train_args, False),
-        collate_fn=STTask.build_collate_fn(speech2text.st_train_args, False),
-        key_file=args.key_file,
-        dtype=args.dtype,
-        num_workers=args.num_workers,
-        ngpu=args.ngpu,
-        allow_variable_data_keys=args.allow_variable_data_keys,
-        inference=True,
-    )
-    seconds = 0.0
-
-    def translate(speech, speech_lengths):
-        nonlocal seconds
-        seconds += speech_lengths.sum().item() / SAMPLING_RATE
-        return speech2text.translate(speech, speech_lengths)
-
-    start = time.monotonic()
-    count = 0
-    with DatadirWriter(args.output_dir) as writer:
-        for key, hypotheses in map_in_batches(
-            waveforms(loader), translate, args.batch_size
-        ):
-            count += 1
-            for n, hypothesis in enumerate(hypotheses, 1):
-                files = writer[f"{n}best_recog"]
-                files["token"][key] = " ".join(hypothesis.token)
-                files["token_int"][key] = " ".join(map(str, hypothesis.token_int))
-                files["score"][key] = str(hypothesis.score)
-                files["text"][key] = hypothesis.text
-    spent = time.monotonic() - start
-    logging.info(
-        f"{count} utterances, {seconds / 60:.1f} minutes of speech in {spent:.1f} s: "
-        f"{count / max(spent, 1e-9):.1f} utterances/s, real-time factor "
-        f"{spent / max(seconds, 1e-9):.4f}"
-    )
-
-
+_SEARCH = [field.name for field in dataclasses.fields(SearchSettings)]
+_FILES = "st_train_config st_model_file lm_train_config lm_file".split()
+_TEXT = "token_type bpemodel".split()
 # Options of espnet2.bin.st_inference that mean something here. Any other one must
 # be at its default: an option is never taken and then ignored.
-_SERVED = (
-    "config log_level output_dir ngpu seed dtype num_workers batch_size beam_size "
-    "data_path_and_name_and_type key_file allow_variable_data_keys st_train_config "
-    "st_model_file model_tag nbest maxlenratio minlenratio normalize_length"
-).split()
+_SERVED = [
+    *_SEARCH,
+    *_FILES,
+    *_TEXT,
+    *"config log_level output_dir ngpu seed dtype num_workers batch_size".split(),
+    *"data_path_and_name_and_type key_file model_tag tgt_lang chunk_seconds".split(),
+]
+
+
+def inference(args: argparse.Namespace) -> int:
+    """Translate a wav.scp into output_dir/<n>best_recog/{text,token,...}.
+
+    Returns:
+        Number of utterances that failed.
+    """
+    set_all_random_seed(args.seed)
+    given = {name: getattr(args, name) for name in _FILES + _TEXT}
+    speech2text = Speech2Text.from_pretrained(
+        args.model_tag,
+        **{name: value for name, value in given.items() if value is not None},
+        device="cuda" if args.ngpu > 0 else "cpu",
+        dtype=args.dtype,
+        chunk_seconds=args.chunk_seconds,
+        **_search_options(args),
+    )
+    wav_scp, kind = _speech_files(args.data_path_and_name_and_type)
+    utterances = list_utterances(
+        wav_scp, args.key_file, args.tgt_lang, speech2text.languages.has_tokens
+    )
+    # Before hours of work: does the model know them all?
+    speech2text.languages.rows(list({u.tgt_lang for u in utterances}))
+    output_dir = Path(args.output_dir)
+    settings = {**_dependencies(args), "backend": speech2text.backend}
+    store = ResultStore(output_dir / ".parts", settings)
+    run = Run(speech2text.batch, store, args.batch_size)
+    preprocess = STTask.build_preprocess_fn(speech2text.st_train_args, False)
+    run.run(
+        utterances,
+        lambda some: UtteranceReader(wav_scp, kind, some, preprocess),
+        args.num_workers,
+    )
+    write_results(output_dir, utterances, store, run.failures, args.nbest)
+    report = {
+        **run.report(),
+        "batch_size": args.batch_size,
+        "ngpu": args.ngpu,
+        "settings": settings,
+    }
+    with atomic_write(output_dir / "decode.json") as file:
+        json.dump(report, file, indent=2)
+    logging.info(
+        f"{report['translated']} utterances, {run.seconds_of_audio / 60:.1f} minutes "
+        f"of speech, in {run.seconds:.1f} s: {report['utterances_per_second']:.1f} "
+        f"utterances/s, real-time factor {report['real_time_factor']:.4f}"
+    )
+    if run.failures:
+        logging.error(
+            f"{len(run.failures)} of {len(utterances)} utterances failed, see "
+            f"{output_dir / FAILED}; the same command tries only them again"
+        )
+    return len(run.failures)
+
+
+def _search_options(args: argparse.Namespace) -> Dict[str, Any]:
+    return {name: getattr(args, name) for name in _SEARCH}
+
+
+def _speech_files(triples: Sequence[Tuple[str, str, str]]) -> Tuple[str, str]:
+    """File and type of the one input, ``speech``.
+
+    Raises:
+        ValueError: There are other inputs.
+    """
+    names = [name for _, name, _ in triples]
+    if names != ["speech"]:
+        raise ValueError(
+            f"data_path_and_name_and_type names {', '.join(names)}, but decoding reads "
+            "FILE,speech,TYPE once and nothing else"
+        )
+    return triples[0][0], triples[0][2]
+
+
+def _dependencies(args: argparse.Namespace) -> Dict[str, Any]:
+    """What the translations of an utterance depend on."""
+    depends = {name: getattr(args, name) for name in _TEXT}
+    depends.update(dtype=args.dtype, chunk_seconds=args.chunk_seconds)
+    depends.update(_search_options(args), espnet_samu=espnet_samu.__version__)
+    if args.do_sample:
+        depends["seed"] = args.seed
+    for name in (*_FILES, "model_tag"):
+        file = getattr(args, name)
+        if file is not None and Path(file).exists():
+            path = Path(file).resolve()
+            stat = (path / "meta.yaml" if path.is_dir() else path).stat()
+            file = [str(path), stat.st_size, stat.st_mtime_ns]
+        depends[name] = file
+    return depends
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Options of espnet2.bin.st_inference."""
+    """Options of espnet2.bin.st_inference, and ours."""
     parser = host.get_parser()
     parser.description = (
-        "ST decoding by transformers' generate, batched over utterances"
+        "ST decoding, batched over utterances. What was translated by a run that was "
+        "killed or had failures is not translated again. Exit status 1: some "
+        f"utterances failed, OUTPUT_DIR/{FAILED} says why"
+    )
+    group = parser.add_argument_group("espnet_samu related")
+    group.add_argument(
+        "--backend",
+        default="auto",
+        choices=BACKENDS,
+        help="generate: transformers' search. beam_search: ESPnet's, for CTC, LM and "
+        "penalty. auto: beam_search where one of them is asked for",
+    )
+    group.add_argument(
+        "--tgt_lang",
+        type=str_or_none,
+        default=None,
+        help="Target language of all utterances, e.g. de. Default: of utt2tgt_lang "
+        "beside the wav.scp, or else the model's own",
+    )
+    group.add_argument(
+        "--chunk_seconds",
+        type=float,
+        default=0.0,
+        help="Longer utterances are translated in pieces, cut where they are quiet. "
+        "0: never",
+    )
+    group.add_argument(
+        "--do_sample",
+        type=str2bool,
+        default=False,
+        help="Draw tokens at random (backend generate). What is drawn depends on the "
+        "seed, the batches and what an earlier run has left",
+    )
+    group.add_argument(
+        "--temperature", type=float, default=1.0, help="Logits are divided by it"
+    )
+    group.add_argument(
+        "--top_k", type=int, default=0, help="Draw among so many tokens. 0: all"
+    )
+    group.add_argument(
+        "--top_p", type=float, default=1.0, help="Draw among so much probability"
     )
     return parser
-
-
-def uses_mbart(st_train_config: Optional[str]) -> bool:
-    """Whether an experiment's decoder is ours. Without a config: a packed model."""
-    if st_train_config is None:
-        return True
-    with open(st_train_config, encoding="utf-8") as file:
-        return yaml.safe_load(file).get("decoder") == "mbart"
 
 
 def main(cmd: Optional[Sequence[str]] = None) -> None:
     """Decode with mbart here, with any other decoder by ESPnet's own command."""
     parser = get_parser()
     args = parser.parse_args(cmd)
-    if not uses_mbart(args.st_train_config):
+    # Without a configuration it is a packed model, which is checked when it is opened.
+    if args.st_train_config and decoder_of(args.st_train_config) != "mbart":
         # ESPnet's beam search takes one utterance at a time.
         cmd = list(sys.argv[1:] if cmd is None else cmd)
         host.main([*cmd, "--batch_size", "1"])
@@ -118,11 +197,14 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
             )
     if args.ngpu > 1:
         parser.error(f"--ngpu {args.ngpu}: decoding uses one GPU a job; raise nj")
+    if args.batch_size < 1:
+        parser.error(f"--batch_size {args.batch_size} must be 1 or more")
     logging.basicConfig(
         level=args.log_level,
         format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
     )
-    inference(args)
+    if inference(args):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

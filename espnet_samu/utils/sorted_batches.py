@@ -1,10 +1,24 @@
 """Batches of similar lengths, results in the order of the input."""
 
-from typing import Callable, Iterable, Iterator, List, Tuple, TypeVar
+from typing import Callable, Iterable, Iterator, List, Sequence, Tuple, TypeVar
 
 import torch
 
 Result = TypeVar("Result")
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> List[List[int]]:
+    """Group what is of similar lengths, the longest first.
+
+    Args:
+        lengths: Of the items.
+        batch_size: Largest number of items of a batch.
+
+    Returns:
+        Places of the items of each batch.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
 def map_in_batches(
@@ -39,10 +53,8 @@ def map_in_batches(
 
 
 def _apply(items, function, batch_size):
-    order = sorted(range(len(items)), key=lambda i: -len(items[i][1]))
     results = [None] * len(items)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for chosen in batches_by_length([len(w) for _, w in items], batch_size):
         waveforms = [items[i][1] for i in chosen]
         lengths = torch.tensor([len(w) for w in waveforms])
         padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)

@@ -182,6 +182,7 @@ def test_other_formats(
     assert entry.startswith("ffmpeg ") is not is_plain
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_real_m4a(m4a, prepare, tree, data, read, tmp_path):
     time = np.arange(3 * RATE) / RATE

@@ -82,7 +82,8 @@ def test_trim_train_translate(model, data, st_cmd, tmp_path, batch, capsys):
     tokens = (folder / "tokens.txt").read_text().splitlines()
     assert translator.model.decoder.lang_token_id == tokens.index("ca_ES")
     assert translator.model.sos == translator.model.eos == 2
-    for (best,) in translator.translate(*batch):
+    speeches = [speech[:n] for speech, n in zip(*batch)]
+    for (best,) in translator.batch(speeches):
         assert best.token == [tokens[i] for i in best.token_int]
         assert len(best.token) <= 4
 

@@ -122,6 +122,7 @@ def test_logits(published, exp, tmp_path, two, noise, family, layout, of_2021):
     torch.testing.assert_close(found, alone, rtol=0, atol=1e-5)
 
 
+@pytest.mark.timeout(30)  # a model learns two sentences
 @pytest.mark.parametrize("of_2021", [False, True])
 def test_translations(published, exp, tmp_path, two, of_2021):
     """Tokens, texts and scores of the three best, and of those that are cut."""
@@ -138,7 +139,7 @@ def test_translations(published, exp, tmp_path, two, of_2021):
         "minlenratio": 0,
     }
     theirs = Theirs(folder)
-    ours = Speech2Text(exp / "config.yaml", exp / "imported.pth", **options, nbest=3)
+    files = exp / "config.yaml", exp / "imported.pth"
     prefix = torch.tensor([[2, theirs.en_xx]]).expand(2, 2)
     # transformers divides by the length with the forced token; a given one is not
     # counted.
@@ -161,8 +162,13 @@ def test_translations(published, exp, tmp_path, two, of_2021):
             )
             if longest == 14:
                 assert texts[::3] == ["the small dog runs under a tree", "a cat sleeps"]
-            ours.length_penalty, ours.maxlenratio = length_penalty, 2 - longest
-            found = [t for best in ours.translate(*two) for t in best]
+            options.update(
+                nbest=3,
+                maxlenratio=float(2 - longest),
+                normalize_length=length_penalty == 1.0,
+            )
+            ours = Speech2Text(*files, **options)
+            found = [t for best in ours.batch(list(two[0])) for t in best]
             assert [t.text for t in found] == texts
             for translation, tokens in zip(found, expected.sequences[:, 2:].tolist()):
                 assert translation.token_int == tokens[: tokens.index(2)]
@@ -172,6 +178,7 @@ def test_translations(published, exp, tmp_path, two, of_2021):
             )
 
 
+@pytest.mark.timeout(30)  # a model learns two sentences
 def test_commands(published, data, exp, tmp_path, two, monkeypatch):
     """As in the recipe: relative paths, default names."""
     monkeypatch.chdir(tmp_path)
@@ -222,6 +229,7 @@ def test_no_paths_but_the_tokenizer(published, exp, tmp_path):
     assert not config["decoder_conf"]["pretrained"]
 
 
+@pytest.mark.timeout(30)  # a model learns two sentences
 def test_target_language(published, exp, tmp_path, two, caplog):
     """Of a model that translates into several languages and forces none."""
     folder = published(tmp_path / "published", learns=two[0], **LAYOUTS["adapter"])
@@ -243,7 +251,7 @@ def test_target_language(published, exp, tmp_path, two, caplog):
             maxlenratio=maxlenratio,
             normalize_length=False,
         )
-        return [best[0].text for best in speech2text.translate(*two)]
+        return [best[0].text for best in speech2text.batch(list(two[0]))]
 
     def expected(**options):
         tokens = theirs.generate(

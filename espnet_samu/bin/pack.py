@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Pack a model: espnet2.bin.pack, complete for translation models with mbart."""
+
+import argparse
+import logging
+import sys
+from typing import Optional, Sequence
+
+from espnet2.bin import pack as host
+
+from espnet_samu.decoding.config_yaml import decoder_of
+from espnet_samu.decoding.pack import FILES, YAML_FILES
+from espnet_samu.decoding.pack_writer import write_pack
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of ``espnet2.bin.pack st``, and those of a language model."""
+    parser = argparse.ArgumentParser(
+        description="Pack a translation model with all that decoding needs. Models of "
+        "other tasks and decoders are packed by espnet2.bin.pack",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("task", choices=["st"])
+    parser.add_argument("--outpath", required=True, help="Zip file")
+    for name in YAML_FILES:
+        parser.add_argument(
+            f"--{name}", required=name == YAML_FILES[0], help="config.yaml"
+        )
+    for name in FILES:
+        parser.add_argument(f"--{name}", required=name == FILES[0], help="Checkpoint")
+    parser.add_argument(
+        "--option", action="append", default=[], help="One more file or folder"
+    )
+    return parser
+
+
+def main(cmd: Optional[Sequence[str]] = None) -> None:
+    """Run the command."""
+    cmd = list(sys.argv[1:] if cmd is None else cmd)
+    if cmd[:1] != ["st"]:
+        host.main(cmd)
+        return
+    args = get_parser().parse_args(cmd)
+    if decoder_of(args.st_train_config) != "mbart":
+        host.main(cmd)
+        return
+    logging.basicConfig(
+        level="INFO",
+        stream=sys.stderr,
+        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
+    )
+    given = {name: getattr(args, name) for name in FILES + YAML_FILES}
+    given = {name: path for name, path in given.items() if path is not None}
+    write_pack(
+        args.outpath,
+        {name: path for name, path in given.items() if name in FILES},
+        {name: path for name, path in given.items() if name in YAML_FILES},
+        args.option,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""From tokens to text."""
+
+from pathlib import Path
+from typing import Optional, Sequence
+
+from espnet2.text.build_tokenizer import build_tokenizer
+from typeguard import typechecked
+
+from espnet_samu.text.languages import is_code
+
+# Tokens without a text, of ESPnet's token lists and of mBART's.
+_SILENT = frozenset(["<blank>", "<sos/eos>", "<s>", "<pad>", "</s>", "<mask>"])
+
+
+class Detokenizer:
+    """Text of tokens, of any of ESPnet's token types.
+
+    Special tokens and language codes have no text.
+
+    Args:
+        token_type: ``hugging_face``, ``bpe``, ``char``, ``word``, ...
+        bpemodel: For ``bpe`` the file of a sentencepiece model, for ``hugging_face``
+            the folder or hub id of a tokenizer.
+
+    Raises:
+        FileNotFoundError: The file of the tokenizer is missing.
+        ValueError: There is none, or it is none of a tokenizer.
+    """
+
+    @typechecked
+    def __init__(self, token_type: str, bpemodel: Optional[str] = None):
+        if token_type == "bpe" and not Path(bpemodel or "").is_file():
+            raise FileNotFoundError(
+                f"bpemodel '{bpemodel}', the sentencepiece model of the translations, "
+                "is missing; name it with --bpemodel"
+            )
+        try:
+            self.tokenizer = build_tokenizer(token_type, bpemodel)
+            if token_type == "hugging_face":
+                # Only now it is read.
+                self.tokenizer.tokens2text([])
+        except (OSError, ValueError) as error:
+            if token_type != "hugging_face":
+                raise
+            raise ValueError(
+                f"bpemodel '{bpemodel}' is no tokenizer of transformers, neither a "
+                "folder nor on the hub; name one with --bpemodel. Packed models of "
+                f"stage 14 bring theirs along. ({_first_line(error)})"
+            ) from error
+
+    def __call__(self, tokens: Sequence[str]) -> str:
+        """Text of tokens, one line."""
+        heard = [t for t in tokens if t not in _SILENT and not is_code(t)]
+        return " ".join(self.tokenizer.tokens2text(heard).splitlines())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

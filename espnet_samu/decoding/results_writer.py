@@ -1,0 +1,50 @@
+"""Translations as ESPnet's st_inference writes them."""
+
+import shutil
+from pathlib import Path
+from typing import Mapping, Sequence
+
+from espnet_samu.decoding.result_store import ResultStore
+from espnet_samu.decoding.utterances import Utterance
+from espnet_samu.utils.kaldi_io import write_text
+
+FAILED = "failed.scp"
+
+
+def write_results(
+    output_dir: Path,
+    utterances: Sequence[Utterance],
+    store: ResultStore,
+    failures: Mapping[str, str],
+    nbest: int,
+) -> None:
+    """Write ``<n>best_recog/{text,token,token_int,score}`` and, if any, failed.scp.
+
+    Args:
+        output_dir: Where they are written, each file at once. Folders of more than
+            nbest translations, of an earlier run, are removed.
+        utterances: In the order of the files.
+        store: Their translations.
+        failures: Why others have none.
+        nbest: Number of translations of each.
+    """
+    done = [u for u in utterances if u.key not in failures]
+    for n in range(1, nbest + 1):
+        folder = output_dir / f"{n}best_recog"
+        best = {u.key: store[u][n - 1] for u in done}
+        columns = {
+            "token": {key: " ".join(b.token) for key, b in best.items()},
+            "token_int": {k: " ".join(map(str, b.token_int)) for k, b in best.items()},
+            "score": {key: str(b.score) for key, b in best.items()},
+            "text": {key: b.text for key, b in best.items()},
+        }
+        for name, column in columns.items():
+            write_text(folder / name, column)
+    n = nbest + 1
+    while (output_dir / f"{n}best_recog").is_dir():
+        shutil.rmtree(output_dir / f"{n}best_recog")
+        n += 1
+    if failures:
+        write_text(output_dir / FAILED, failures)
+    else:
+        (output_dir / FAILED).unlink(missing_ok=True)

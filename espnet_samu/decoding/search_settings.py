@@ -1,0 +1,143 @@
+"""How translations are searched for."""
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import torch
+from typeguard import typechecked
+
+BACKENDS = ("auto", "generate", "beam_search")
+
+
+@typechecked
+@dataclass(frozen=True)
+class SearchSettings:
+    """Options of the search; those that ESPnet has are named as there.
+
+    Raises:
+        ValueError: A value is not allowed, alone or beside another one.
+    """
+
+    beam_size: int = 5
+    """Hypotheses kept at each step; 1: the likeliest token each time."""
+    nbest: int = 1
+    """Translations of an utterance, at most beam_size unless do_sample."""
+    maxlenratio: float = 0.0
+    """0: as many tokens as frames; positive: that share of the frames; negative:
+    -maxlenratio tokens. The end token is one of them."""
+    minlenratio: float = 0.0
+    """Least number of tokens as a share of the frames; negative: -minlenratio tokens.
+    The end token is none of them."""
+    normalize_length: bool = True
+    """Compare hypotheses by their mean log-probability."""
+    penalty: float = 0.0
+    """Added for every token (backend beam_search)."""
+    ctc_weight: float = 0.0
+    """Share of the CTC over translations (backend beam_search)."""
+    lm_weight: float = 1.0
+    """Factor of the language model, if there is one (backend beam_search)."""
+    backend: str = "auto"
+    """``generate``: transformers' search; ``beam_search``: ESPnet's; ``auto``:
+    beam_search where something asks for it."""
+    do_sample: bool = False
+    """Draw tokens at random (backend generate)."""
+    temperature: float = 1.0
+    """Of the draws: logits are divided by it."""
+    top_k: int = 0
+    """Draw among the so many likeliest tokens; 0: all."""
+    top_p: float = 1.0
+    """Draw among the likeliest tokens that have this probability together."""
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise ValueError(f"beam_size {self.beam_size} must be 1 or more")
+        if self.nbest < 1 or self.nbest > self.beam_size and not self.do_sample:
+            raise ValueError(
+                f"nbest {self.nbest} must be from 1 to beam_size {self.beam_size}"
+            )
+        if self.backend not in BACKENDS:
+            raise ValueError(
+                f"backend '{self.backend}' is not one of {', '.join(BACKENDS)}"
+            )
+        if not 0 <= self.ctc_weight < 1:
+            raise ValueError(
+                f"ctc_weight {self.ctc_weight} must be from 0 to below 1: the decoder "
+                "has the rest"
+            )
+        if self.lm_weight < 0:
+            raise ValueError(f"lm_weight {self.lm_weight} must be 0 or more")
+        self._check_sampling()
+
+    def _check_sampling(self) -> None:
+        if self.temperature <= 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(
+                f"temperature {self.temperature} must be above 0, top_k {self.top_k} 0 "
+                f"or more, top_p {self.top_p} above 0 and at most 1"
+            )
+        changed = [
+            name
+            for name, value in (("temperature", 1), ("top_k", 0), ("top_p", 1))
+            if getattr(self, name) != value
+        ]
+        if changed and not self.do_sample:
+            raise ValueError(f"{', '.join(changed)}: only with do_sample")
+        if self.nbest > self.beam_size > 1:
+            raise ValueError(
+                f"nbest {self.nbest} must be from 1 to beam_size {self.beam_size}; "
+                "with beam_size 1 any number is drawn"
+            )
+
+    def backend_with(self, has_lm: bool) -> str:
+        """The backend, ``generate`` or ``beam_search``.
+
+        Args:
+            has_lm: Whether there is a language model.
+
+        Raises:
+            ValueError: The backend cannot do what other options ask for.
+        """
+        wanted = {
+            "ctc_weight": self.ctc_weight > 0,
+            "lm_weight with a language model": has_lm and self.lm_weight > 0,
+            "penalty": self.penalty != 0,
+        }
+        wanted = [name for name, value in wanted.items() if value]
+        if wanted and self.backend == "generate":
+            raise ValueError(
+                f"backend 'generate' has no {', '.join(wanted)}; use beam_search"
+            )
+        is_beam_search = bool(wanted) or self.backend == "beam_search"
+        if is_beam_search and self.do_sample:
+            raise ValueError(
+                f"do_sample: backend 'beam_search' ({', '.join(wanted) or 'chosen'}) "
+                "does not sample; use generate"
+            )
+        return "beam_search" if is_beam_search else "generate"
+
+    @property
+    def length_penalty(self) -> float:
+        """Exponent of the length by which log-probabilities are divided."""
+        return 1.0 if self.normalize_length else 0.0
+
+    def length_limits(
+        self, lengths: torch.Tensor, positions: int
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Limits of each utterance.
+
+        Args:
+            lengths: Number of frames (B,).
+            positions: Number of tokens that the decoder can read.
+
+        Returns:
+            Least number of tokens (B,) without the end token; greatest (B,) with it.
+        """
+
+        def limit(ratio: float) -> torch.Tensor:
+            if ratio < 0:
+                return torch.full_like(lengths, int(-ratio))
+            return (ratio * lengths.double()).long()
+
+        longest = limit(self.maxlenratio) if self.maxlenratio != 0 else lengths
+        # Start and language token are read too.
+        longest = longest.clamp(1, positions - 2)
+        return limit(self.minlenratio).minimum(longest), longest

@@ -1,0 +1,61 @@
+"""A trained translation model, or one clear error."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Tuple, Union
+
+from espnet2.st.espnet_model import ESPnetSTModel
+
+from espnet_samu.decoder.mbart import MBartDecoder
+from espnet_samu.decoding.config_yaml import read_yaml
+from espnet_samu.tasks.st import STTask
+
+_SHAPES = re.compile(
+    r"size mismatch for (\S+): .*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)"
+)
+
+
+def load_model(
+    config: Union[Path, str, None], file: Union[Path, str, None], device: str
+) -> Tuple[ESPnetSTModel, argparse.Namespace]:
+    """Load a model with an ``mbart`` decoder.
+
+    Args:
+        config: config.yaml of the experiment. None: beside the file.
+        file: Checkpoint. None: random weights.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The decoder is another one, or the checkpoint is not of this
+            configuration, e.g. of another vocabulary.
+    """
+    if config is None and file is None:
+        raise ValueError(
+            "st_train_config and st_model_file are not given: name them, or a packed "
+            "model in from_pretrained"
+        )
+    config = Path(config if config is not None else Path(file).parent / "config.yaml")
+    for name, path in (("st_train_config", config), ("st_model_file", file)):
+        if path is not None and not Path(path).is_file():
+            raise FileNotFoundError(f"{name} {path} is missing")
+    try:
+        model, args = STTask.build_model_from_file(config, file, device)
+    except RuntimeError as error:
+        shapes = _SHAPES.findall(str(error))
+        if not shapes:
+            raise
+        name, theirs, ours = shapes[0]
+        n_tokens = len(read_yaml(config)["token_list"])
+        raise ValueError(
+            f"{file} is not a checkpoint of {config}: {len(shapes)} parameters have "
+            f"other shapes, e.g. {name} {theirs} in the file and {ours} in the model "
+            f"of {n_tokens} tokens; is it of another vocabulary?"
+        ) from None
+    if not isinstance(model.decoder, MBartDecoder):
+        raise ValueError(
+            f"{config}: decoder '{args.decoder}' is not mbart; use "
+            "espnet2.bin.st_inference"
+        )
+    return model, args

@@ -1,0 +1,137 @@
+"""The utterances of a data folder, those that cannot be read among them."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from espnet2.train.dataset import ESPnetDataset
+from typeguard import typechecked
+
+from espnet_samu.decoding.reasons import reason_of
+from espnet_samu.text.target_languages import find_tgt_langs
+from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.waveform import CheckedPreprocessor
+
+
+class Utterance(NamedTuple):
+    """One line of a wav.scp."""
+
+    key: str
+    """Its id."""
+    source: str
+    """Its file, with size and time of change, and its target language."""
+    tgt_lang: Optional[str]
+    """Name of the target language; None: the model's own."""
+
+
+class Reading(NamedTuple):
+    """What became of an utterance's file."""
+
+    utterance: Utterance
+    """Whose it is."""
+    speech: Optional[torch.Tensor]
+    """Waveform (N,), or None."""
+    reason: str
+    """Why there is none."""
+
+
+def list_utterances(
+    wav_scp: str,
+    key_file: Optional[str] = None,
+    tgt_lang: Optional[str] = None,
+    has_languages: bool = True,
+) -> List[Utterance]:
+    """List what is to be translated.
+
+    Args:
+        wav_scp: File of lines ``id file``. ``utt2tgt_lang`` beside it has the target
+            languages.
+        key_file: File whose first column has the ids. None: all.
+        tgt_lang: Of all utterances, in place of the file's.
+        has_languages: Whether the model has target-language tokens.
+
+    Raises:
+        ValueError: A file is malformed, or an utterance has no target language.
+    """
+    files = read_text(wav_scp)
+    keys = list(files if key_file is None else read_text(key_file))
+    languages = None
+    if tgt_lang is None:
+        languages = find_tgt_langs(wav_scp)
+        if languages is not None and not has_languages:
+            logging.info(
+                f"utt2tgt_lang beside {wav_scp} is not read: the model was trained "
+                "without target-language tokens"
+            )
+            languages = None
+    if languages is not None:
+        without = [key for key in keys if key not in languages]
+        if without:
+            raise ValueError(
+                f"utt2tgt_lang beside {wav_scp} has no target language of "
+                f"{len(without)} of {len(keys)} utterances, e.g. {without[0]}"
+            )
+        return [
+            Utterance(key, _source(files.get(key), languages[key]), languages[key])
+            for key in keys
+        ]
+    return [Utterance(k, _source(files.get(k), tgt_lang), tgt_lang) for k in keys]
+
+
+def _source(file: Optional[str], language: Optional[str]) -> str:
+    """What a translation depends on, besides the model."""
+    try:
+        # An ark's entry has its place behind the name.
+        stat = Path(re.sub(r":\d+$", "", file or "")).stat()
+        file = f"{file} {stat.st_size} {stat.st_mtime_ns}"
+    except OSError:
+        pass
+    return f"{file} {language}"
+
+
+class UtteranceReader(torch.utils.data.Dataset):
+    """Reads waveforms in the workers of a data loader.
+
+    ESPnet's own datasets raise there, which ends the loader.
+
+    Args:
+        wav_scp: File of lines ``id file``.
+        kind: Type of the files as ESPnet names it: sound, kaldi_ark.
+        utterances: What is read, in this order.
+        preprocess: ESPnet's, or None.
+    """
+
+    @typechecked
+    def __init__(
+        self,
+        wav_scp: str,
+        kind: str,
+        utterances: Sequence[Utterance],
+        preprocess: Optional[Callable] = None,
+    ):
+        self.wav_scp = wav_scp
+        self.utterances = list(utterances)
+        self.keys = set(read_text(wav_scp))
+        files: Tuple[str, str, str] = (wav_scp, "speech", kind)
+        self.dataset = ESPnetDataset(
+            [files],
+            CheckedPreprocessor(wav_scp if kind == "sound" else None, preprocess),
+            # Otherwise the first file's rate is asked of all; ours checks each.
+            allow_multi_rates=True,
+        )
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, i: int) -> Reading:
+        """Read one utterance; never raises."""
+        utterance = self.utterances[i]
+        if utterance.key not in self.keys:
+            return Reading(utterance, None, f"is not in {self.wav_scp}")
+        try:
+            _, data = self.dataset[utterance.key]
+            return Reading(utterance, torch.from_numpy(data["speech"]), "")
+        except Exception as error:
+            return Reading(utterance, None, reason_of(error))
