@@ -2,7 +2,7 @@
 
 ``python -m espnet_samu.launch -m espnet2.bin.asr_train --frontend samu ...`` is
 ``python -m espnet2.bin.asr_train ...`` in which ``samu``, ``passthrough`` and
-``mbart`` are known; ``espnet2.bin.st_train`` and ``espnet2.bin.st_inference`` are
+``mbart`` are known; ``espnet2.bin.{st_train,st_inference,pack}`` are
 replaced by ours of the same arguments. ``st.sh --python "python -m
 espnet_samu.launch"`` therefore brings the plug-in to an unmodified recipe.
 

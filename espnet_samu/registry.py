@@ -63,6 +63,7 @@ PLUGINS = (
 BINS = {
     "espnet2.bin.st_train": "espnet_samu.bin.st_train",
     "espnet2.bin.st_inference": "espnet_samu.bin.st_inference",
+    "espnet2.bin.pack": "espnet_samu.bin.pack",
 }
 
 _HOSTS = frozenset(host for plugin in PLUGINS for host in plugin.hosts)
