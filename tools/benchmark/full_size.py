@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Translation models of the published sizes, random weights: memory and time.
+
+XLS-R 300M and the decoder of mBART-large-50, built from their configurations without
+their weights: one training step and one batched decoding, with all 250,054 tokens and
+with a trimmed vocabulary; then the decoder alone, its frames given. Random weights:
+losses and translations mean nothing. Peaks are those of the process's memory, above
+what it held before, so that weights are not in them.
+"""
+
+import argparse
+import ctypes
+import gc
+import json
+import subprocess
+import sys
+import time
+
+import torch
+from full_size_student import COMMON, SIZES
+from report import peak_memory, print_report
+
+# Tang et al., arXiv 2008.00401: decoder of facebook/mbart-large-50.
+MBART_LARGE = dict(
+    model_type="mbart",
+    d_model=1024,
+    decoder_layers=12,
+    decoder_attention_heads=16,
+    decoder_ffn_dim=4096,
+    max_position_embeddings=1024,
+    scale_embedding=True,
+    dropout=0.1,
+)
+FULL = 250054
+GOAL = 0.4
+
+
+class Phase:
+    """Seconds and peak memory in GiB of a block, above what was held before."""
+
+    def __enter__(self):
+        gc.collect()
+        # Otherwise what was freed before would be taken again without being seen.
+        ctypes.CDLL(None).malloc_trim(0)
+        # Sets the highest value of the memory back to the present one.
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+        self.before = peak_memory()
+        self.start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.perf_counter() - self.start
+        self.highest = peak_memory()
+
+
+def build(vocab: int, with_encoder: bool, trainable: str):
+    """The model; without an encoder only its decoder."""
+    from espnet_samu.decoder.mbart import MBartDecoder
+    from espnet_samu.encoder.passthrough import PassthroughEncoder
+    from espnet_samu.frontend.samu import SamuFrontend
+    from espnet_samu.layers.trainable import set_trainable
+    from espnet_samu.st_model import SamuSTModel
+
+    torch.manual_seed(0)
+    frontend = None
+    if with_encoder:
+        frontend = SamuFrontend(model_conf={**COMMON, **SIZES["300M"]})
+    # As when a trained model is loaded: random weights are made with less memory.
+    decoder = MBartDecoder(
+        vocab, 1024, model="random", model_conf=MBART_LARGE, pretrained=False
+    )
+    parts = "specaug normalize preencoder hier_encoder postencoder st_joint_network ctc"
+    parts += " st_ctc extra_asr_decoder extra_mt_decoder md_encoder extra_mt_encoder"
+    model = SamuSTModel(
+        vocab_size=vocab,
+        src_vocab_size=0,
+        token_list=[str(i) for i in range(vocab)],
+        src_token_list=[],
+        frontend=frontend,
+        encoder=PassthroughEncoder(input_size=1024),
+        decoder=decoder,
+        report_bleu=False,
+        lsm_weight=0.1,
+        **dict.fromkeys(parts.split()),
+    )
+    set_trainable(model, trainable if with_encoder else "lna_d")
+    return model
+
+
+def gradients(model, speech, lengths, n_tokens: int) -> float:
+    """Forward and backward; returns the loss."""
+    text = torch.randint(4, len(model.token_list) - 1, (len(speech), n_tokens))
+    text_lengths = torch.full((len(speech),), n_tokens)
+    loss, _, _ = model(speech, lengths, text, text_lengths)
+    loss.backward()
+    return loss.item()
+
+
+def update(model) -> None:
+    """One update by the gradients that there are."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    assert torch.isfinite(norm), "gradients are not finite"
+    optimizer = torch.optim.Adam(trained, lr=1e-4, betas=(0.9, 0.98))
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+@torch.no_grad()
+def decode(model, speech, lengths, n_tokens: int, backend: str) -> None:
+    """Translate a batch, n_tokens each, beam 5."""
+    from espnet_samu.decoding.fusion_search import FusionSearch
+    from espnet_samu.decoding.generate_search import GenerateSearch
+    from espnet_samu.decoding.search_settings import SearchSettings
+
+    settings = SearchSettings(maxlenratio=-n_tokens, minlenratio=-n_tokens)
+    searches = {"generate": GenerateSearch, "beam_search": FusionSearch}
+    found = searches[backend](model, settings)(*model.encode(speech, lengths))
+    assert all(best[0].length == n_tokens for best in found)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure one vocabulary in this process; the last line is a JSON object."""
+    from espnet_samu.layers.budget import budget
+
+    vocab, with_encoder = args.vocab, not args.decoder_only
+    model = build(vocab, with_encoder, args.trainable).train()
+    if with_encoder:
+        speech = torch.randn(args.batch_size, int(args.seconds * 16000)) * 0.1
+    else:
+        # As XLS-R makes them: a frame every 20 ms.
+        speech = torch.randn(args.batch_size, int(args.seconds * 50) - 1, 1024)
+    lengths = torch.full((args.batch_size,), speech.size(1))
+    figures = {"vocab": vocab, "decoder_only": args.decoder_only}
+    counts = budget(model)
+    figures["parameters"] = {k: c._asdict() for k, c in counts.items()}
+    with Phase() as weights:
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                # Filled, since memory is only taken when it is written to.
+                parameter.grad = torch.full_like(parameter, 0.0)
+    phases = {}
+    with Phase() as phases["gradients"]:
+        figures["loss"] = gradients(model, speech, lengths, args.tokens)
+    with Phase() as phases["update"]:
+        update(model)
+    model.eval()
+    for backend in ("generate", "beam_search"):
+        with Phase() as phases[backend]:
+            decode(model, speech, lengths, args.tokens, backend)
+    figures["weights_gib"] = weights.before
+    figures["gradients_gib"] = weights.highest - weights.before
+    for name, phase in phases.items():
+        figures[f"seconds_{name}"] = phase.seconds
+        figures[f"peak_gib_{name}"] = phase.highest
+        figures[f"peak_above_gib_{name}"] = phase.highest - phase.before
+    print(json.dumps(figures))
+
+
+PHASES = ("gradients", "update", "generate", "beam_search")
+
+
+def table_row(figures: dict) -> list:
+    """A vocabulary's line of the table."""
+    parameters = figures["parameters"]["all"]
+    what = "decoder, frames given" if figures["decoder_only"] else "whole model"
+    cells = [f"{what}, {figures['vocab']:,} tokens"]
+    cells += [f"{parameters[k] / 1e6:.0f}" for k in ("total", "trainable")]
+    cells += [f"{figures[k]:.2f}" for k in ("weights_gib", "gradients_gib")]
+    for name in PHASES:
+        cells.append(f"{figures[f'seconds_{name}']:.1f}")
+        cells.append(f"{figures[f'peak_above_gib_{name}']:.2f}")
+    cells.append(f"{max(figures[f'peak_gib_{name}'] for name in PHASES):.1f}")
+    return cells
+
+
+def main() -> None:
+    """Run each vocabulary in a process of its own."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--vocab", type=int, default=0, help="One of them; 0: both")
+    parser.add_argument("--trimmed", type=int, default=16000, help="Tokens kept")
+    parser.add_argument("--decoder_only", action="store_true")
+    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=10.0, help="Audio of each")
+    parser.add_argument("--tokens", type=int, default=40, help="Of each translation")
+    parser.add_argument("--trainable", default="lna_ed", help="Preset of layers/")
+    args = parser.parse_args()
+    if args.vocab:
+        run(args)
+        return
+    results = []
+    for decoder_only in ([], ["--decoder_only"]):
+        for vocab in (FULL, args.trimmed):
+            command = [sys.executable, __file__, *sys.argv[1:], "--vocab", str(vocab)]
+            done = subprocess.run(
+                [*command, *decoder_only], check=True, stdout=subprocess.PIPE, text=True
+            )
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+    ratios = {}
+    for what, (full, trimmed) in (("model", results[:2]), ("decoder", results[2:])):
+        for name in PHASES:
+            for key in (f"peak_above_gib_{name}", f"seconds_{name}"):
+                ratios[f"{what}_{key}"] = trimmed[key] / full[key]
+    share = ratios["decoder_peak_above_gib_gradients"]
+    columns = "model,parameters M,trained M,weights GiB,gradients GiB"
+    for name in ("forward and backward", "update", "generate", "beam_search"):
+        columns += f",{name}: s,peak"
+    print_report(
+        "XLS-R 300M and mBART-large-50's decoder, random weights, "
+        f"{args.batch_size} x {args.seconds:g} s, {args.tokens} tokens, "
+        f"{args.trainable}, beam 5, {torch.get_num_threads()} thread(s). Peaks: GiB "
+        "above the weights (in training: and their gradients). Decoder, forward and "
+        f"backward: trimmed needs {share:.2f} of full (goal: {GOAL} at most)",
+        [*columns.split(","), "most GiB in all"],
+        [table_row(figures) for figures in results],
+        {"results": results, "trimmed_over_full": ratios},
+    )
+
+
+if __name__ == "__main__":
+    main()
