@@ -3,18 +3,15 @@
 They are read one by one: never is there more than one copy of the model in memory.
 """
 
-import json
 import logging
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 import torch
 
 from espnet_samu.text.checkpoint import open_tensors
 
-# The first that exists is read; .bin with weights_only.
-_FILES = ("model.safetensors", "pytorch_model.bin")
 # Our names and transformers' for the same weights.
 _NAMES = {
     r"frontend\.model\.(.+)": r"encoder.\1",
@@ -37,38 +34,13 @@ _MASK = "encoder.masked_spec_embed"
 _ROWS = 8192
 
 
-def find_files(source: str, revision: Optional[str] = None) -> List[Path]:
-    """Find, on the hub fetch, the weights; several files if they are in parts.
-
-    Args:
-        source: Hub id or folder.
-        revision: Branch, tag or commit on the hub.
-
-    Raises:
-        FileNotFoundError: There are none, or a part is missing.
-    """
-    for name in _FILES:
-        whole = _find(source, name, revision)
-        if whole is not None:
-            return [whole]
-        index = _find(source, f"{name}.index.json", revision)
-        if index is not None:
-            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            parts = {part: _find(source, part, revision) for part in sorted(set(names))}
-            missing = [part for part, path in parts.items() if path is None]
-            if missing:
-                raise FileNotFoundError(f"{source} lacks {', '.join(missing)}")
-            return list(parts.values())
-    raise FileNotFoundError(f"{source} has neither {' nor '.join(_FILES)}")
-
-
 @torch.no_grad()
 def fill(model: torch.nn.Module, files: List[Path], tied: bool = True) -> None:
     """Put all of a published model's weights into all of an ``ESPnetSTModel``.
 
     Args:
         model: Built as the published configuration says.
-        files: From :func:`find_files`.
+        files: From ``text.checkpoint.find_weights``.
         tied: Whether the checkpoint may have only one of embedding and output layer,
             which is then the other one, too.
 
@@ -140,15 +112,3 @@ def _shape(tensor: Any) -> List[int]:
     if isinstance(tensor, torch.Tensor):
         return list(tensor.shape)
     return list(tensor.get_shape())
-
-
-def _find(source: str, name: str, revision: Optional[str]) -> Optional[Path]:
-    from transformers.utils import cached_file
-
-    path = cached_file(
-        source,
-        name,
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-    )
-    return None if path is None else Path(path)

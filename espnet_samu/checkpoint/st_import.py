@@ -18,6 +18,7 @@ from espnet_samu.checkpoint import published_weights
 from espnet_samu.checkpoint.published_decoding import Decoding
 from espnet_samu.checkpoint.published_st import PublishedST
 from espnet_samu.tasks.st import STTask
+from espnet_samu.text.checkpoint import find_weights
 from espnet_samu.utils.atomic import atomic_folder
 
 CONFIG, MODEL, TOKENIZER, DECODE = (
@@ -53,7 +54,7 @@ def import_st(
             configuration says, or there is no such target-language token.
     """
     published = PublishedST(source, revision)
-    files = published_weights.find_files(source, revision)
+    files = find_weights(source, revision)
     decoding = published.decoding
     with atomic_folder(output_dir) as folder:
         tokens = published.save_tokenizer(folder / TOKENIZER)

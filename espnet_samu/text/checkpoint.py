@@ -58,10 +58,19 @@ def find_files(model: str, revision: Optional[str] = None) -> CheckpointFiles:
                 "one was made of"
             )
     vocab = _find(model, _VOCAB_FILE, revision)
-    return CheckpointFiles(config, tokenizer, vocab, _find_weights(model, revision))
+    return CheckpointFiles(config, tokenizer, vocab, find_weights(model, revision))
 
 
-def _find_weights(model: str, revision: Optional[str]) -> List[Path]:
+def find_weights(model: str, revision: Optional[str] = None) -> List[Path]:
+    """Find, on the hub fetch, the weights; several files if they are in parts.
+
+    Args:
+        model: Hub id or folder.
+        revision: Branch, tag or commit on the hub.
+
+    Raises:
+        FileNotFoundError: There are none, or a part is missing.
+    """
     for name in _WEIGHT_FILES:
         whole = _find(model, name, revision)
         if whole is not None:

@@ -5,9 +5,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from espnet_samu.checkpoint.published_weights import fill, find_files
+from espnet_samu.checkpoint.published_weights import fill
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.text.checkpoint import find_weights
 
 EMBEDDING = "decoder.model.decoder.embed_tokens.weight"
 OUTPUT_LAYER = "decoder.lm_head.weight"
@@ -48,7 +49,7 @@ def checkpoint(folder):
         new = {name.replace("__", "."): value for name, value in new.items()}
         changed = {k: v for k, v in (state | new).items() if k not in drop}
         save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
-        return find_files(str(folder))
+        return find_weights(str(folder))
 
     write.state = state
     return write
@@ -79,7 +80,7 @@ def check(model, state):
 
 def test_fill(ours, checkpoint, folder):
     model = ours()
-    fill(model, find_files(str(folder)))
+    fill(model, find_weights(str(folder)))
     check(model, checkpoint.state)
 
 
@@ -95,15 +96,15 @@ def test_parts_of_half_precision(ours, checkpoint, folder):
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": weight_map}))
     model = ours()
-    fill(model, find_files(str(folder)))
+    fill(model, find_weights(str(folder)))
     check(model, {name: value.float() for name, value in state.items()})
     assert model.decoder.linear_in.weight.dtype == torch.float32
     (folder / "b.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match="lacks b.safetensors"):
-        find_files(str(folder))
+        find_weights(str(folder))
     index.unlink()
-    with pytest.raises(FileNotFoundError, match="neither model.safetensors nor pyt"):
-        find_files(str(folder))
+    with pytest.raises(FileNotFoundError, match="has no model.safetensors or pyt"):
+        find_weights(str(folder))
 
 
 def test_embedding_and_output_layer(ours, checkpoint):
@@ -159,4 +160,4 @@ def test_pickled_code_is_not_run(ours, folder):
     (folder / "model.safetensors").unlink()
     torch.save({"x": print}, folder / "pytorch_model.bin")
     with pytest.raises(pickle.UnpicklingError):
-        fill(ours(), find_files(str(folder)))
+        fill(ours(), find_weights(str(folder)))
