@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet_samu.teacher.bitext import Pair, distinct_batches, read_bitext
-from espnet_samu.teacher.cache import hash_file
 from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.hashing import hash_file
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

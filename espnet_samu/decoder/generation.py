@@ -124,6 +124,9 @@ class Generation:
         if shortest is not None:
             processor = ShortestLengths(shortest, prefix, eos)
             options["logits_processor"] = LogitsProcessorList([processor])
+        if num_beams > 1:
+            # A search without beams would warn that it has no such options.
+            options.update(length_penalty=length_penalty, output_scores=True)
         output = self.generate(
             hs_pad,
             hlens,
@@ -131,8 +134,6 @@ class Generation:
             eos,
             lang_token_ids,
             num_beams=num_beams,
-            length_penalty=length_penalty,
-            output_scores=num_beams > 1,
             max_new_tokens=int(longest.max()),
             stopping_criteria=StoppingCriteriaList(criteria),
             **options,

@@ -52,6 +52,8 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         frame_dropout: Dropout of the speech frames' features in training. It keeps
             the decoder from leaning on what sets one source language apart, which
             helps languages without translations (our choice, not the paper's).
+        gradient_checkpointing: Keep only what goes into each layer and compute the
+            rest once more for the gradients: less memory, more time.
         attn_implementation: ``sdpa`` (PyTorch's fused attention) or ``eager``. None:
             sdpa.
         dtype: Autocast inside the decoder, ``bfloat16`` or ``float16``; logits are of
@@ -74,6 +76,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         revision: Optional[str] = None,
         lang_token_id: Optional[int] = None,
         frame_dropout: float = 0.0,
+        gradient_checkpointing: bool = False,
         attn_implementation: Optional[str] = None,
         dtype: str = "float32",
     ):
@@ -93,6 +96,8 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
             attn_implementation,
             is_rebuilt=model is not None and not pretrained,
         )
+        if gradient_checkpointing:
+            self.model.activation_checkpointing_enable()
         self.frame_dropout = torch.nn.Dropout(frame_dropout)
         self.linear_in = (
             torch.nn.Linear(encoder_output_size, config.d_model)
@@ -104,6 +109,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
             "model": model,
             "revision": revision,
             "frame_dropout": frame_dropout,
+            "gradient_checkpointing": gradient_checkpointing,
             "attn_implementation": attn_implementation,
             "dtype": dtype,
         }

@@ -9,18 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.hashing import hash_file
 
 CACHE_FILE = "embed.json"
 SCP_FILE = "embed.scp"
 ARK_FILE = "embed.ark"
 COMMAND = "espnet_samu.bin.teacher_embed"
 LIBRARIES = ("sentence-transformers", "transformers", "torch", "numpy")
-
-
-def hash_file(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def hash_folder(path: str | os.PathLike[str]) -> str | None:

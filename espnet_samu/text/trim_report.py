@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence
 
 from espnet_samu.scoring.markdown import format_table
-from espnet_samu.teacher.cache import hash_file
+from espnet_samu.utils.hashing import hash_file
 
 REPORT_FILE = "trim.json"
 # To be raised when the same input would give another folder.

@@ -3,9 +3,10 @@
 
 XLS-R 300M and the decoder of mBART-large-50, built from their configurations without
 their weights: one training step and one batched decoding, with all 250,054 tokens and
-with a trimmed vocabulary; then the decoder alone, its frames given. Random weights:
-losses and translations mean nothing. Peaks are those of the process's memory, above
-what it held before, so that weights are not in them.
+with a trimmed vocabulary; then the decoder alone, its frames given, once more with
+gradient_checkpointing. Random weights: losses and translations mean nothing. Peaks are
+those of the process's memory, above what it held before, so that weights are not in
+them.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import time
 import torch
 from full_size_student import COMMON, SIZES
 from report import peak_memory, print_report
+
+from espnet_samu.scoring.markdown import format_table
 
 # Tang et al., arXiv 2008.00401: decoder of facebook/mbart-large-50.
 MBART_LARGE = dict(
@@ -54,7 +57,7 @@ class Phase:
         self.highest = peak_memory()
 
 
-def build(vocab: int, with_encoder: bool, trainable: str):
+def build(args: argparse.Namespace):
     """The model; without an encoder only its decoder."""
     from espnet_samu.decoder.mbart import MBartDecoder
     from espnet_samu.encoder.passthrough import PassthroughEncoder
@@ -63,12 +66,19 @@ def build(vocab: int, with_encoder: bool, trainable: str):
     from espnet_samu.st_model import SamuSTModel
 
     torch.manual_seed(0)
-    frontend = None
-    if with_encoder:
-        frontend = SamuFrontend(model_conf={**COMMON, **SIZES["300M"]})
+    vocab, frontend = args.vocab, None
+    checkpointing = {"gradient_checkpointing": args.gradient_checkpointing}
+    if not args.decoder_only:
+        conf = {**COMMON, **SIZES["300M"]}
+        frontend = SamuFrontend(model_conf=conf, **checkpointing)
     # As when a trained model is loaded: random weights are made with less memory.
     decoder = MBartDecoder(
-        vocab, 1024, model="random", model_conf=MBART_LARGE, pretrained=False
+        vocab,
+        1024,
+        model="random",
+        model_conf=MBART_LARGE,
+        pretrained=False,
+        **checkpointing,
     )
     parts = "specaug normalize preencoder hier_encoder postencoder st_joint_network ctc"
     parts += " st_ctc extra_asr_decoder extra_mt_decoder md_encoder extra_mt_encoder"
@@ -84,7 +94,7 @@ def build(vocab: int, with_encoder: bool, trainable: str):
         lsm_weight=0.1,
         **dict.fromkeys(parts.split()),
     )
-    set_trainable(model, trainable if with_encoder else "lna_d")
+    set_trainable(model, "lna_d" if args.decoder_only else args.trainable)
     return model
 
 
@@ -124,15 +134,18 @@ def run(args: argparse.Namespace) -> None:
     """Measure one vocabulary in this process; the last line is a JSON object."""
     from espnet_samu.layers.budget import budget
 
-    vocab, with_encoder = args.vocab, not args.decoder_only
-    model = build(vocab, with_encoder, args.trainable).train()
-    if with_encoder:
-        speech = torch.randn(args.batch_size, int(args.seconds * 16000)) * 0.1
-    else:
+    model = build(args).train()
+    if args.decoder_only:
         # As XLS-R makes them: a frame every 20 ms.
         speech = torch.randn(args.batch_size, int(args.seconds * 50) - 1, 1024)
+    else:
+        speech = torch.randn(args.batch_size, int(args.seconds * 16000)) * 0.1
     lengths = torch.full((args.batch_size,), speech.size(1))
-    figures = {"vocab": vocab, "decoder_only": args.decoder_only}
+    figures = {
+        "vocab": args.vocab,
+        "decoder_only": args.decoder_only,
+        "gradient_checkpointing": args.gradient_checkpointing,
+    }
     counts = budget(model)
     figures["parameters"] = {k: c._asdict() for k, c in counts.items()}
     with Phase() as weights:
@@ -155,16 +168,33 @@ def run(args: argparse.Namespace) -> None:
         figures[f"seconds_{name}"] = phase.seconds
         figures[f"peak_gib_{name}"] = phase.highest
         figures[f"peak_above_gib_{name}"] = phase.highest - phase.before
+    figures["peak_above_weights_gib_gradients"] = (
+        phases["gradients"].highest - weights.before
+    )
     print(json.dumps(figures))
 
 
 PHASES = ("gradients", "update", "generate", "beam_search")
+MODELS = {
+    "whole model": [],
+    "decoder": ["--decoder_only"],
+    "decoder, checkpointing": ["--decoder_only", "--gradient_checkpointing"],
+}
+SHARES = ("peak_above_gib_gradients", "peak_above_weights_gib_gradients")
+
+
+def compare(what: str, full: dict, trimmed: dict) -> dict:
+    """Ratios of a trimmed to a full vocabulary."""
+    keys = [f"{key}_{name}" for name in PHASES for key in ("peak_above_gib", "seconds")]
+    return {f"{what}: {k}": trimmed[k] / full[k] for k in (*keys, SHARES[1])}
 
 
 def table_row(figures: dict) -> list:
     """A vocabulary's line of the table."""
     parameters = figures["parameters"]["all"]
     what = "decoder, frames given" if figures["decoder_only"] else "whole model"
+    if figures["gradient_checkpointing"]:
+        what += ", checkpointing"
     cells = [f"{what}, {figures['vocab']:,} tokens"]
     cells += [f"{parameters[k] / 1e6:.0f}" for k in ("total", "trainable")]
     cells += [f"{figures[k]:.2f}" for k in ("weights_gib", "gradients_gib")]
@@ -186,36 +216,40 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=10.0, help="Audio of each")
     parser.add_argument("--tokens", type=int, default=40, help="Of each translation")
+    parser.add_argument("--gradient_checkpointing", action="store_true")
     parser.add_argument("--trainable", default="lna_ed", help="Preset of layers/")
     args = parser.parse_args()
     if args.vocab:
         run(args)
         return
-    results = []
-    for decoder_only in ([], ["--decoder_only"]):
+    results, ratios = [], {}
+    for what, options in MODELS.items():
         for vocab in (FULL, args.trimmed):
             command = [sys.executable, __file__, *sys.argv[1:], "--vocab", str(vocab)]
             done = subprocess.run(
-                [*command, *decoder_only], check=True, stdout=subprocess.PIPE, text=True
+                [*command, *options], check=True, stdout=subprocess.PIPE, text=True
             )
             results.append(json.loads(done.stdout.splitlines()[-1]))
-    ratios = {}
-    for what, (full, trimmed) in (("model", results[:2]), ("decoder", results[2:])):
-        for name in PHASES:
-            for key in (f"peak_above_gib_{name}", f"seconds_{name}"):
-                ratios[f"{what}_{key}"] = trimmed[key] / full[key]
-    share = ratios["decoder_peak_above_gib_gradients"]
+        ratios.update(compare(what, *results[-2:]))
     columns = "model,parameters M,trained M,weights GiB,gradients GiB"
     for name in ("forward and backward", "update", "generate", "beam_search"):
         columns += f",{name}: s,peak"
-    print_report(
-        "XLS-R 300M and mBART-large-50's decoder, random weights, "
+    size = (
         f"{args.batch_size} x {args.seconds:g} s, {args.tokens} tokens, "
-        f"{args.trainable}, beam 5, {torch.get_num_threads()} thread(s). Peaks: GiB "
-        "above the weights (in training: and their gradients). Decoder, forward and "
-        f"backward: trimmed needs {share:.2f} of full (goal: {GOAL} at most)",
-        [*columns.split(","), "most GiB in all"],
-        [table_row(figures) for figures in results],
+        f"{args.trainable}, beam 5, {torch.get_num_threads()} thread(s)"
+    )
+    print(f"\nXLS-R 300M and mBART-large-50's decoder, random weights, {size}")
+    print("Peaks: GiB above the weights; in training also above their gradients\n")
+    rows = [table_row(figures) for figures in results]
+    print(format_table([*columns.split(","), "most GiB in all"], rows))
+    print_report(
+        f"Forward and backward, trimmed over full ({size}); goal: the decoder needs "
+        f"{GOAL} of the memory at most",
+        ["model", "above weights and gradients", "above weights"],
+        [
+            [what, *(f"{ratios[f'{what}: {key}']:.2f}" for key in SHARES)]
+            for what in MODELS
+        ],
         {"results": results, "trimmed_over_full": ratios},
     )
 

@@ -264,3 +264,33 @@ def test_refused(folder, mbart_conf):
         decoder.lang_token_id = VOCAB
     with pytest.raises(RuntimeError, match="text encoder is not part"):
         decoder.model(input_ids=torch.tensor([[2]]))
+
+
+@families
+@pytest.mark.parametrize("trainable", ["all", "lna_d"])
+def test_gradient_checkpointing(folder, frames, tokens, family, trainable):
+    """The same gradients, the layers computed twice."""
+    gradients, runs = [], []
+    for checkpointing in (False, True):
+        conf = {"model": folder, "model_conf": {"dropout": 0.3}}
+        decoder = MBartDecoder(VOCAB, 16, **conf, gradient_checkpointing=checkpointing)
+        if trainable == "lna_d":
+            decoder.requires_grad_(False)
+            for name, parameter in decoder.named_parameters():
+                parameter.requires_grad = "norm" in name or "encoder_attn" in name
+        decoder.train()
+        calls = []
+        decoder.model.model.decoder.layers[0].fc1.register_forward_hook(
+            lambda *_: calls.append(1)
+        )
+        torch.manual_seed(0)
+        hs_pad = frames[0].clone().requires_grad_()
+        logits, _ = decoder(hs_pad, frames[1], *tokens)
+        logits.square().mean().backward()
+        gradients.append([hs_pad.grad, *(p.grad for p in decoder.parameters())])
+        runs.append(len(calls))
+    assert runs == [1, 2]
+    for one, two in zip(*gradients, strict=True):
+        assert (one is None) == (two is None)
+        if one is not None:
+            close(two, one)
