@@ -27,7 +27,7 @@ run() {
         --teacher_args "--updates 20" \
         --check_audio true \
         --samu_args "${small} --balance_languages true --upsampling_factor 0.05" \
-        --st_args "${small}" \
+        --st_args "${small} --balance_languages true" \
         --tgt_nbpe 60 "$@" > "${work}/log" 2>&1; then
         tail -n 60 "${work}/log"
         exit 1
@@ -46,6 +46,7 @@ st_exp=exp/st_train_st_raw_multi_en
 decode_dir=decode_st_valid.acc.best
 expect exp/samu_train_samu_raw/budget.json
 expect exp/samu_train_samu_raw/languages.md
+expect "${st_exp}/languages.md"
 expect exp/samu_train_samu_raw/teacher.json
 expect exp/samu_stats_raw/train/languages.tsv
 expect exp/samu_train_samu_raw/retrieval_valid.cos_right.best/test/heat_map_speech-speech.png
