@@ -28,6 +28,7 @@ requirements = [
     "soundfile==0.14.0",
     "soxr==1.1.0",
     "safetensors==0.8.0",
+    "scipy==1.18.1",
     "protobuf==7.36.2",
     "tqdm==4.70.1",
     "typeguard==4.6.0",

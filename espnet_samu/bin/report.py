@@ -53,7 +53,8 @@ def get_parser() -> argparse.ArgumentParser:
         type=str_or_none,
         default=None,
         help="TSV file of published BLEU: first line `system`, then languages (or "
-        "directions, groups, average), every other line a system; - for none",
+        "directions, groups, average), every other line a system; - for none; means "
+        "are over the languages that have a column",
     )
     parser.add_argument(
         "--note",
@@ -163,7 +164,15 @@ def make_figures(figures: Mapping[str, str], commands: Mapping[str, str]) -> Sec
             logging.warning(f"--figure '{name}' has no --command of that name")
         made = show_commands([commands.get(name, "")])
         caption = tag("figcaption", f"{name}. ", made)
-        parts.append(tag("figure", embed_png(path, name), caption))
+        image = tag(
+            "div",
+            embed_png(path, name),
+            class_="wide",
+            tabindex="0",
+            role="region",
+            aria_label=name,
+        )
+        parts.append(tag("figure", image, caption))
     return Section("figures", "Retrieval and other figures", join(parts))
 
 

@@ -30,15 +30,19 @@ class Series:
     """Whether it was not scored here: its bars are pale."""
 
 
-def _describe(categories: Sequence[str], series: Sequence[Series], digits: int) -> str:
-    """Return the numbers of a chart in words."""
+def describe(categories: Sequence[str], series: Sequence[Series], digits: int) -> str:
+    """Return the numbers of a chart in words, with intervals where there are any."""
     sentences = []
     for category in categories:
-        numbers = [
-            f"{one.name} {one.values[category]:.{digits}f}"
-            for one in series
-            if category in one.values
-        ]
+        numbers = []
+        for one in series:
+            if category not in one.values:
+                continue
+            number = f"{one.name} {one.values[category]:.{digits}f}"
+            if category in one.intervals:
+                low, high = one.intervals[category]
+                number += f" ({low:.{digits}f} to {high:.{digits}f})"
+            numbers.append(number)
         sentences.append(f"{category}: {', '.join(numbers) or 'no value'}.")
     return " ".join(sentences)
 
@@ -111,4 +115,4 @@ def draw_bars(
     for side in axes.spines.values():
         side.set_visible(False)
     figure.text(0.01, 1 - 0.08 / height, title, fontsize=FONT + 1, color=INK, va="top")
-    return inline_svg(figure, name, title, _describe(categories, series, digits))
+    return inline_svg(figure, name, title, describe(categories, series, digits))

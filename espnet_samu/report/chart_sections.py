@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from espnet_samu.report.bar_chart import Series, draw_bars
-from espnet_samu.report.commands import show_commands
+from espnet_samu.report.figure import make_figure, make_legend
 from espnet_samu.report.group_means import GroupMeans
-from espnet_samu.report.html import Html, join, tag
-from espnet_samu.report.inline_svg import SERIES
+from espnet_samu.report.html import Html, join
 from espnet_samu.report.page import Section
 from espnet_samu.report.published import PublishedSystem
 from espnet_samu.report.results import Results
@@ -43,18 +42,7 @@ def _published_series(
 
 def _legend(series: Sequence[Series]) -> Html:
     """Return the list of systems with their colours."""
-    items = []
-    for one in series:
-        colour = f"background: var(--series-{one.colour % SERIES})"
-        items.append(
-            tag(
-                "li",
-                tag("span", style=colour),
-                one.name + (" (published)" if one.published else ""),
-                class_="published" if one.published else None,
-            )
-        )
-    return tag("ul", *items, class_="legend")
+    return make_legend([(one.name, one.colour, one.published) for one in series])
 
 
 def _limit(series: Sequence[Series]) -> float:
@@ -62,18 +50,6 @@ def _limit(series: Sequence[Series]) -> float:
     numbers = [value for one in series for value in one.values.values()]
     numbers += [high for one in series for _, high in one.intervals.values()]
     return max([1.0, *numbers])
-
-
-def _figure(
-    charts: Sequence[Html], series: Sequence[Series], text: str, commands: Sequence[str]
-) -> Html:
-    """Return charts with one legend and one caption."""
-    return tag(
-        "figure",
-        _legend(series),
-        tag("div", *charts, class_="charts"),
-        tag("figcaption", text, show_commands(commands)),
-    )
 
 
 def make_bleu_charts(
@@ -109,7 +85,7 @@ def make_bleu_charts(
     if any(one.intervals for one in shown):
         text += "; lines are 95 % intervals of the paired bootstrap"
     text += ". "
-    parts = [_figure(charts, shown, text, commands)]
+    parts = [make_figure(charts, _legend(shown), text, commands)]
 
     if means.names:
         bars = [
@@ -121,7 +97,7 @@ def make_bleu_charts(
         # In one column the names of many means would be far from those of languages.
         chart = draw_bars("means", "BLEU: means", means.names, bars, limit)
         text = "Macro means of BLEU: every language counts the same. "
-        parts.append(_figure([chart], bars, text, commands))
+        parts.append(make_figure([chart], _legend(bars), text, commands))
     return Section("bleu", "BLEU", join(parts))
 
 
@@ -148,4 +124,6 @@ def make_length_charts(results: Results, commands: Sequence[str]) -> Section:
         "Tokens in the hypotheses / tokens in the references, as BLEU counts them: "
         "below 1 BLEU has a brevity penalty. "
     )
-    return Section("length", "Length ratio", _figure(charts, series, text, commands))
+    return Section(
+        "length", "Length ratio", make_figure(charts, _legend(series), text, commands)
+    )

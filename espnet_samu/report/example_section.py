@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from espnet_samu.report.embedded_clip import embed_clip
 from espnet_samu.report.examples import Example
 from espnet_samu.report.html import Html, join, tag
 from espnet_samu.report.page import Section
@@ -24,10 +25,12 @@ def _card(example: Example) -> Html:
     ]
     for name, hyp in example.hypotheses.items():
         items.append((name, _sentence(hyp, target, "(missing)")))
+    sound = [] if example.sound is None else [embed_clip(example.sound, example.utt)]
     pairs = [join([tag("dt", name), tag("dd", text)]) for name, text in items]
     return tag(
         "article",
         tag("h4", example.utt),
+        *sound,
         tag("dl", *pairs),
         class_="example",
     )

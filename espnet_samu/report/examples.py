@@ -1,6 +1,7 @@
 """Sentences drawn at random, with what the systems made of them."""
 
 import dataclasses
+import os
 import random
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +22,8 @@ class Example:
     """Reference translation."""
     hypotheses: Mapping[str, str | None]
     """Translation by system; None where there is none."""
+    sound: str | os.PathLike[str] | None = None
+    """Sound file; None where there is none to hear."""
 
 
 def draw_examples(
@@ -30,6 +33,7 @@ def draw_examples(
     systems: Mapping[str, Mapping[str, str]],
     number: int,
     seed: int,
+    sounds: Mapping[str, str | os.PathLike[str]] | None = None,
 ) -> list[Example]:
     """Draw utterances of every direction.
 
@@ -43,6 +47,7 @@ def draw_examples(
         systems: Hypotheses by system; some may lack.
         number: Utterances a direction, at most.
         seed: Seed.
+        sounds: Sound files; some may lack.
     """
     examples = []
     for direction in directions.values():
@@ -57,6 +62,7 @@ def draw_examples(
                     source=sources.get(utt),
                     reference=refs[utt],
                     hypotheses={name: hyps.get(utt) for name, hyps in systems.items()},
+                    sound=(sounds or {}).get(utt),
                 )
             )
     return examples

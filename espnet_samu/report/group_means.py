@@ -30,6 +30,28 @@ class GroupMeans:
         return self.scores[system]
 
 
+def _is_whole(
+    name: str,
+    directions: Sequence[str],
+    groups: Mapping[str, str],
+    published: PublishedSystem,
+) -> bool:
+    """Return whether a mean of ours is over what the published one is over.
+
+    Args:
+        name: Name of the mean.
+        directions: Ours is over these.
+        groups: Resource group of every language.
+        published: The other system.
+    """
+    langs = [base_language(x) for x, g in groups.items() if name in (g, "average")]
+    columns = {base_language(column) for column in published.columns}
+    # A table without languages is of all that have a group.
+    langs = [lang for lang in langs if lang in columns] or langs
+    # Of several directions from one language there is no single column.
+    return bool(langs) and sorted(map(base_language, directions)) == sorted(langs)
+
+
 def collect_means(results: Results, published: Sequence[PublishedSystem]) -> GroupMeans:
     """Collect the means of all systems.
 
@@ -47,18 +69,12 @@ def collect_means(results: Results, published: Sequence[PublishedSystem]) -> Gro
         values = {row.name: row.values["bleu"] for row in system.means}
         scores[system.name] = {n: v for n, v in values.items() if v is not None}
         gaps[system.name] = system.trf_gap
-    scored = {base_language(name) for name in results.directions()}
     for one in published:
         if one.name in scores:
             raise ValueError(f"--published has a system of ours: '{one.name}'")
         scores[one.name] = {}
         for name, directions in members.items():
-            languages = [
-                lang
-                for lang, group in results.groups.items()
-                if name in (group, "average")
-            ]
-            whole = bool(languages) and {*map(base_language, languages)} <= scored
+            whole = _is_whole(name, directions, results.groups, one)
             mean = one.mean(name, directions, whole)
             if mean is not None:
                 scores[one.name][name] = mean

@@ -20,17 +20,26 @@ class PublishedSystem:
     """Name of the system."""
     scores: Mapping[str, float]
     """BLEU by column: a language, a direction, a group or `average`."""
+    columns: tuple[str, ...] = ()
+    """Columns of its table, also those that it has no score in. The languages among
+    them, if there are any, are those that the means of the table are over."""
 
     def find(self, key: str) -> float | None:
         """Return the score of a column; regions of languages make no difference.
 
         Args:
-            key: Language or direction.
+            key: Language or direction. In a table of directions into one language a
+                source language is enough.
         """
         if key in self.scores:
             return self.scores[key]
         plain = {_without_regions(name): value for name, value in self.scores.items()}
-        return plain.get(_without_regions(key))
+        name = _without_regions(key)
+        directions = [_without_regions(c).partition("-") for c in self.columns]
+        targets = {target for _, dash, target in directions if dash}
+        if name not in plain and len(targets) == 1:
+            name = f"{name}-{targets.pop()}"
+        return plain.get(name)
 
     def mean(self, name: str, members: Sequence[str], whole: bool) -> float | None:
         """Return a mean over the same languages as ours.
@@ -56,8 +65,9 @@ def read_published(path: str | os.PathLike[str]) -> list[PublishedSystem]:
     """Read published scores from a TSV file.
 
     Its first line is `system`, then languages (or directions, groups, `average`);
-    every other line is a system. `-` or nothing where no score was published. Lines
-    that start with `#` and empty ones are skipped.
+    every other line is a system. `-` or nothing where no score was published. Means
+    are over the languages that have a column. Lines that start with `#` and empty ones
+    are skipped.
 
     Args:
         path: File in UTF-8.
@@ -99,7 +109,7 @@ def read_published(path: str | os.PathLike[str]) -> list[PublishedSystem]:
                     raise ValueError(
                         f"{path}:{number}: {column} must be a number or -: '{field}'"
                     ) from None
-            systems[name] = PublishedSystem(name, scores)
+            systems[name] = PublishedSystem(name, scores, tuple(columns))
     if not systems:
         raise ValueError(f"{path}: no system in the file")
     return [*systems.values()]

@@ -37,7 +37,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--band);
   padding: .6rem .8rem; border-radius: .3rem; margin: .4rem 0; }
 .wide { overflow-x: auto; margin: .5rem 0 1rem; }
 table { border-collapse: collapse; font-size: .9rem; }
-caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
+caption, .caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
+.caption { font-size: .9rem; margin: 1rem 0 0; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--grid);
   white-space: nowrap; font-variant-numeric: tabular-nums; }
 tbody th { font-weight: 400; }
@@ -54,6 +55,11 @@ figcaption { color: var(--soft); font-size: .9rem; max-width: 60rem; }
   margin-right: .4rem; }
 .legend .published span { opacity: .45; }
 img { max-width: 100%; height: auto; background: #fff; }
+/* Its text would be too small to read in less room: it scrolls. */
+.wide img { min-width: 44rem; }
+audio { display: block; width: 100%; max-width: 20rem; height: 2.2rem; }
+.first { border-left: .3rem solid var(--series-1); padding: .1rem 0 .1rem .8rem; }
+.claim { font-size: 1.1rem; }
 .examples { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); }
 .example { border: 1px solid var(--grid); border-radius: .3rem; padding: .6rem .8rem; }

@@ -98,7 +98,7 @@ def test_page(cmd, tmp_path):
         *("Length ratio: high", "Length ratio: low"),
     ]
     described = page.text["desc"][0]
-    assert described.startswith("es: good 100.0, bad ")
+    assert described.startswith("es: good 100.0 (100.0 to 100.0), bad ")
     assert described.count("XLS-R 39.2") == 1
     assert "high: good 100.0, bad " in page.text["desc"][2]
     assert "XLS-R 38.4" in page.text["desc"][2]

@@ -45,7 +45,8 @@ def test_text_is_text(svg):
     for wanted in ("fr", "de", "20.0", "10.0", "40.0", "BLEU: <high>"):
         assert wanted in texts
     assert svg.find("title").text == "BLEU: <high>"
-    assert svg.find("desc").text == "fr: ours 20.0, theirs 40.0. de: ours 10.0."
+    wanted = "fr: ours 20.0 (18.0 to 24.0), theirs 40.0. de: ours 10.0."
+    assert svg.find("desc").text == wanted
     assert svg.get("role") == "img"
     assert svg.get("aria-labelledby") == "one-title one-desc"
 

@@ -11,21 +11,22 @@ GROUPS = {"fr": "high", "de": "high", "zh-CN": "low", "ja": "low"}
 XLSR = {"fr": 32.9, "de": 26.7, "zh": 4.9, "ja": 0.6, "high": 29.9, "low": 2.7}
 
 
-def _results(*langs):
+def _results(*langs, groups=GROUPS):
     rows = {
         lang: ScoreRow(lang, 1, 0, {**dict.fromkeys(METRICS), "bleu": 10.0 * i}, {})
         for i, lang in enumerate(langs, 1)
     }
-    sets = {"supervised": ["fr"]}
+    by_lang = {key: groups.get(key) or groups[key.split("-")[0]] for key in langs}
+    sets = {"supervised": [langs[0]]}
     for group in ("high", "low"):
-        sets[group] = [lang for lang in langs if GROUPS[lang] == group]
+        sets[group] = [key for key in langs if by_lang[key] == group]
     means = [
         ScoreRow.mean(name, [rows[lang] for lang in members])
         for name, members in {**sets, "average": langs}.items()
         if members
     ]
     system = SystemResult("ours", tuple(means), tuple(rows.values()), -20.0)
-    return Results((system,), ("fr",), GROUPS, {}, None, "")
+    return Results((system,), ("fr",), groups, {}, None, "")
 
 
 def test_whole_groups():
@@ -58,3 +59,21 @@ def test_part_of_a_group():
     assert means.gaps["m"] is None
     with pytest.raises(ValueError, match="has a system of ours: 'ours'"):
         collect_means(_results("fr"), [PublishedSystem("ours", {})])
+
+
+def test_directions_out_of_english():
+    """English belongs to a group, but not to what the table's average is over."""
+    groups = {"fr": "high", "de": "high", "ja": "low", "en": "English"}
+    columns = ("fr-en", "de-en", "ja-en", "high", "low", "average")
+    scores = dict(zip(columns, (32.9, 26.7, 0.6, 29.9, 0.5, 20.2)))
+    del scores["ja-en"]
+    published = PublishedSystem("XLS-R", scores, columns)
+    into = collect_means(_results("fr", "de", "ja", groups=groups), [published])
+    expected = {"supervised": 32.9, "high": 29.9, "low": 0.5, "average": 20.2}
+    assert into.of("XLS-R") == expected
+
+    directions = ("fr-en", "de-en", "ja-en", "en-de", "en-ja")
+    both = collect_means(_results(*directions, groups=groups), [published])
+    # Ours is an average over more.
+    assert both.names == ["supervised", "high", "low", "average"]
+    assert both.of("XLS-R") == {"supervised": 32.9, "high": 29.9, "low": 0.5}

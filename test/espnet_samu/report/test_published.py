@@ -11,6 +11,7 @@ def test_read(tmp_path):
     a, b = read_published(path)
     assert (a.name, a.scores) == ("A", {"fr": 30.5, "high": 30.6})
     assert (b.name, b.scores) == ("B", {"zh-CN": 4.0})
+    assert a.columns == b.columns == ("fr", "zh-CN", "high")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,15 @@ def test_regions():
     system = PublishedSystem("A", {"zh": 1.0, "sv-SE": 2.0, "en-de": 3.0, "en-fr": 4.0})
     found = [system.find(key) for key in ("zh-CN", "sv", "en-de", "en_XX-fr", "en")]
     assert found == [1.0, 2.0, 3.0, 4.0, None]
+
+
+def test_directions_into_one_language():
+    scores = {"fr-en": 1.0, "sv-SE-en": 2.0, "high": 3.0}
+    system = PublishedSystem("A", scores, ("fr-en", "sv-SE-en", "de-en", "high"))
+    keys = ("fr", "sv", "sv-en", "de", "high", "fr-de", "en")
+    assert [system.find(k) for k in keys] == [1.0, 2.0, 2.0, None, 3.0, None, None]
+    # Into several languages a source language says too little.
+    assert PublishedSystem("B", {"en-de": 1.0}, ("en-de", "en-tr")).find("en") is None
 
 
 def test_means_over_the_same_languages():

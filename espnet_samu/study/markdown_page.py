@@ -1,0 +1,61 @@
+"""RESULTS.md of a study."""
+
+from espnet_samu.study.answer import list_shortfalls, state_answer, state_claim
+from espnet_samu.study.study_results import StudyResults
+from espnet_samu.study.sufficient_statistics import METRICS
+from espnet_samu.study.tables import (
+    make_correlation_table,
+    make_difference_tables,
+    make_primary_table,
+    make_run_table,
+    make_score_table,
+)
+
+
+def describe_method(results: StudyResults) -> str:
+    """Return how the figures were computed."""
+    options = results.options
+    return (
+        f"{options.samples} resampled sets, seed {options.seed}: contents are drawn "
+        "with replacement, the same ones for all arms, seeds and languages (a content "
+        "that several languages share is drawn for all of them). What other seeds "
+        "would have added is drawn from Student's t with the standard error over "
+        "seeds: three or five seeds are too few to be drawn from themselves. A "
+        "comparison holds if its 95 % interval is above 0, is refuted if it is below, "
+        "and is undecided otherwise. No correction is made for the number of "
+        "comparisons in the verdicts; Holm's p-values stand beside the registered ones."
+    )
+
+
+def make_markdown(results: StudyResults, command: str) -> str:
+    """Return the page.
+
+    Args:
+        results: What the study found.
+        command: Command line that made it.
+    """
+    short = list_shortfalls(results)
+    first = "Not every registered comparison holds for every language:"
+    if short:
+        lines = "\n".join(f"- {line}" for line in short)
+        parts = ["# RESULTS of the study", f"{first}\n\n{lines}"]
+    else:
+        parts = ["# RESULTS of the study"]
+    parts.append(f"{state_claim(results)}\n{state_answer(results)}")
+    parts += ["## Comparisons", make_primary_table(results.outcomes).to_markdown()]
+    for name, scores in results.sets.items():
+        parts.append(f"## {name}")
+        parts += [make_score_table(scores, m).to_markdown() for m in METRICS]
+        parts += [table.to_markdown() for table in make_difference_tables(scores)]
+    parts += ["## Retrieval", make_correlation_table(results).to_markdown()]
+    parts += ["## Runs", make_run_table(results.arms).to_markdown()]
+    versions = ", ".join(f"{k} {'/'.join(v)}" for k, v in results.versions().items())
+    parts += [
+        "## Method",
+        describe_method(results),
+        f"- BLEU: `{results.signature}`\n"
+        f"- machine: {'; '.join(results.machines()) or '-'}\n"
+        f"- versions: {versions or '-'}\n"
+        f"- command: `{command}`",
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -1,0 +1,205 @@
+"""The tables of a study."""
+
+from collections.abc import Mapping, Sequence
+
+from espnet_samu.study.arm_runs import ArmRuns
+from espnet_samu.study.comparison import BASELINES
+from espnet_samu.study.numbers import (
+    NONE,
+    TITLES,
+    format_difference,
+    format_estimate,
+    format_interval,
+    format_p,
+    format_seconds,
+    format_size,
+)
+from espnet_samu.study.outcome import Outcome
+from espnet_samu.study.resampling import GAP, ZERO_SHOT
+from espnet_samu.study.set_scores import SetScores
+from espnet_samu.study.study_results import StudyResults
+from espnet_samu.study.sufficient_statistics import METRICS
+from espnet_samu.study.table import Table
+
+FLOOR = "template floor"
+
+
+def make_primary_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return the comparisons that were registered before the runs.
+
+    Args:
+        outcomes: What became of them.
+    """
+    rows = []
+    for outcome in outcomes:
+        for scope in (ZERO_SHOT, *outcome.languages):
+            bleu = outcome.find(scope)
+            row = [
+                f"{outcome.comparison.name}: {outcome.comparison.title}",
+                scope,
+                outcome.verdict(scope),
+                format_difference(bleu, "bleu"),
+            ]
+            if bleu is None:
+                rows.append(row + [NONE] * 7)
+                continue
+            adjusted = outcome.p_adjusted if scope == ZERO_SHOT else None
+            row += [
+                format_interval(bleu.percentile, 1, "+"),
+                format_p(bleu.p_value),
+                format_p(adjusted),
+                format_size(bleu.effect_size),
+                *(
+                    format_difference(outcome.find(scope, metric), metric)
+                    for metric in METRICS[1:]
+                ),
+                f"{len(bleu.paired)} + {len(bleu.unpaired)}",
+            ]
+            rows.append(row)
+    header = ["comparison", "languages", "verdict", "BLEU", "percentiles", "p"]
+    header += ["p (Holm)", "d", "exact match", "slot accuracy", "seeds paired + not"]
+    note = (
+        "Differences with 95 % intervals over seeds and sentences, paired by sentence "
+        "and by seed. Percentiles: seeds drawn like sentences, which for so few seeds "
+        "is too narrow. p is two-sided; p (Holm) is adjusted for the number of these "
+        "comparisons, of the means, and no verdict rests on it. d: the difference over "
+        "the standard deviation over seeds, pooled over both arms (Cohen's d)."
+    )
+    return Table("Registered comparisons", header, rows, 3, note)
+
+
+def make_score_table(scores: SetScores, metric: str) -> Table:
+    """Return a metric by arm and language, the template floor last.
+
+    Args:
+        scores: Figures of a test set.
+        metric: One of `METRICS`.
+    """
+    table = {**scores.arms, **({FLOOR: scores.floor} if scores.floor else {})}
+    rows = []
+    for name, estimates in table.items():
+        bleu = next(iter(estimates.values()))["bleu"]
+        seeds = len(bleu.by_seed) if bleu is not None and name != FLOOR else None
+        cells = [format_estimate(estimates[s][metric], metric) for s in scores.scopes]
+        rows.append([name, NONE if seeds is None else str(seeds), *cells])
+    note = "Mean over seeds with 95 % interval over seeds and sentences"
+    if GAP in scores.scopes:
+        note += "; gap: supervised less zero-shot mean"
+    note += ". * over sentences only: there is one seed, or none."
+    header = ["arm", "seeds", *scores.scopes]
+    return Table(f"{TITLES[metric]} on {scores.name}", header, rows, 1, note)
+
+
+def make_difference_table(scores: SetScores, against: str) -> Table:
+    """Return the differences of all arms to one of them.
+
+    Args:
+        scores: Figures of a test set.
+        against: The arm.
+    """
+    langs = [s for s in scores.scopes if s in (ZERO_SHOT, *scores.languages)]
+    rows = []
+    for (arm, other), table in scores.differences.items():
+        if other != against:
+            continue
+        bleu = {scope: table[scope]["bleu"] for scope in langs}
+        mean = bleu.get(ZERO_SHOT)
+        row = [arm, *(format_difference(d, "bleu") for d in bleu.values())]
+        row += [
+            format_p(mean.p_value if mean else None),
+            format_size(mean.effect_size if mean else None),
+            *(
+                (
+                    format_difference(table[ZERO_SHOT][metric], metric)
+                    if ZERO_SHOT in table
+                    else NONE
+                )
+                for metric in METRICS[1:]
+            ),
+        ]
+        rows.append(row)
+    header = ["arm", *(f"BLEU {scope}" for scope in langs), "p", "d"]
+    header += [f"{TITLES[metric]} zero-shot" for metric in METRICS[1:]]
+    note = (
+        f"Arm less {against}, paired by sentence and, where both have it, by seed. p "
+        "and d are of zero-shot BLEU. Exploratory, but for the registered comparisons: "
+        "so many tests by themselves will show some difference by chance."
+    )
+    return Table(f"Against {against}, on {scores.name}", header, rows, 1, note)
+
+
+def make_correlation_table(results: StudyResults) -> Table:
+    """Return how R@1 and BLEU go together.
+
+    Args:
+        results: What the study found.
+    """
+    rows = [
+        [
+            scope,
+            NONE if one.rho is None else f"{one.rho:+.2f}",
+            NONE if one.interval is None else format_interval(one.interval, 2, "+"),
+            str(one.runs),
+            str(one.arms),
+        ]
+        for scope, one in results.correlations.items()
+    ]
+    note = (
+        "Spearman's rho of R@1 (speech to text, before translation training) and BLEU "
+        "over all runs that have both; 95 % interval by drawing arms with all their "
+        "runs. "
+    )
+    if results.without_retrieval:
+        note += f"Without R@1: {', '.join(results.without_retrieval)}."
+    header = ["languages", "rho", "95 %", "runs", "arms"]
+    return Table("Retrieval and translation", header, rows, 1, note)
+
+
+def _join(table: Mapping[str, str]) -> str:
+    """Return pairs as text."""
+    return ", ".join(f"{key} {value}" for key, value in table.items()) or NONE
+
+
+def make_run_table(arms: Sequence[ArmRuns]) -> Table:
+    """Return what was run, failed, is missing, and what it cost.
+
+    Args:
+        arms: All arms.
+    """
+    rows = []
+    for arm in arms:
+        updates = {k: "/".join(map(str, v)) for k, v in arm.updates().items()}
+        minutes = {k: format_seconds(v) for k, v in arm.seconds().items()}
+        failed = {str(seed): f"({error})" for seed, error in arm.failed.items()}
+        rows.append(
+            [
+                arm.name,
+                arm.what,
+                " ".join(map(str, arm.finished)) or NONE,
+                _join(failed),
+                " ".join(map(str, arm.missing)) or NONE,
+                _join(updates),
+                _join(minutes),
+                " ".join(arm.hashes) or NONE,
+            ]
+        )
+    header = ["arm", "what", "finished seeds", "failed", "missing", "updates"]
+    header += ["minutes a run (mean)", "settings"]
+    return Table(
+        "Runs",
+        header,
+        rows,
+        8,
+        "Every arm of the plan and every run that is there; none is left out. Students "
+        "that arms share are counted in each of them.",
+    )
+
+
+def make_difference_tables(scores: SetScores) -> list[Table]:
+    """Return the differences to every baseline that has runs.
+
+    Args:
+        scores: Figures of a test set.
+    """
+    tables = [make_difference_table(scores, against) for against in BASELINES]
+    return [table for table in tables if table.rows]

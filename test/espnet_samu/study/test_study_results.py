@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from sacrebleu.metrics import BLEU
+from scipy import stats
+
+from espnet_samu.study.answer import list_shortfalls, state_answer, state_claim
+from espnet_samu.study.arm_runs import collect_arms
+from espnet_samu.study.comparison import PRIMARY
+from espnet_samu.study.plan import read_plan
+from espnet_samu.study.resampling import ZERO_SHOT
+from espnet_samu.study.run_file import read_run, read_runs, run_path, write_run
+from espnet_samu.study.study_results import StudyOptions, analyse
+from espnet_samu.study.tables import make_run_table, make_score_table
+from espnet_samu.utils.kaldi_io import read_text
+
+OPTIONS = StudyOptions(("es", "fr"), ("it", "ru"), PRIMARY, samples=150, seed=1)
+
+
+def load(folder):
+    return collect_arms(
+        read_plan(folder / "arms.yaml").arms, read_runs(folder / "runs")
+    )
+
+
+def corpus_bleu(run, lang, name="test"):
+    utts = [utt for utt in run.utterances[name] if utt.lang == lang]
+    hyps = [utt.hyp for utt in utts]
+    return BLEU().corpus_score(hyps, [[utt.ref for utt in utts]]).score
+
+
+def test_figures_are_sacrebleu_and_numpy(make_study):
+    folder = make_study(contents=15)
+    arms = load(folder)
+    floor = read_text(folder / "floor")
+    results = analyse(arms, OPTIONS, floor, ["one", "two"])
+    assert [*results.sets] == ["test", "test_menardi"]
+    finished = {arm.name: arm.finished for arm in arms}
+
+    zero_shot = {}
+    for name, runs in finished.items():
+        if not runs:
+            continue
+        by_seed = {
+            seed: np.mean([corpus_bleu(run, lang) for lang in ("it", "ru")])
+            for seed, run in runs.items()
+        }
+        zero_shot[name] = by_seed
+        found = results.main.arms[name]
+        assert found[ZERO_SHOT]["bleu"].by_seed == pytest.approx(by_seed)
+        assert found[ZERO_SHOT]["bleu"].value == pytest.approx(
+            np.mean([*by_seed.values()])
+        )
+        gaps = [
+            np.mean([corpus_bleu(run, lang) for lang in ("es", "fr")]) - by_seed[seed]
+            for seed, run in runs.items()
+        ]
+        assert found["gap"]["bleu"].value == pytest.approx(np.mean(gaps))
+        utts = [u for u in runs[min(runs)].utterances["test"] if u.lang == "it"]
+        first = found["it"]["exact_match"].by_seed[min(runs)]
+        assert first == pytest.approx(np.mean([utt.exact for utt in utts]))
+        share = sum(u.slots_right for u in utts) / sum(u.slots for u in utts)
+        assert found["it"]["slot_accuracy"].by_seed[min(runs)] == pytest.approx(share)
+
+    # Registered comparisons
+    one = results.outcomes[0]
+    a, b = zero_shot["c_frozen"], zero_shot["b"]
+    assert one.mean.value == pytest.approx(
+        np.mean([*a.values()]) - np.mean([*b.values()])
+    )
+    pooled = np.sqrt(
+        (np.var([*a.values()], ddof=1) + np.var([*b.values()], ddof=1)) / 2
+    )
+    assert one.mean.effect_size == pytest.approx(one.mean.value / pooled)
+    assert one.p_adjusted >= one.mean.p_value
+    unpaired = results.main.differences["c_full", "b"]["it"]["bleu"]
+    assert unpaired.paired == (1, 2, 3) and unpaired.unpaired == (4, 5)
+
+    # The floor, and another set
+    wanted = [
+        [utt for utt in finished["b"][1].utterances["test"] if utt.lang == "it"],
+    ][0]
+    score = BLEU().corpus_score(
+        [floor[u.id] for u in wanted], [[u.ref for u in wanted]]
+    )
+    assert results.main.floor["it"]["bleu"].value == pytest.approx(score.score)
+    other = results.sets["test_menardi"]
+    assert other.scopes == ("it", ZERO_SHOT)
+    assert other.arms["b"]["it"]["bleu"].by_seed[2] == pytest.approx(
+        corpus_bleu(finished["b"][2], "it", "test_menardi")
+    )
+
+    # Retrieval
+    pairs = [
+        (np.mean([run.retrieval["test"][lang] for lang in ("it", "ru")]), bleu)
+        for name, runs in finished.items()
+        for seed, run in runs.items()
+        if run.retrieval
+        for bleu in [zero_shot[name][seed]]
+    ]
+    rho = stats.spearmanr(*zip(*pairs)).statistic
+    assert results.correlations[ZERO_SHOT].rho == pytest.approx(rho)
+    assert results.correlations[ZERO_SHOT].runs == len(pairs)
+    assert "b seed 1" in results.without_retrieval
+
+
+def test_no_arm_or_seed_is_left_out(make_study):
+    arms = load(make_study(primary=2, contents=8))
+    assert [arm.name for arm in arms[:3]] == ["b", "c_frozen", "c_frozen+99999999"]
+    by_name = {arm.name: arm for arm in arms}
+    assert by_name["gone"].missing == [1, 2, 3]
+    assert by_name["a"].missing == [3]
+    assert by_name["b"].missing == [3, 4, 5]
+    assert by_name["d"].failed == {2: "killed (synthetic)"}
+    assert [*by_name["d"].finished] == [1, 3]
+    changed = by_name["c_frozen+99999999"]
+    assert changed.what == "not in the plan: translation.lr=0.5"
+    assert by_name["b"].seconds()["distillation"] == 300.0
+    rows = {row[0]: row for row in make_run_table(arms).rows}
+    assert rows["d"][2:5] == ["1 3", "2 (killed (synthetic))", "-"]
+    assert rows["gone"][2:5] == ["-", "-", "1 2 3"]
+    table = make_score_table(analyse(arms, OPTIONS).main, "bleu")
+    assert [row[0] for row in table.rows][:3] == ["b", "c_frozen", "c_frozen+99999999"]
+    assert table.rows[2][1] == "1" and table.rows[2][2].endswith("]*")
+
+
+def test_what_does_not_hold_is_said(make_study):
+    folder = make_study(primary=3, contents=12, arms=("b", "c_frozen", "k", "l"))
+    results = analyse(load(folder), OPTIONS)
+    verdicts = [outcome.verdict() for outcome in results.outcomes]
+    assert verdicts[0] == "holds" and verdicts[1] == "not tested"
+    lines = list_shortfalls(results)
+    wanted = "H2 (it is the distillation, not the transcribed speech as such) is not "
+    assert lines[0].startswith(wanted + "tested: c_frozen - j: no finished run")
+    assert not any(line.startswith("H1") for line in lines)
+    assert any(
+        line.startswith("H3") and "does not hold for it: " in line for line in lines
+    )
+    assert "es and fr alone, over to it and ru" in state_claim(results)
+    answer = state_answer(results)
+    assert "H1 (distillation helps at equal total updates) yes: c_frozen - b" in answer
+    assert "; H2 (it is" in answer and "not tested" in answer
+
+
+def test_draws_do_not_depend_on_other_arms(make_study):
+    folder = make_study(primary=2, contents=8, arms=("b", "c_frozen", "a"))
+    arms = load(folder)
+    whole = analyse(arms, OPTIONS).main.arms["b"]["it"]["bleu"]
+    alone = analyse([arm for arm in arms if arm.name == "b"], OPTIONS)
+    assert alone.main.arms["b"]["it"]["bleu"] == whole
+
+
+def test_runs_must_go_together(make_study):
+    folder = make_study(primary=1, contents=8, arms=("b", "c_frozen"))
+    path = run_path(folder / "runs", "b", 1)
+    run = read_run(path)
+    run.utterances["test"] = run.utterances["test"][1:]
+    write_run(path, run)
+    with pytest.raises(ValueError, match="seed 1: utterances, .* of 'test' must be"):
+        analyse(load(folder), OPTIONS)
+    with pytest.raises(ValueError, match="no run with utterances of 'test' has"):
+        analyse([], OPTIONS)
+    options = StudyOptions(("es",), ("it", "de"), PRIMARY, 10, 1)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"--zero_shot must be .*: \['de'\]"):
+        analyse(load(folder), options)
