@@ -14,9 +14,10 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from typeguard import typechecked
 
 from espnet_samu.loss.abs_loss import AbsLoss
-from espnet_samu.loss.contrastive import SAME
+from espnet_samu.loss.distillation import DistillationLoss
 from espnet_samu.pooling.abs_pooling import AbsPooling
 from espnet_samu.projector.abs_projector import AbsProjector
+from espnet_samu.train.encoding import encode_waveforms
 from espnet_samu.train.update_counter import UpdateCounter
 from espnet_samu.utils.waveform import check_waveforms
 
@@ -71,19 +72,13 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
         freeze_encoder_updates: int = 0,
     ):
         super().__init__()
-        if not loss or set(loss) != set(loss_weights):
-            raise ValueError(
-                f"loss: {sorted(loss)} and its weights {sorted(loss_weights)} must "
-                "name the same distances, at least one"
-            )
         self.frontend = frontend
         self.specaug = specaug
         self.normalize = normalize
         self.encoder = encoder
         self.pooling = pooling
         self.projector = projector
-        self.loss = torch.nn.ModuleDict(loss)
-        self.loss_weights = loss_weights
+        self.loss = DistillationLoss(loss, loss_weights)
         self.init_updates(freeze_encoder_updates)
 
     def encode(
@@ -95,16 +90,9 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
             speech: Waveforms (B, N).
             speech_lengths: Samples (B,).
         """
-        speech = speech[:, : speech_lengths.max()]
-        masked = self.training and not self.encoder_is_frozen()
-        with self.encoder_mode():
-            frames, lengths = self.frontend(speech, speech_lengths)
-            if self.specaug is not None and masked:
-                frames, lengths = self.specaug(frames, lengths)
-            if self.normalize is not None:
-                frames, lengths = self.normalize(frames, lengths)
-            frames, lengths, _ = self.encoder(frames, lengths)
-        return frames, lengths
+        return encode_waveforms(
+            self, speech, speech_lengths, self.specaug, self.normalize
+        )
 
     def embed(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> SAMUOutput:
         """Utterance embeddings.
@@ -144,22 +132,11 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
                 embeddings are not of the projector's size.
         """
         check_waveforms(speech, speech_lengths, utt_id)
-        # Under ESPnet's autocast the projector gives half precision: too coarse here.
-        student = self.embed(speech, speech_lengths).embedding.float()
-        if embed.shape != student.shape:
-            raise ValueError(
-                f"the teacher's embeddings have {embed.size(-1)} dimensions, the "
-                f"projector {student.size(-1)}: set output_size in projector_conf"
-            )
-        teacher = embed.to(student.dtype)
-        parts = {name: loss(student, teacher) for name, loss in self.loss.items()}
-        total = sum(self.loss_weights[name] * part for name, part in parts.items())
-
-        stats = {f"loss_{name}": part.detach() for name, part in parts.items()}
-        stats.update(loss=total.detach(), **_similarities(student, teacher))
+        student = self.embed(speech, speech_lengths).embedding
+        total, stats = self.loss(student, embed)
         if self.record is not None:
-            students = student.detach().cpu().numpy()
-            self.record.append((utt_id, students, teacher.cpu().numpy()))
+            rows = (x.detach().float().cpu().numpy() for x in (student, embed))
+            self.record.append((utt_id, *rows))
         loss, stats, weight = force_gatherable(
             (total, stats, student.size(0)), total.device
         )
@@ -170,21 +147,3 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
     ) -> Dict[str, torch.Tensor]:
         """Waveforms as they are: shapes are all that is collected."""
         return {"feats": speech, "feats_lengths": speech_lengths}
-
-
-@torch.no_grad()
-def _similarities(
-    student: torch.Tensor, teacher: torch.Tensor
-) -> Dict[str, torch.Tensor]:
-    """Cosine to the right sentence and to the others of the batch; R@1 among them."""
-    cosine = student @ teacher.T
-    right = cosine.diagonal()
-    same = teacher @ teacher.T > SAME
-    same.fill_diagonal_(True)
-    others = max(student.size(0) - 1, 1)
-    best_wrong = cosine.masked_fill(same, -2.0).amax(1)
-    return {
-        "cos_right": right.mean(),
-        "cos_wrong": (cosine.sum(1) - right).mean() / others,
-        "batch_r1": (right > best_wrong).float().mean(),
-    }

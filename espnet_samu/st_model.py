@@ -5,8 +5,21 @@ from typing import ContextManager, Dict, Optional, Sequence, Tuple
 
 import torch
 from espnet2.st.espnet_model import ESPnetSTModel
+from espnet2.torch_utils.device_funcs import force_gatherable
 
+from espnet_samu.train.distillation_head import DistillationHead
+from espnet_samu.train.encoding import encode_waveforms
+from espnet_samu.train.process_share import process_share
 from espnet_samu.train.update_counter import UpdateCounter
+from espnet_samu.utils.waveform import check_waveforms
+
+# What is told of the distillation's batch, by its name there.
+_STATS = {
+    "loss": "loss_samu",
+    "cos_right": "samu_cos_right",
+    "cos_wrong": "samu_cos_wrong",
+    "batch_r1": "samu_batch_r1",
+}
 
 
 class SamuSTModel(UpdateCounter, ESPnetSTModel):
@@ -15,6 +28,9 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
     * The batch may say the target language of each utterance, ``tgt_lang``.
     * Frontend and encoder may be left alone in the first updates, while the length
       adaptor and the decoder settle.
+    * A batch of the distillation may come beside that of translation, for a model that
+      was given a head for it (``distillation``). A model without reads checkpoints of
+      one that has it.
 
     Args:
         args: ESPnetSTModel's.
@@ -25,6 +41,8 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
 
     def __init__(self, *args, freeze_encoder_updates: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
+        self.distillation: Optional[DistillationHead] = None
+        self.register_load_state_dict_post_hook(_do_without_distillation)
         self.init_updates(freeze_encoder_updates)
         if freeze_encoder_updates > 0:
             # ESPnet's encode() goes on to the post-encoder, which is trained.
@@ -45,9 +63,13 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
         src_text_lengths: Optional[torch.Tensor] = None,
         tgt_lang: Optional[torch.Tensor] = None,
         utt_id: Optional[Sequence[str]] = None,
+        samu_speech: Optional[torch.Tensor] = None,
+        samu_speech_lengths: Optional[torch.Tensor] = None,
+        samu_embed: Optional[torch.Tensor] = None,
+        samu_utt_id: Optional[Sequence[str]] = None,
         **kwargs,
     ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
-        """ESPnet's loss.
+        """ESPnet's loss, and that of the distillation.
 
         Args:
             speech: Waveforms (B, N).
@@ -59,18 +81,24 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
             tgt_lang: Rows of the target-language tokens (B, 1) or (B,). None: all
                 are of the decoder's ``lang_token_id``.
             utt_id: Names of the utterances.
+            samu_speech: Waveforms of the distillation (B', N').
+            samu_speech_lengths: Samples (B',).
+            samu_embed: The teacher's sentence embeddings (B', E), of length 1.
+            samu_utt_id: Names of these utterances.
             kwargs: Not used.
 
         Returns:
-            Loss; statistics; batch size, for averaging.
+            Loss; statistics, ``loss_samu`` and ``samu_*`` of the distillation among
+            them; batch size B, for averaging.
 
         Raises:
-            ValueError: A translation is longer than the decoder can read, or the
-                decoder does not know target languages.
+            ValueError: A translation is longer than the decoder can read, the decoder
+                does not know target languages, or an utterance of the distillation is
+                silent or not finite.
         """
         with self.target_languages(tgt_lang):
             self._check_lengths(text_lengths, tgt_lang, utt_id)
-            return super().forward(
+            loss, stats, weight = super().forward(
                 speech,
                 speech_lengths,
                 text,
@@ -79,6 +107,33 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
                 src_text_lengths,
                 **kwargs,
             )
+        if samu_speech is None:
+            return loss, stats, weight
+        check_waveforms(samu_speech, samu_speech_lengths, samu_utt_id)
+        distance, samu_stats = self._distil(
+            samu_speech, samu_speech_lengths, samu_embed
+        )
+        share = process_share(len(samu_speech), len(speech), loss.device)
+        loss = loss + self.distillation.weight * share * distance
+        samu_stats = {
+            _STATS[name]: share * value
+            for name, value in samu_stats.items()
+            if name in _STATS
+        }
+        stats = {**stats, **samu_stats, "loss": loss.detach()}
+        return force_gatherable((loss, stats, weight), loss.device)
+
+    def _distil(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor, teacher: torch.Tensor
+    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
+        """Loss of the distillation, and its statistics."""
+        head = self.distillation
+        # As around ESPnet's frontends: half precision is too coarse for a distance.
+        with torch.autocast(speech.device.type, enabled=False):
+            frames, lengths = encode_waveforms(
+                self, speech, speech_lengths, head.specaug, head.normalize
+            )
+            return head(frames, lengths, teacher)
 
     def target_languages(self, ids: Optional[torch.Tensor]) -> ContextManager[None]:
         """Say the target languages of the batch that comes.
@@ -129,3 +184,13 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
             return outputs
         frames, *others = outputs
         return (frames.detach(), *others)
+
+
+def _do_without_distillation(model: SamuSTModel, incompatible) -> None:
+    """A hook of load_state_dict: decoding needs nothing of the distillation."""
+    if model.distillation is None:
+        incompatible.unexpected_keys[:] = [
+            key
+            for key in incompatible.unexpected_keys
+            if not key.startswith("distillation.")
+        ]

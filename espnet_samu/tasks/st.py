@@ -16,6 +16,7 @@ from espnet2.torch_utils.initialize import initialize  # noqa: E402
 from espnet2.utils.types import str2bool, str_or_none  # noqa: E402
 
 from espnet_samu.st_model import SamuSTModel  # noqa: E402
+from espnet_samu.tasks.distilling_task import DistillingTask  # noqa: E402
 from espnet_samu.tasks.exact_task import ExactTask  # noqa: E402
 from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
 from espnet_samu.tasks.student_start import (  # noqa: E402
@@ -32,12 +33,13 @@ from espnet_samu.utils.token_list import read_token_list  # noqa: E402
 registry.register(host)
 
 
-class STTask(ExactTask, host.STTask):
+class STTask(DistillingTask, ExactTask, host.STTask):
     """``espnet2.tasks.st.STTask`` of the same options, and a few repairs.
 
     * ``--use_src_lang false`` of st.sh works: a model without transcripts.
     * ``--tgt_lang_token en_XX`` names the target-language token of ``mbart``.
     * Data named ``tgt_lang`` say another target language for each utterance.
+    * ``--samu_weight`` keeps the distillation on.
     """
 
     trainer = SafeTrainer

@@ -2,10 +2,18 @@ import string
 
 import pytest
 import torch
+from espnet2.layers.utterance_mvn import UtteranceMVN
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
+from espnet_samu.loss.contrastive import ContrastiveLoss
+from espnet_samu.loss.cosine import CosineLoss
+from espnet_samu.loss.distillation import DistillationLoss
+from espnet_samu.pooling.attention import AttentionPooling
+from espnet_samu.projector.tanh import TanhProjector
+from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.st_model import SamuSTModel
 from espnet_samu.tasks.st import STTask
+from espnet_samu.train.distillation_head import DistillationHead
 
 TEXTS = ("ab", "bcd", "e", "dcba")  # of the data folder
 # Rows after 2 special tokens and 26 letters.
@@ -167,6 +175,109 @@ def test_decoder_first(build, batch, text):
         torch.testing.assert_close(frames, still)
     assert (seen[4] - still).abs().max() > 0.1
     assert model.state_dict()["updates"] == 3
+
+
+WEIGHT = 3.0
+
+
+def keep_distilling(model, normalize=None):
+    """Give a model a head, as the task does; return the student of the same parts."""
+    losses = {"cosine": CosineLoss(), "contrastive": ContrastiveLoss()}
+    weights = {"cosine": 2.0, "contrastive": 0.5}
+    pooling, projector = AttentionPooling(16), TanhProjector(16, 3)
+    loss = DistillationLoss(losses, weights)
+    model.distillation = DistillationHead(
+        pooling, projector, loss, WEIGHT, normalize=normalize
+    )
+    encoder = (model.frontend, model.encoder, pooling, projector)
+    return ESPnetSAMUModel(*encoder, losses, weights, normalize=normalize)
+
+
+@pytest.fixture
+def samu_batch(noise):
+    """Three utterances for the distillation, and their sentence embeddings."""
+    speech, lengths = noise(3000, 2600, 1700)
+    batch = {"samu_speech": speech, "samu_speech_lengths": lengths}
+    return {**batch, "samu_embed": torch.eye(3), "samu_utt_id": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_kept_distillation(
+    build, batch, text, samu_batch, frontend_conf, checkpointing
+):
+    """The sum of two losses, and of their gradients, each by its own model."""
+    # what masks the frames of translations leaves those of the distillation alone
+    conf = {"specaug": "specaug", "specaug_conf": {"apply_time_mask": False}}
+    conf["frontend_conf"] = {**frontend_conf, "gradient_checkpointing": checkpointing}
+    model = build(**conf).train()
+    samu = keep_distilling(model, UtteranceMVN()).train()
+    embed = samu_batch["samu_embed"]
+    torch.manual_seed(0)
+    loss_st, stats_st, _ = model(*batch, text[0].clone(), text[1])
+    assert "loss_samu" not in stats_st
+    loss_samu, stats_samu, _ = samu(*list(samu_batch.values())[:2], embed)
+    expected = loss_st + WEIGHT * loss_samu
+    expected.backward()
+    grads = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+
+    torch.manual_seed(0)
+    loss, stats, weight = model(*batch, text[0].clone(), text[1], **samu_batch)
+    torch.testing.assert_close(loss, expected)
+    # averages are over translations
+    assert weight == 4
+    torch.testing.assert_close(stats["loss"], expected.detach())
+    torch.testing.assert_close(stats["loss_st"], loss_st.detach())
+    torch.testing.assert_close(stats["loss_samu"], loss_samu.detach())
+    for name in ("cos_right", "cos_wrong", "batch_r1"):
+        torch.testing.assert_close(stats[f"samu_{name}"], stats_samu[name])
+    loss.backward()
+    found = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+    torch.testing.assert_close(found, grads, rtol=1e-4, atol=1e-5)
+    parts = {name.split(".")[0] for name in found}
+    assert parts == {"frontend", "decoder", "distillation"}
+    # the checkpoint of a model with a head is one for a model without
+    other = build(**conf)
+    state = model.state_dict()
+    other.load_state_dict(state)
+    assert {k for k in state if k not in other.state_dict()} == {
+        f"distillation.{k}" for k in model.distillation.state_dict()
+    }
+    with pytest.raises(RuntimeError, match='Missing key.* "distillation.pooling'):
+        model.load_state_dict(other.state_dict())
+
+
+def test_kept_distillation_while_the_encoder_is_frozen(build, batch, text, samu_batch):
+    model = build(**ENCODER, model_conf={"freeze_encoder_updates": 1})
+    keep_distilling(model)
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], lr=0.1
+    )
+    optimizer.register_step_post_hook(model.count_update)
+    moved = []
+    for _ in range(2):
+        model.train()
+        before = {name: p.clone() for name, p in model.named_parameters()}
+        model(*batch, text[0].clone(), text[1], **samu_batch)[0].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        moved.append(
+            {
+                name.split(".")[0]
+                for name, p in model.named_parameters()
+                if not torch.equal(p, before[name])
+            }
+        )
+    rest = {"postencoder", "decoder", "distillation"}
+    assert moved == [rest, rest | {"frontend", "encoder"}]
+
+
+def test_utterance_that_cannot_be_distilled(build, batch, text, samu_batch):
+    model = build()
+    keep_distilling(model)
+    samu_batch["samu_speech"][1] = 0.0
+    with pytest.raises(ValueError, match="silent: utterance b"):
+        model(*batch, *text, **samu_batch)
 
 
 def test_nothing_more_is_in_the_checkpoint(build):

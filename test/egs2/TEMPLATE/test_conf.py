@@ -140,7 +140,8 @@ def trained(model):
 
 
 def test_no_file_is_forgotten():
-    tuning = [f"tuning/train_st_{n}.yaml" for n in ("adapters", "lna_ed", "lora")]
+    names = ("adapters", "lna_ed", "lora", "samu_weight")
+    tuning = [f"tuning/train_st_{n}.yaml" for n in names]
     baseline = "tuning/train_st_xlsr.yaml"
     assert TRAIN == ["train_samu.yaml", "train_st.yaml", *tuning, baseline]
 
@@ -167,6 +168,7 @@ def test_distillation(built):
         ("tuning/train_st_adapters.yaml", {"frontend", "decoder"}),
         ("tuning/train_st_lna_ed.yaml", {"frontend", "decoder"}),
         ("tuning/train_st_lora.yaml", {"frontend", "decoder"}),
+        ("tuning/train_st_samu_weight.yaml", {"frontend", "decoder"}),
         ("tuning/train_st_xlsr.yaml", {"frontend", "decoder"}),
     ],
 )

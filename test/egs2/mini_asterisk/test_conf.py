@@ -24,12 +24,21 @@ def test_baseline_has_as_many_updates_as_both_steps_of_the_distilled_arm():
 @pytest.mark.parametrize(
     "name",
     ["train_st.yaml"]
-    + [f"tuning/train_st_{n}.yaml" for n in ("adapters", "lora", "xlsr")],
+    + [
+        f"tuning/train_st_{n}.yaml" for n in ("adapters", "lora", "samu_weight", "xlsr")
+    ],
 )
 def test_translation_has_the_student_s_encoder(name: str):
     student, st = load("train_samu.yaml")["frontend_conf"], load(name)["frontend_conf"]
     assert st["log_mel_conf"] == student["log_mel_conf"]
     assert st["model_conf"] == student["model_conf"]
+
+
+def test_kept_distillation_differs_by_what_is_trained():
+    frozen, kept = load("train_st.yaml"), load("tuning/train_st_samu_weight.yaml")
+    assert kept.pop("samu_weight") > 0
+    assert 0 < kept["model_conf"].pop("freeze_encoder_updates") < updates(kept)
+    assert frozen["frontend_conf"].pop("freeze") and kept == frozen
 
 
 def test_baseline_differs_by_distillation_alone():
@@ -46,7 +55,7 @@ def test_baseline_differs_by_distillation_alone():
     ["train_samu.yaml", "train_st.yaml"]
     + [
         f"tuning/train_st_{n}.yaml"
-        for n in ("adapters", "lora", "xlsr", "s3prl", "default")
+        for n in ("adapters", "lora", "samu_weight", "xlsr", "s3prl", "default")
     ],
 )
 def test_learning_rate_falls_to_its_end_with_the_last_update(name: str):

@@ -88,7 +88,7 @@ def test_losses(samu_cmd, tmp_path, batch):
     }
     SAMUTask.main(cmd=samu_cmd(tmp_path, "--dry_run", "true", losses=losses))
     model, _ = SAMUTask.build_model_from_file(tmp_path / "config.yaml")
-    assert model.loss_weights == {"cosine": 2.0, "contrastive": 0.5}
+    assert model.loss.weights == {"cosine": 2.0, "contrastive": 0.5}
     embed = torch.eye(4)
     loss, stats, _ = model.eval()(*batch, embed)
     student = model.embed(*batch).embedding

@@ -1,0 +1,81 @@
+"""The loss of the distillation: several distances to the teacher, summed."""
+
+from typing import Dict, Tuple
+
+import torch
+from typeguard import typechecked
+
+from espnet_samu.loss.abs_loss import AbsLoss
+from espnet_samu.loss.contrastive import SAME
+
+
+class DistillationLoss(torch.nn.Module):
+    """A weighted sum of distances, and what else tells how near the student is.
+
+    Args:
+        losses: Distances between student and teacher.
+        weights: Weight of each.
+
+    Raises:
+        ValueError: They do not name the same distances, or none.
+    """
+
+    @typechecked
+    def __init__(self, losses: Dict[str, AbsLoss], weights: Dict[str, float]):
+        super().__init__()
+        if not losses or set(losses) != set(weights):
+            raise ValueError(
+                f"loss: {sorted(losses)} and its weights {sorted(weights)} must "
+                "name the same distances, at least one"
+            )
+        self.losses = torch.nn.ModuleDict(losses)
+        self.weights = weights
+
+    def forward(
+        self, student: torch.Tensor, teacher: torch.Tensor
+    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
+        """Compare row by row.
+
+        Args:
+            student: Utterance embeddings (B, E), of length 1.
+            teacher: Sentence embeddings (B, E), of length 1.
+
+        Returns:
+            Weighted sum; without a gradient it and its parts (``loss``,
+            ``loss_<name>``), the mean cosine to the right sentence and to the others of
+            the batch (``cos_right``, ``cos_wrong``), R@1 in the batch (``batch_r1``).
+
+        Raises:
+            ValueError: The teacher's embeddings are not of the projector's size.
+        """
+        # Under ESPnet's autocast the projector gives half precision: too coarse here.
+        student = student.float()
+        if teacher.shape != student.shape:
+            raise ValueError(
+                f"the teacher's embeddings have {teacher.size(-1)} dimensions, the "
+                f"projector {student.size(-1)}: set output_size in projector_conf"
+            )
+        teacher = teacher.to(student.dtype)
+        parts = {name: loss(student, teacher) for name, loss in self.losses.items()}
+        total = sum(self.weights[name] * part for name, part in parts.items())
+        stats = {f"loss_{name}": part.detach() for name, part in parts.items()}
+        stats.update(loss=total.detach(), **_similarities(student, teacher))
+        return total, stats
+
+
+@torch.no_grad()
+def _similarities(
+    student: torch.Tensor, teacher: torch.Tensor
+) -> Dict[str, torch.Tensor]:
+    """Cosine to the right sentence and to the others of the batch; R@1 among them."""
+    cosine = student @ teacher.T
+    right = cosine.diagonal()
+    same = teacher @ teacher.T > SAME
+    same.fill_diagonal_(True)
+    others = max(student.size(0) - 1, 1)
+    best_wrong = cosine.masked_fill(same, -2.0).amax(1)
+    return {
+        "cos_right": right.mean(),
+        "cos_wrong": (cosine.sum(1) - right).mean() / others,
+        "batch_r1": (right > best_wrong).float().mean(),
+    }
