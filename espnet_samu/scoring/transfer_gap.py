@@ -98,11 +98,17 @@ def describe_groups(groups: Mapping[str, str], lacking: Sequence[str]) -> str:
         groups: Group of every language.
         lacking: Languages of the groups that are not scored.
     """
-    text = f"macro means ({', '.join(dict.fromkeys(groups.values()))}, average): every "
-    text += "language counts the same"
-    if lacking:
-        names = ", ".join(f"{lang} ({groups[lang]})" for lang in lacking)
-        text += f"; without {names}: no utterances"
+    scored = {groups[lang] for lang in groups if lang not in lacking}
+    means = ", ".join(g for g in dict.fromkeys(groups.values()) if g in scored)
+    text = f"macro means ({means}, average): every language counts the same"
+    missing = [f"{lang} ({groups[lang]})" for lang in lacking if groups[lang] in scored]
+    missing += [
+        f"group {group}"
+        for group in dict.fromkeys(groups.values())
+        if group not in scored
+    ]
+    if missing:
+        text += f"; without {', '.join(missing)}: no utterances"
     return text
 
 

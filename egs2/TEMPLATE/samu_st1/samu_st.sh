@@ -92,7 +92,8 @@ inference_tag=          # Suffix to the result dir for decoding.
 inference_config=conf/decode_st.yaml # Config for decoding.
 inference_args=         # Arguments for decoding, e.g., "--beam_size 10".
 inference_st_model=valid.acc.best.pth # ST model for decoding.
-baseline_exp=           # ST experiment to stand beside this one in the tables.
+baseline_exp=           # ST experiment to stand beside this one in the tables, and to test
+                        # it against (paired bootstrap, 95 % intervals).
 score_args=             # Arguments for score_st, e.g. "--slots data/slots.txt".
 report_args=            # Arguments for report, e.g. "--published conf/published.tsv".
 
@@ -267,12 +268,14 @@ runs() {
     [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]
 }
 
-# Options that name the target language of each utterance, where there are several.
+# Options that name the target language of each utterance: where there are several, or
+# the vocabulary has a token for it, which the configuration may name wrongly or not.
 split_tgt_lang=
 tgt_lang_args() {
     local train_file=${data_feats}/${train_set}${speed_perturb_factors:+_sp}/utt2tgt_lang
     [ -e "${train_file}" ] || return 0
-    if [ "$(cut -d " " -f 2 "${train_file}" | sort -u | wc -l)" -gt 1 ]; then
+    if "${trim_vocab}" \
+        || [ "$(cut -d " " -f 2 "${train_file}" | sort -u | wc -l)" -gt 1 ]; then
         printf -- "--%s_data_path_and_name_and_type %s,tgt_lang,text " \
             train "${split_tgt_lang:-${train_file}}" \
             valid "${data_feats}/${valid_set}/utt2tgt_lang"
@@ -308,6 +311,22 @@ perturb_tgt_lang() {
     mv "${dir}/.utt2tgt_lang.tmp" "${dir}/utt2tgt_lang"
 }
 
+# A mark beside a set in dump/ while stages 3 and 4 write it.
+mark_of() {
+    echo "${data_feats}/.unfinished.$1"
+}
+used_sets=$(printf '%s\n' "${train_set}" "${valid_set}" ${test_sets} \
+    "${samu_train_set}" "${samu_valid_set}" | sort -u)
+if "${skip_data_prep}" || [ "${stage}" -gt 3 ]; then
+    for dset in ${used_sets}; do
+        if [ -e "$(mark_of "${dset}")" ]; then
+            log "Error: stage 3 or 4 was stopped while it wrote ${data_feats}/${dset}:" \
+                "run it again, from --stage 3"
+            exit 1
+        fi
+    done
+fi
+
 # ========================== Main stages start from here. ==========================
 
 if ! "${skip_data_prep}"; then
@@ -322,6 +341,10 @@ if ! "${skip_data_prep}"; then
     if runs 3 || runs 4; then
         _start=$((stage > 3 ? stage : 3))
         _stop=$((stop_stage < 4 ? stop_stage : 4))
+        mkdir -p "${data_feats}"
+        for dset in ${used_sets}; do
+            touch "$(mark_of "${dset}")"
+        done
         st --stage "${_start}" --stop_stage "${_stop}"
         if [ "${samu_train_set}" != "${train_set}" ] || [ -n "${speed_perturb_factors}" ]; then
             log "Stage 3-4 for the transcribed speech of the distillation"
@@ -344,6 +367,9 @@ if ! "${skip_data_prep}"; then
                 perturb_tgt_lang
             fi
         fi
+        for dset in ${used_sets}; do
+            rm -f "$(mark_of "${dset}")"
+        done
     fi
 
     if runs 5; then
@@ -541,6 +567,9 @@ if ! "${skip_eval}"; then
                 fi
                 _opts+=(--system "${_name}=${_text}")
                 _report+=(--system "${_name}=${_text}")
+                if [ "${_exp}" = "${baseline_exp}" ]; then
+                    _opts+=(--baseline "${_name}")
+                fi
                 _json=${retrieval_dir}/${dset}/retrieval.json
                 # A frozen encoder retrieves as the student that it started from.
                 if [ -e "${_json}" ] && grep -q "${_samu_model}:frontend" "${_exp}/config.yaml" \
@@ -553,11 +582,15 @@ if ! "${skip_eval}"; then
                 _report+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
             fi
             if [ -s "${data_feats}/${dset}/${transcripts}" ]; then
+                _opts+=(--src "${data_feats}/${dset}/${transcripts}")
                 _report+=(--src "${data_feats}/${dset}/${transcripts}")
             fi
-            for _png in "${retrieval_dir}/${dset}"/*.png; do
+            # A set that is not searched itself shows how well others are.
+            _set=${dset}
+            [ -e "${retrieval_dir}/${dset}" ] || _set=${retrieval_sets%% *}
+            for _png in "${retrieval_dir}/${_set}"/*.png; do
                 [ -e "${_png}" ] || continue
-                _name="retrieval: $(basename "${_png}" .png)"
+                _name="retrieval of ${_set}: $(basename "${_png}" .png)"
                 _report+=(--figure "${_name}=${_png}" --command "${_name}=${run_args} (stage 9)")
             done
             # shellcheck disable=SC2086

@@ -21,6 +21,10 @@ samu_model=         # Use this student instead of distilling one.
 samu_config=conf/train_samu.yaml # Config for the distillation.
 st_config=          # Config for ST model training (default: conf/train_st.yaml; en2x,
                     # multi: conf/tuning/train_st_many.yaml). Names the decoder's model.
+ja_tokenizer=char   # For BLEU into Japanese: char, or ja-mecab (pip install
+                    # "sacrebleu[ja]"). The table's signatures name it.
+score_args=         # Further options of score_st, e.g. "--comet Unbabel/wmt22-comet-da".
+report_args=        # Further options of report, e.g. "--examples 10".
 }
 
 teacher=sentence-transformers/LaBSE
@@ -31,7 +35,8 @@ while [ $# -gt 0 ]; do
     name=${1#--}
     case "${name}" in
         scenario | langs | commonvoice | covost2 | samu_langs | samu_commonvoice | \
-            by_direction | local_data_opts | samu_model | samu_config | st_config)
+            by_direction | local_data_opts | samu_model | samu_config | st_config | \
+            ja_tokenizer | score_args | report_args)
             declare "${name}=${2?value of $1 is missing}"
             shift 2 ;;
         *)
@@ -87,7 +92,8 @@ decoder=$(sed -n '/^decoder_conf:/,/^[a-z]/s/^ \{1,\}model: *\([^ #]*\).*/\1/p' 
 if [ -n "${decoder}" ]; then
     st_opts+=(--tgt_token_type hugging_face --hugging_face_model_name_or_path "${decoder}")
     # mBART-50 has no Catalan and no Welsh: their tokens start as copies of neighbours'.
-    if "${many_targets}" && [[ "${decoder}" == *mbart-large-50* ]]; then
+    if "${many_targets}" && { [[ "${decoder}" == *mbart-large-50* ]] \
+        || grep -qs '"model_type": "mbart"' "${decoder}/config.json"; }; then
         trim_vocab_args="--add_languages ca_ES=es_XX,cy_GB=en_XX"
     fi
 fi
@@ -116,8 +122,14 @@ if "${by_direction}"; then
         --langs "${langs}" | sed 's/^/test./' | paste -s -d " ")
 fi
 
-score_args=
-[ "${scenario}" = en2x ] || score_args="--groups conf/language_groups.tsv"
+scores="--metrics bleu,chrf,ter"
+"${many_targets}" && scores+=" --ja_tokenizer ${ja_tokenizer}"
+report=
+# Groups of source languages, and published figures into English.
+if [ "${scenario}" != en2x ]; then
+    scores+=" --groups conf/language_groups.tsv"
+    report="--published conf/published.tsv"
+fi
 
 # nj: each job of stage 10 holds the whole model in memory.
 ./samu_st.sh \
@@ -137,6 +149,7 @@ score_args=
     --st_config "${st_config}" \
     --inference_config conf/decode_st.yaml \
     --trim_vocab_args "${trim_vocab_args}" \
-    --score_args "${score_args}" \
+    --score_args "${scores} ${score_args}" \
+    --report_args "${report} ${report_args}" \
     "${st_opts[@]}" \
     "${opts[@]}"

@@ -7,7 +7,8 @@ set -o pipefail
 
 scenario=x2en    # x2en: all languages to English; m2m: all to all; zeroshot: tested as
                  # x2en, trained on the languages --st_src_langs only.
-europarl_st=     # The folder v1.1 of Europarl-ST, or the one that holds it. For stage 1.
+europarl_st=     # The folder v1.1 of Europarl-ST, or the one that holds it. For stage 1
+                 # (default: EUROPARL_ST of the environment).
 src_langs=       # Languages spoken, e.g. de,fr (default: all nine).
 tgt_langs=       # Languages of the translations (default: en; m2m: all nine).
 st_src_langs=    # zeroshot: languages spoken in training (default: de,es,fr).
@@ -17,6 +18,8 @@ local_data_opts= # Further options of local/data.sh.
 samu_model=      # Use this student instead of distilling one.
 st_config=       # Config for ST model training (default: conf/train_st.yaml; m2m:
                  # conf/tuning/train_st_many.yaml). Names the decoder's model.
+score_args=      # Further arguments of score_st; --metrics bleu,chrf leaves out TER.
+report_args=     # Further arguments of report.
 
 teacher=sentence-transformers/LaBSE
 
@@ -25,8 +28,13 @@ opts=()
 while [ $# -gt 0 ]; do
     name=${1#--}
     case "${name}" in
+        help)
+            echo "Options of $0:"
+            sed -n '/^scenario=/,/^$/{/^$/d;s/^\([a-z_]*\)=/    --\1 /;s/^ *#/    &/;p;}' "$0"
+            printf '\nAll other options are those of ./samu_st.sh --help\n'
+            exit 0 ;;
         scenario | europarl_st | src_langs | tgt_langs | st_src_langs | samu_langs | \
-            with_noisy | local_data_opts | samu_model | st_config)
+            with_noisy | local_data_opts | samu_model | st_config | score_args | report_args)
             declare "${name}=${2?value of $1 is missing}"
             shift 2 ;;
         *)
@@ -40,6 +48,16 @@ case "${scenario}" in
         echo "Error: --scenario must be x2en, m2m or zeroshot: '${scenario}'" >&2
         exit 2 ;;
 esac
+case "${with_noisy}" in
+    true | false) ;;
+    *)
+        echo "Error: --with_noisy must be true or false: '${with_noisy}'" >&2
+        exit 2 ;;
+esac
+if [ ! -f "${st_config:-conf/train_st.yaml}" ]; then
+    echo "Error: --st_config ${st_config}: no such file" >&2
+    exit 2
+fi
 if [[ "${europarl_st}" == *[[:space:]]* ]]; then
     echo "Error: --europarl_st '${europarl_st}': blanks do not go through st.sh; make a link" >&2
     exit 2
@@ -99,6 +117,11 @@ else
     [ "${scenario}" = m2m ] && st_opts+=(--retrieval_sets "samu_dev${samu_tag}")
 fi
 
+# The published figures are into English, and a table of one target names the sources.
+case "${tgt_langs}" in
+    "" | en | *,*) report_args="--published conf/published.tsv ${report_args}" ;;
+esac
+
 # nj: each job of stage 10 holds the whole model in memory.
 ./samu_st.sh \
     --ngpu 1 \
@@ -116,5 +139,7 @@ fi
     --samu_config conf/train_samu.yaml \
     --st_config "${st_config}" \
     --inference_config conf/decode_st.yaml \
+    --score_args "--metrics bleu,chrf,ter ${score_args}" \
+    --report_args "${report_args}" \
     "${st_opts[@]}" \
     "${opts[@]}"

@@ -8,7 +8,7 @@ import soundfile
 from covost2 import clips as module
 from covost2.clips import EMPTY, MISSING, UNDECODABLE, Clips
 
-from .conftest import SECONDS, clip
+from .tree import SECONDS, clip
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """The YAML files, each built and trained a step with small models where its own are."""
 
-import io
 import re
 
 import pytest
 import yaml
 
+from ..tiny_models import make_decoder, make_encoder
 from .conftest import RECIPE, ROOT
 
 CONF = RECIPE / "conf"
@@ -37,13 +37,30 @@ def read(name):
     return yaml.safe_load((CONF / name).read_text("utf-8"))
 
 
-def save_decoder(folder, sentencepiece_model, model_class, config_class, codes):
-    """Save a small decoder in the layout of the published one: pieces, codes, mask."""
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders that hold what the hub ids do, small; torch seed 0."""
     import sentencepiece
+    import torch
+    import transformers
 
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=sentencepiece_model)
-    config = config_class(
-        vocab_size=pieces.get_piece_size() + 1 + codes + 1,
+    folder = tmp_path_factory.mktemp("models")
+    make_encoder(folder / "xls_r")
+    make_decoder(folder / "mbart")
+    torch.manual_seed(0)
+    w2v_bert = transformers.Wav2Vec2BertConfig(
+        hidden_size=128,  # masks of 64 channels leave some
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        conv_depthwise_kernel_size=7,
+    )
+    transformers.Wav2Vec2BertModel(w2v_bert).save_pretrained(folder / "w2v_bert")
+
+    pieces = (folder / "mbart" / "sentencepiece.bpe.model").read_bytes()
+    size = sentencepiece.SentencePieceProcessor(model_proto=pieces).get_piece_size()
+    nllb = transformers.M2M100Config(
+        vocab_size=size + 1 + 202 + 1,  # <pad>, codes, <mask>
         d_model=32,
         encoder_layers=1,
         decoder_layers=2,
@@ -54,68 +71,9 @@ def save_decoder(folder, sentencepiece_model, model_class, config_class, codes):
         max_position_embeddings=64,
         scale_embedding=True,
     )
-    model_class(config).save_pretrained(folder)
-    (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """Folders that hold what the hub ids do, small; torch seed 0."""
-    import sentencepiece
-    import torch
-    import transformers
-
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    small = {
-        "hidden_size": 256,  # masks of 64 channels leave some
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-    }
-    xls_r = transformers.Wav2Vec2Config(
-        **small,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-        num_codevectors_per_group=8,
-        codevector_dim=8,
-        proj_codevector_dim=8,
-        # As XLS-R, unlike the defaults.
-        do_stable_layer_norm=True,
-        feat_extract_norm="layer",
-        conv_bias=True,
-        layerdrop=0.0,
-    )
-    transformers.Wav2Vec2ForPreTraining(xls_r).save_pretrained(folder / "xls_r")
-    transformers.Wav2Vec2FeatureExtractor(
-        do_normalize=True, return_attention_mask=True
-    ).save_pretrained(folder / "xls_r")
-    w2v_bert = transformers.Wav2Vec2BertConfig(**small, conv_depthwise_kernel_size=7)
-    transformers.Wav2Vec2BertModel(w2v_bert).save_pretrained(folder / "w2v_bert")
-
-    pieces = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["good morning world", "guten morgen welt"] * 20),
-        model_writer=pieces,
-        vocab_size=30,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    save_decoder(
-        folder / "mbart",
-        pieces.getvalue(),
-        transformers.MBartForConditionalGeneration,
-        transformers.MBartConfig,
-        52,
-    )
-    save_decoder(
-        folder / "nllb",
-        pieces.getvalue(),
-        transformers.M2M100ForConditionalGeneration,
-        transformers.M2M100Config,
-        202,
-    )
+    model = transformers.M2M100ForConditionalGeneration(nllb)
+    model.save_pretrained(folder / "nllb")
+    (folder / "nllb" / "sentencepiece.bpe.model").write_bytes(pieces)
     return {
         **dict.fromkeys(XLS_R, str(folder / "xls_r")),
         W2V_BERT: str(folder / "w2v_bert"),
@@ -344,9 +302,32 @@ def test_lists():
     from espnet_samu.scoring.transfer_gap import read_groups
 
     groups = read_groups(CONF / "language_groups.tsv")
-    assert set(groups) == set(INTO_ENGLISH)
+    assert set(groups) == {*INTO_ENGLISH, "en"}
+    assert groups["en"] not in ("high", "mid", "low")
     assert {lang for lang, group in groups.items() if group == "high"} == set(HIGH)
     assert [[*groups.values()].count(group) for group in ("mid", "low")] == [5, 12]
     langs = read_languages(CONF / "samu_langs.tsv")
     assert len(langs) == len(set(langs)) == 53
     assert {*INTO_ENGLISH, "en"} < set(langs)
+
+
+def test_published_figures():
+    """Means as published are those of the languages as published, where both are."""
+    from espnet_samu.report.published import read_published
+    from espnet_samu.scoring.transfer_gap import group_means, read_groups
+
+    groups = read_groups(CONF / "language_groups.tsv")
+    systems = {one.name: one for one in read_published(CONF / "published.tsv")}
+    assert len(systems) == 9
+    for name in ("XLS-R 0.3B", "XLS-R 2B"):
+        scores = {lang: systems[name].find(lang) for lang in groups if lang != "en"}
+        means = group_means(scores, groups)
+        means["average"] = sum(scores.values()) / 21
+        published = {mean: systems[name].scores[mean] for mean in means}
+        assert means == pytest.approx(published, abs=0.06)
+    assert systems["AudioPaLM-2-8B"].scores == {"average": 37.8}
+    text = (RECIPE / "README.md").read_text("utf-8")
+    for one in systems.values():
+        figures = [one.scores.get(m) for m in ("high", "mid", "low", "average")]
+        cells = ["-" if figure is None else str(figure) for figure in figures]
+        assert f"| {one.name} | {' | '.join(cells)} |" in text

@@ -14,7 +14,8 @@ from covost2.scenarios import FROM_ENGLISH, INTO_ENGLISH, SCENARIOS, choose_scen
 from covost2.sets import combine
 from covost2.validated import read_validated, speaker_id
 
-from .conftest import RECIPE, RELEASE, client, clip, write_language
+from .conftest import RECIPE
+from .tree import RELEASE, client, clip, write_language
 
 FR = "0001abababababab-fr-common_voice_fr_1"
 

@@ -1,5 +1,6 @@
 """run.sh and local/data.sh, in a copy of the recipe."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -78,7 +79,10 @@ def test_defaults(options):
     assert given["--valid_set"] == "dev.x2en"
     assert given["--test_sets"] == "test.x2en"
     assert given["--st_config"] == "conf/train_st.yaml"
-    assert given["--score_args"] == "--groups conf/language_groups.tsv"
+    assert given["--score_args"].split() == [
+        *("--metrics", "bleu,chrf,ter", "--groups", "conf/language_groups.tsv")
+    ]
+    assert given["--report_args"].split() == ["--published", "conf/published.tsv"]
     assert given["--trim_vocab_args"] == ""
     mbart = "facebook/mbart-large-50-many-to-many-mmt"
     assert given["--hugging_face_model_name_or_path"] == mbart
@@ -93,11 +97,29 @@ def test_many_targets(options):
         added = "--add_languages ca_ES=es_XX,cy_GB=en_XX"
         assert given["--trim_vocab_args"] == added
         assert given["--retrieval_sets"] == "samu_dev"
+        assert "--ja_tokenizer char" in given["--score_args"]
+        # No groups of the one source language.
+        assert ("--groups" in given["--score_args"]) == (scenario == "multi")
+        assert ("--published" in given["--report_args"]) == (scenario == "multi")
     nllb = "conf/tuning/train_st_nllb.yaml"
     given = options("--scenario", "en2x", "--st_config", nllb)
     decoder = yaml.safe_load((RECIPE / nllb).read_text())["decoder_conf"]["model"]
     assert given["--hugging_face_model_name_or_path"] == decoder
     assert given["--trim_vocab_args"] == ""
+
+
+def test_mbart_in_a_folder(options, recipe, tmp_path):
+    model = tmp_path / "my_decoder"
+    model.mkdir()
+    config = recipe / "conf" / "tuning" / "train_st_many.yaml"
+    text = re.sub("facebook/mbart[^ ]*", str(model), config.read_text())
+    config.write_text(text)
+    given = options("--scenario", "en2x")
+    assert given["--hugging_face_model_name_or_path"] == str(model)
+    assert given["--trim_vocab_args"] == ""
+    (model / "config.json").write_text('{\n  "model_type": "mbart"\n}\n')
+    given = options("--scenario", "en2x")
+    assert given["--trim_vocab_args"].startswith("--add_languages ca_ES=")
 
 
 def test_parts(options):
@@ -113,6 +135,17 @@ def test_parts(options):
     many = "ar,bg,ca,cs,cy,da,de,el,en,eo"
     given = options("--samu_langs", many)
     assert given["--samu_train_set"].removeprefix("samu_train_").isdecimal()
+
+
+def test_options_of_the_scores_are_added(options):
+    given = options(
+        *("--scenario", "en2x", "--ja_tokenizer", "ja-mecab"),
+        *("--score_args", "--paired_bs_n 200", "--report_args", "--examples 9"),
+    )
+    assert given["--score_args"].split()[2:] == [
+        *("--ja_tokenizer", "ja-mecab", "--paired_bs_n", "200")
+    ]
+    assert given["--report_args"].split() == ["--examples", "9"]
 
 
 def test_each_direction_on_its_own(options):

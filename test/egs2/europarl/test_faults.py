@@ -156,6 +156,24 @@ def test_malformed(prepare, tree, data, caplog, name, content, line, problem):
     assert not data.exists()
 
 
+def test_all_that_is_not_aligned_is_counted(prepare, tree, data, caplog):
+    lines = {}
+    for direction, split in (("de-en", "train"), ("fr-en", "test"), ("en-de", "dev")):
+        path = tree.folder(direction, split) / "segments.de"
+        if direction == "fr-en":
+            path = path.with_name("segments.en")
+        lines[path] = path.read_text().count("\n")
+        path.write_text("one\n")
+    assert prepare() == 1
+    # 6 directions of three splits
+    assert "3 of 18 splits are faulty:" in caplog.text
+    for path, number in lines.items():
+        problem = f"{path}:2: 1 lines, but segments.lst beside it has {number}; unpack"
+        assert problem in caplog.text
+    assert caplog.text.count("ERROR") == 1
+    assert not data.exists()
+
+
 def test_two_speakers(prepare, tree, caplog):
     tree.speech("de-en", "test", "test.0", "EUmember_7")
     assert prepare() == 1

@@ -88,7 +88,11 @@ def test_languages_without_group_or_utterances():
     assert compare_groups(["zh", "es", "zh"], groups) == ["sv-SE"]
     with pytest.raises(ValueError, match=r"no group for the languages \['xx', 'zu'\]"):
         compare_groups(["zu", "es", "xx"], groups)
-    assert describe_groups(groups, ["sv-SE"]) == (
+    assert describe_groups({**groups, "cy": "low"}, ["sv-SE"]) == (
         "macro means (high, mid, low, average): every language counts the same; "
         "without sv-SE (low): no utterances"
+    )
+    assert describe_groups(groups, ["sv-SE"]) == (
+        "macro means (high, mid, average): every language counts the same; without "
+        "group low: no utterances"
     )

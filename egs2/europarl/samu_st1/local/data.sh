@@ -17,7 +17,7 @@ log() {
 }
 SECONDS=0
 
-europarl_st=
+europarl_st=${EUROPARL_ST:-}
 scenario=x2en
 tag=
 src_langs=
@@ -30,11 +30,13 @@ with_noisy=false
 nj=4
 python=${python:-python3}
 
+# shellcheck disable=SC2034  # parse_options.sh prints it
 help_message=$(cat << EOF
 Usage: $0 --europarl_st <dir> [--scenario x2en|m2m|zeroshot]
 
 Options (lists of languages are separated by commas):
-    --europarl_st    # The folder v1.1, or the one that holds it.
+    --europarl_st    # The folder v1.1, or the one that holds it (default: EUROPARL_ST of
+                     # the environment, else of db.sh).
     --scenario       # x2en: all to English; m2m: all to all; zeroshot: tested as x2en,
                      # trained on --st_src_langs only (default="${scenario}").
     --tag            # Names the combined sets train.<tag>, dev.<tag>, test.<tag> and
@@ -61,10 +63,12 @@ fi
 
 . ./path.sh
 . ./cmd.sh
+. ./db.sh
 
+[ -z "${europarl_st}" ] && europarl_st=${EUROPARL_ST:-}
 if [ -z "${europarl_st}" ]; then
-    log "Error: --europarl_st is required: the folder v1.1 of https://www.mllp.upv.es/europarl-st"
-    log "${help_message}"
+    log "Error: pass --europarl_st <dir>: the folder v1.1 of" \
+        "https://www.mllp.upv.es/europarl-st; or set EUROPARL_ST in the environment"
     exit 2
 fi
 root=${europarl_st}

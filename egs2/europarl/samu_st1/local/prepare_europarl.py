@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Iterable, Iterator, Sequence
 
 from europarl_st.corpus import SPLITS, Corpus
+from europarl_st.corpus_error import CorpusError
 from europarl_st.data_sets import DataSets
 from europarl_st.plan import SCENARIOS, Plan, languages, make_plan
 from europarl_st.recordings import Recordings
@@ -21,6 +22,8 @@ from europarl_st.report import table, write_report
 from europarl_st.segment import Segment
 
 from espnet_samu.utils.progress import progress
+
+MOST_FAULTS = 20  # that are listed
 
 
 def str2bool(value: str) -> bool:
@@ -31,12 +34,28 @@ def str2bool(value: str) -> bool:
 
 
 def read_all(corpus: Corpus, plan: Plan) -> Iterator[Segment]:
-    """Read all that the plan needs; the corpus keeps it."""
+    """Read all that the plan needs; the corpus keeps it.
+
+    Raises:
+        ValueError: Splits are malformed or not aligned: all of them, counted.
+    """
+    faults: list[CorpusError] = []
     directions = corpus.directions(plan.samu_langs)
     tested = [pair for pair in plan.tested if pair not in directions]
     needed = [(*pair, split) for pair in directions + tested for split in SPLITS]
     for src, tgt, split in progress(needed, len(needed), "splits"):
-        yield from corpus.segments(src, tgt, split)
+        try:
+            yield from corpus.segments(src, tgt, split)
+        except CorpusError as fault:
+            faults.append(fault)
+    if len(faults) > 1:
+        listed = [f"{len(faults)} of {len(needed)} splits are faulty:"]
+        listed += [str(fault) for fault in faults[:MOST_FAULTS]]
+        if len(faults) > MOST_FAULTS:
+            listed.append("...")
+        raise ValueError("\n    ".join(listed))
+    if faults:
+        raise faults[0]
 
 
 def prepare(args: argparse.Namespace) -> str:

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# All stages of the recipe, in a copy of its folder, on the small corpus of tree.py with
+# the small models of tiny_models.py: data, distillation, retrieval, translation,
+# decoding, scoring. Says nothing of quality.
+#   ./smoke.sh                             high2en with three languages, as in CI
+#   ./smoke.sh x2en high2en en2x multi     these scenarios with all languages
+set -e
+set -u
+set -o pipefail
+
+main_root=$(cd "$(dirname "$0")"/../../.. && pwd)
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
+part=()
+if [ $# -eq 0 ]; then
+    set -- high2en
+    part=(--langs "fr,it,sv-SE")
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "${work}"' EXIT
+mkdir -p "${work}/egs2/covost2"
+ln -s "${main_root}/tools" "${work}/tools"
+ln -s "${main_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
+# Without what a full run has left there.
+(cd "${main_root}/egs2/covost2" && tar -cf - --exclude ./samu_st1/data \
+    --exclude ./samu_st1/dump --exclude ./samu_st1/exp --exclude ./samu_st1/downloads \
+    ./samu_st1) | tar -xf - -C "${work}/egs2/covost2"
+cd "${work}/egs2/covost2/samu_st1"
+python=${main_root}/tools/venv/bin/python
+"${python}" "${main_root}/test/egs2/covost2/tree.py" "${work}/tree"
+"${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" 2> /dev/null
+
+# The real configurations with other models, sizes and lengths, and nothing else.
+find conf -name "train_*.yaml" -exec sed -i \
+    -e "s|facebook/wav2vec2-xls-r-[0-9a-z]*|${work}/models/encoder|" \
+    -e "s|facebook/mbart-large-50-many-to-many-mmt|${work}/models/decoder|" \
+    -e "s/^max_epoch: .*/max_epoch: 1/" \
+    -e "s/^num_iters_per_epoch: .*/num_iters_per_epoch: 3/" \
+    -e "s/^batch_bins: .*/batch_bins: 60000/" \
+    -e "s/^num_workers: .*/num_workers: 0/" {} +
+
+run() {
+    echo "smoke: ./run.sh $*"
+    if ! ./run.sh \
+        --commonvoice "${work}/tree/cv" \
+        --covost2 "${work}/tree/covost2" \
+        --samu_langs fr,cs \
+        --teacher "${work}/models/teacher" \
+        --ngpu 0 \
+        --gpu_inference false \
+        --nj 1 \
+        "${part[@]}" "$@" > "${work}/log" 2>&1; then
+        tail -n 60 "${work}/log"
+        exit 1
+    fi
+}
+
+fail() {
+    echo "smoke: $*"
+    tail -n 60 "${work}/log"
+    exit 1
+}
+expect() {
+    local file
+    for file in "$@"; do
+        [ -s "${file}" ] || fail "${file} is missing or empty"
+    done
+}
+# expect_line FILE PATTERN...
+expect_line() {
+    local file=$1 pattern
+    shift
+    for pattern in "$@"; do
+        grep -q -e "${pattern}" "${file}" || fail "${file} has no line '${pattern}'"
+    done
+}
+keys() {
+    cut -d " " -f 1 "$1"
+}
+
+# Main files of every stage.
+check() {
+    local tag=$1 retrieval_set=$2 split file
+    for split in train dev test; do
+        for file in wav.scp utt2spk spk2utt utt2lang utt2tgt_lang text.tc.multi \
+            "text.tc.${tag}"; do
+            expect "data/${split}.${tag}/${file}"
+        done
+        expect "dump/raw/${split}.${tag}"/{wav.scp,utt2lang,utt2tgt_lang,"text.tc.${tag}"}
+    done
+    expect "data/local/${tag}"/{counts.md,counts.json,faults.tsv,speakers.tsv}
+    expect data/local/samu_train_cs_fr/counts.md
+    expect "data/multi_${tag}_token_list"/*/{tokens.txt,bpe.model,trim.json}
+    expect exp/teacher_*/{samu_train_cs_fr,samu_dev_cs_fr,"${retrieval_set}"}/embed.scp
+    expect exp/samu_stats_raw_cs_fr/{train,valid}/languages.tsv
+    expect exp/samu_train_samu_raw_cs_fr/{valid.r1.best.pth,budget.json,teacher.json}
+    retrieval=exp/samu_train_samu_raw_cs_fr/retrieval_valid.r1.best/${retrieval_set}
+    expect "${retrieval}"/{retrieval.json,retrieval.md,projection.png}
+    expect exp/st_stats_raw_multi_"${tag}"_*/{train,valid}/text_shape.bpe
+    expect "${st_exp}"/{valid.acc.best.pth,budget.json,config.yaml,RESULTS.md}
+    expect "${scores}"/{results.json,table.md,report.html}
+    if ! diff <(keys "${decoded}/text") <(keys "data/test.${tag}/wav.scp"); then
+        fail "${tag}: utterances lost on the way to their translations"
+    fi
+    expect_line "${scores}/report.html" "Length ratio" "<h2.*Examples" "data:image/png"
+    if grep -E "(src|href)=.?(http|/)" "${scores}/report.html"; then
+        fail "the page needs other files"
+    fi
+}
+
+for scenario in "$@"; do
+    run --scenario "${scenario}" --stage 1 --stop_stage 13
+    tag=${scenario/multi/x2x}
+    [ ${#part[@]} -eq 0 ] || tag+=_fr_it_sv-SE
+    config=train_st
+    case "${scenario}" in en2x | multi) config=train_st_many ;; esac
+    st_exp=exp/st_${config}_cs_fr_raw_multi_${tag}
+    decoded=${st_exp}/decode_st_valid.acc.best/test.${tag}
+    scores=${decoded}/score_st
+    retrieval_set=test.${tag}
+    case "${scenario}" in en2x | multi) retrieval_set=samu_dev_cs_fr ;; esac
+    check "${tag}" "${retrieval_set}"
+    results=${st_exp}/RESULTS.md
+    name="^| ${config}_cs_fr *| "
+    expect_line "${results}" "tok:13a" "^- chrF2 .*nc:6" "^- TER .*norm:"
+    case "${scenario}" in
+        en2x)
+            expect_line "${results}" "${name}supervised (15)" "^- BLEU (en-ja).*tok:char" \
+                "^- BLEU (en-zh-CN).*tok:zh" ;;
+        *)
+            expect_line "${results}" "${name}average (" "${name}high (" "${name}mid (" \
+                "${name}low (" "^- TRFGap of ${config}_cs_fr: "
+            expect_line "${scores}/report.html" "XLS-R 2B (published)" ;;
+    esac
+    case "${scenario}" in
+        high2en)
+            expect_line "${results}" "${name}zero-shot (" ;;
+        multi)
+            expect_line "${results}" "${name}English (15)" "${name}average (36)" \
+                "^- BLEU (en-ja).*tok:char" "^- BLEU (.*zh-CN.*tok:zh" ;;
+    esac
+    case "${scenario}" in
+        *2en)
+            # Speech finds speech of another language with the same translation.
+            expect "${retrieval}"/heat_map_speech-speech.png
+            expect_line "${results}" "^- R@1 (" ;;
+    esac
+done
+
+# Beside another experiment, with tests against it.
+beside() {
+    local scenario=$1 tag=$2 baseline=$3 experiment=exp/st_train_st_cs_fr_raw_multi_$2
+    scores=${experiment}/decode_st_valid.acc.best/test.${tag}/score_st
+    run --scenario "${scenario}" --stage 13 --baseline_exp "${baseline}"
+    name=$(basename "${baseline}" "_raw_multi_${tag}")
+    name=${name#st_}
+    expect_line "${experiment}/RESULTS.md" "^| ${name} *| average (" \
+        "^- paired bootstrap against ${name}" "^- BLEU (.*bs:1000" "^| train_st_cs_fr .* ± "
+    expect_line "${scores}/report.html" "<h2.*Significance"
+}
+
+if [ ${#part[@]} -gt 0 ]; then
+    # What stands in for it has translated without a mistake.
+    baseline=exp/st_right_raw_multi_${tag}
+    mkdir -p "${baseline}/${decoded#"${st_exp}"/}"
+    cp "${st_exp}/config.yaml" "${baseline}"
+    cp "data/test.${tag}/text.tc.${tag}" "${baseline}/${decoded#"${st_exp}"/}/text"
+    beside high2en "${tag}" "${baseline}"
+    expect_line "${st_exp}/RESULTS.md" "^| right *| average (fr it sv-SE) *| *100.0 "
+elif [[ " $* " == *" x2en "* ]]; then
+    run --scenario x2en --stage 11 --st_config conf/tuning/train_st_xlsr.yaml
+    beside x2en x2en exp/st_train_st_xlsr_cs_fr_raw_multi_x2en
+fi
+echo "smoke: passed"
