@@ -184,3 +184,15 @@ def _check_target_languages(args: argparse.Namespace, model: SamuSTModel) -> Non
             f"target languages (tgt_lang) on {args.ngpu} GPUs need "
             "--multiprocessing_distributed true"
         )
+    codes = TargetLanguages(model.token_list).codes
+    if (
+        len(codes) > 1
+        and model.has_target_languages
+        and not any(said)
+        and model.decoder.lang_token_id is None
+    ):
+        raise ValueError(
+            f"the token list has {len(codes)} language codes ({codes[0]}, ...), but "
+            "nothing says the target language: write utt2tgt_lang for training and "
+            "validation, or set tgt_lang_token, e.g. to en_XX"
+        )

@@ -253,6 +253,8 @@ def test_target_languages_are_refused(st_cmd, languages, tmp_path):
     folder, args = languages
     with pytest.raises(ValueError, match="training data have .*, the validation data"):
         STTask.main(cmd=st_cmd(tmp_path / "exp", *args[:-2]))
+    with pytest.raises(ValueError, match=r"2 language codes \(en_XX, ...\), but noth"):
+        STTask.main(cmd=st_cmd(tmp_path / "exp", *args[:-4]))
     conf = {"num_blocks": 1, "linear_units": 8, "attention_heads": 2}
     cmd = st_cmd(tmp_path / "exp", *args, decoder="transformer", decoder_conf=conf)
     with pytest.raises(ValueError, match="but decoder transformer has none"):
