@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from espnet_samu.scoring.score import Score
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """Return lower-cased words without punctuation, hyphenated ones apart."""
     return re.findall(r"\w+(?:['’]\w+)*", text.casefold())
 
@@ -39,11 +39,11 @@ def slot_accuracy(
     Returns:
         Share, 0 to 1; None when no reference has a slot word.
     """
-    vocabulary = {word for slot in slot_words for word in _words(slot)}
+    vocabulary = {word for slot in slot_words for word in words(slot)}
     matched = total = 0
     for hyp, ref in zip(hyps, refs, strict=True):
-        wanted = [word for word in _words(ref) if word in vocabulary]
-        given = [word for word in _words(hyp) if word in vocabulary]
+        wanted = [word for word in words(ref) if word in vocabulary]
+        given = [word for word in words(hyp) if word in vocabulary]
         matched += longest_common_subsequence(wanted, given)
         total += len(wanted)
     if not total:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from espnet_samu.scoring.slot_accuracy import _words, longest_common_subsequence
+from espnet_samu.scoring.slot_accuracy import longest_common_subsequence, words
 
 
 def count_slots(hyp: str, ref: str, slot_words: Collection[str]) -> tuple[int, int]:
@@ -17,8 +17,8 @@ def count_slots(hyp: str, ref: str, slot_words: Collection[str]) -> tuple[int, i
         Slot words of the reference that the translation has, in order; and all of
         them.
     """
-    vocabulary = {word for slot in slot_words for word in _words(slot)}
+    vocabulary = {word for slot in slot_words for word in words(slot)}
     wanted, given = (
-        [word for word in _words(text) if word in vocabulary] for text in (ref, hyp)
+        [word for word in words(text) if word in vocabulary] for text in (ref, hyp)
     )
     return longest_common_subsequence(wanted, given), len(wanted)

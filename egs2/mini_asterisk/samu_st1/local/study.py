@@ -1,0 +1,113 @@
+"""Run the arms of the study: see ../study/README.md. Called by run_study.sh."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2.utils.types import str2bool
+from study_store import StudyStore
+from study_tasks import StudyTasks
+
+from espnet_samu.study.costs import estimate_hours
+from espnet_samu.study.plan import read_plan
+from espnet_samu.study.run_file import read_runs
+from espnet_samu.study.stored_settings import StoredSettings, read_stored, write_stored
+from espnet_samu.study.task_pool import TaskPool
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", type=Path, default=Path("study/arms.yaml"))
+    parser.add_argument("--arms", type=str.split, default=[], help="Default: all")
+    parser.add_argument(
+        "--seeds", type=str.split, default=[], help="Default: the plan's"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Side by side")
+    parser.add_argument(
+        "--quick", type=str2bool, default=False, help="Few arms, seeds and updates"
+    )
+    parser.add_argument(
+        "--hours", type=float, default=float("inf"), help="Start nothing after these"
+    )
+    parser.add_argument(
+        "--retry_failed", type=str2bool, default=False, help="Run failed runs again"
+    )
+    parser.add_argument(
+        "--dry_run", type=str2bool, default=False, help="Only say what would be run"
+    )
+    parser.add_argument(
+        "--store",
+        type=str2bool,
+        default=False,
+        help="Store the settings as those that runs are compared with, and end",
+    )
+    return parser
+
+
+def stop(*_: object) -> None:
+    """End as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def main(cmd: Sequence[str] | None = None) -> int:
+    """Run the command line, in the folder of the recipe; return the exit status."""
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout
+    )
+    recipe = Path(".")
+    plan = read_plan(args.plan)
+    share = plan.quick["share"] if args.quick else 1.0
+    root = Path("exp/study_quick" if args.quick else "exp/study")
+    settings = StoredSettings.of(plan, recipe, share)
+    if args.store:
+        write_stored("study/settings.json", settings)
+        return 0
+    stored = settings if args.quick else read_stored("study/settings.json")
+    runs = root / "runs" if args.quick else Path("study/runs")
+    if args.quick:
+        args.arms = args.arms or plan.quick["arms"]
+        args.seeds = args.seeds or plan.quick["seeds"]
+    pairs = plan.choose(args.arms, [int(seed) for seed in args.seeds])
+
+    known = read_runs(runs)
+    if args.retry_failed:
+        for run in known:
+            if run.status == "failed":
+                (runs / run.arm / f"seed{run.seed}.json").unlink()
+    store = StudyStore(settings, stored, root, runs, share)
+    tasks = StudyTasks(plan, store)
+    missing = [pair for pair in pairs if not store.is_finished(*pair)]
+    for arm, seed in missing:
+        tasks.add(arm, seed)
+    hours = estimate_hours(tasks.tasks.values(), known, plan, recipe, share, args.jobs)
+    logging.info(
+        f"{len(pairs)} runs, {len(pairs) - len(missing)} are there; about {hours:.1f} "
+        f"hours for the others with {args.jobs} side by side"
+    )
+    if args.dry_run:
+        print("\n".join(tasks.tasks))
+        return 0
+    signal.signal(signal.SIGTERM, stop)
+    pool = TaskPool(args.jobs, root, Path.cwd(), os.environ, 3600 * args.hours)
+    try:
+        left = pool.run([*tasks.tasks.values()])
+    except KeyboardInterrupt:
+        logging.error("stopped; the same command goes on")
+        return 130
+    if left:
+        logging.info(f"{len(left)} tasks are left for another call: {' '.join(left)}")
+    for name, error in pool.errors.items():
+        logging.error(f"{name} failed: {error}")
+    return 1 if pool.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

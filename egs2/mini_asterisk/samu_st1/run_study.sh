@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The study of study/README.md: does distillation move translation to unseen languages?
+# Every finished run is a file study/runs/<arm>/seed<N>.json and is not run again, so
+# that the study can be made in pieces: ./run_study.sh --hours 2
+set -e
+set -u
+set -o pipefail
+
+help_message=$(cat << EOT
+Usage: $0 [--arms "b c_frozen"] [--seeds "1 2"] [--jobs 2] [--quick true]
+
+Options:
+    --arms          # Names of arms of study/arms.yaml (default: all, primary ones first).
+    --seeds         # Seeds (default: those of study/arms.yaml).
+    --jobs          # Runs side by side, one thread each (default: number of cores).
+    --quick         # Few arms, one seed, half of the updates, in exp/study_quick (default="false").
+    --hours         # Start nothing after so many hours (default: no end).
+    --retry_failed  # Run failed runs again (default="false").
+    --dry_run       # Only say what would be run, and how long it takes (default="false").
+    --store         # Store the settings that runs are compared with, and end (default="false").
+EOT
+)
+for word in "$@"; do
+    if [ "${word}" = --help ]; then
+        printf '%s\n' "${help_message}"
+        exit 0
+    fi
+done
+
+. ./path.sh
+. ./cmd.sh
+
+# One process a core; waiting threads sleep.
+export threads=1 OMP_NUM_THREADS=1
+only_says=false
+previous=
+for word in "$@"; do
+    case "${previous} ${word}" in
+        "--dry_run true"|"--store true") only_says=true ;;
+    esac
+    previous=${word}
+done
+
+if [ "${only_says}" = false ]; then
+    # Data and statistics, which all arms share.
+    if [ "$(cat exp/study/.data 2> /dev/null)" != "$(cat data/.composed 2> /dev/null)" ] \
+        || [ ! -s exp/study/.data ]; then
+        ./run.sh --baseline false --stage 1 --stop_stage 5
+        python3 local/study_data.py --name study/decode --join "test test_menardi dev"
+        mkdir -p exp/study
+        cp data/.composed exp/study/.data
+    fi
+    # As st.sh names them, so that what ./run.sh made is used.
+    if [ ! -s exp/st_stats_raw_multi_en_bpe140/train/text_shape.bpe ]; then
+        ./run.sh --baseline false --stage 10 --stop_stage 10
+    fi
+fi
+exec python3 local/study.py "$@"
