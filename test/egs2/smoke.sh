@@ -5,16 +5,23 @@ set -u
 set -o pipefail
 
 cd "$(dirname "$0")"
-[ $# -gt 0 ] || set -- mini_asterisk covost2 europarl
-work=$(mktemp -d)
-trap 'rm -rf "${work}"' EXIT
-
-# A recipe's output is kept together. 255: xargs starts no other one.
-smoke() {
-    local rc=0
-    "$2/smoke.sh" > "$1/$2" 2>&1 || rc=255
-    cat "$1/$2"
-    return "${rc}"
+in_turn() {
+    local recipe
+    for recipe in "$@"; do
+        "${recipe}/smoke.sh" || return 1
+    done
 }
-export -f smoke
-printf '%s\n' "$@" | xargs -P 2 -I {} bash -c 'smoke "$1" "$2"' _ "${work}" {}
+if [ $# -gt 0 ]; then
+    in_turn "$@"
+    exit
+fi
+
+log=$(mktemp)
+trap 'rm -f "${log}"' EXIT
+in_turn covost2 europarl > "${log}" 2>&1 &
+others=$!
+rc=0
+in_turn mini_asterisk || rc=1
+wait "${others}" || rc=1
+cat "${log}"
+exit "${rc}"
