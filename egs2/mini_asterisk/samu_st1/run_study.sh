@@ -2,6 +2,7 @@
 # The study of study/README.md: does distillation move translation to unseen languages?
 # Every finished run is a file study/runs/<arm>/seed<N>.json and is not run again, so
 # that the study can be made in pieces: ./run_study.sh --hours 2
+# Then tables and a page are made of all runs that there are.
 set -e
 set -u
 set -o pipefail
@@ -33,10 +34,15 @@ done
 # One process a core; waiting threads sleep.
 export threads=1 OMP_NUM_THREADS=1
 only_says=false
+runs=study/runs
+out=study
 previous=
 for word in "$@"; do
     case "${previous} ${word}" in
         "--dry_run true"|"--store true") only_says=true ;;
+        "--quick true")
+            runs=exp/study_quick/runs
+            out=exp/study_quick ;;
     esac
     previous=${word}
 done
@@ -55,4 +61,24 @@ if [ "${only_says}" = false ]; then
         ./run.sh --baseline false --stage 10 --stop_stage 10
     fi
 fi
-exec python3 local/study.py "$@"
+status=0
+python3 local/study.py "$@" || status=$?
+if [ "${only_says}" = true ] || [ "${status}" -gt 1 ] || [ ! -d "${runs}" ]; then
+    exit "${status}"
+fi
+
+credit="Adapted from telephone prompts of Asterisk: Italian recorded by Carlo Flora"
+credit+=" (www.carloflora.com, www.segreterietelefoniche.it), translated by Silvia Petrin;"
+credit+=" Russian provided by Maxim Topal, IvrvoiceRU (www.ivrvoice.ru); both CC BY 3.0;"
+credit+=" changes and further credits: DATA_LICENSE.md"
+python3 -m espnet_samu.bin.study_report \
+    --runs "${runs}" \
+    --arms study/arms.yaml \
+    --out "${out}" \
+    --floor data/template_floor/text \
+    --slots data/slots.txt \
+    --audio data/test/wav.scp \
+    --credit "${credit}" \
+    --src data/test/text.tc.multi \
+    --command "runs=./run_study.sh $*"
+exit "${status}"
