@@ -188,3 +188,24 @@ def test_mistake_in_a_manifest(recipe, manifests):
     assert f"{manifests}/test.tsv:2: audio file missing: " in output
     # Nothing is written of the good ones either.
     assert not (recipe / "data").exists() or listing(recipe / "data") == []
+
+
+@pytest.mark.timeout(60)
+def test_stopped_formatting(recipe, manifests):
+    """What stage 3 left half done is not used."""
+    assert stage_1(recipe, manifests)[0] == 0
+    options = ["--ngpu", "0", "--nj", "1", "--samu_model", "none.pth"]
+    wav = sorted(manifests.glob("*.wav"))[-1]
+    wav.rename(manifests / "away")
+    stage_3 = ["./run.sh", "--stage", "3", "--stop_stage", "4", *options]
+    assert call(stage_3, recipe)[0] != 0
+    for stage in ("4", "10"):
+        command = ["./run.sh", "--stage", stage, "--stop_stage", stage, *options]
+        status, output = call(command, recipe)
+        assert status == 1, output
+        assert "stage 3 or 4 was stopped while it wrote dump/raw/dev: run" in output
+    (manifests / "away").rename(wav)
+    status, output = call(stage_3, recipe)
+    assert status == 0, output
+    assert len((recipe / "dump/raw/train/wav.scp").read_text().splitlines()) == 2
+    assert not list((recipe / "dump" / "raw").glob(".unfinished*"))
