@@ -15,6 +15,7 @@ all make the same number of steps.
 """
 
 import argparse
+import re
 import tempfile
 from types import SimpleNamespace
 
@@ -218,6 +219,15 @@ def row(figures: dict) -> list:
     ]
 
 
+def parse_cell(text: str) -> str:
+    """Return a cell's name if it is one."""
+    if not re.fullmatch(r"\d+:\d+:\d+(:espnet)?", text):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' must be VOCAB:LENGTH:BATCH[:espnet]; several: --cells A B C"
+        )
+    return text
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
@@ -226,6 +236,7 @@ def main() -> None:
     parser.add_argument(
         "--cells",
         nargs="+",
+        type=parse_cell,
         default=DEFAULT.split(),
         help="VOCAB:LENGTH:BATCH[:espnet] each, e.g. 250054:120:8. With :espnet its "
         f"path is run as well, which takes long. Default: {DEFAULT}",
