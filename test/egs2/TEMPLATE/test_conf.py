@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ..tiny_models import make_encoder
+
 TEMPLATE = Path(__file__).parents[3] / "egs2" / "TEMPLATE" / "samu_st1"
 XLS_R = "facebook/wav2vec2-xls-r-300m"
 MBART = "facebook/mbart-large-50-many-to-many-mmt"
@@ -26,29 +28,8 @@ def models(tmp_path_factory):
     import transformers
 
     folder = tmp_path_factory.mktemp("models")
+    make_encoder(folder / "xls_r")
     torch.manual_seed(0)
-    xls_r = transformers.Wav2Vec2Config(
-        hidden_size=256,  # masks of 64 channels leave some
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-        num_codevectors_per_group=8,
-        codevector_dim=8,
-        proj_codevector_dim=8,
-        # As XLS-R, unlike the defaults.
-        do_stable_layer_norm=True,
-        feat_extract_norm="layer",
-        conv_bias=True,
-    )
-    transformers.Wav2Vec2ForPreTraining(xls_r).save_pretrained(folder / "xls_r")
-    extractor = transformers.Wav2Vec2FeatureExtractor(
-        do_normalize=True, return_attention_mask=True
-    )
-    extractor.save_pretrained(folder / "xls_r")
-
     # SentencePiece's order, as in mBART-50's sentencepiece.bpe.model.
     pieces = ["<unk>", "<s>", "</s>", "▁", "▁good", "▁morning", "g", "o", "d"]
     tokenizer = transformers.MBart50Tokenizer(vocab=[(p, -2.0) for p in pieces])
