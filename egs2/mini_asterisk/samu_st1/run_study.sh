@@ -51,8 +51,10 @@ if [ "${only_says}" = false ]; then
     # Data and statistics, which all arms share.
     if [ "$(cat exp/study/.data 2> /dev/null)" != "$(cat data/.composed 2> /dev/null)" ] \
         || [ ! -s exp/study/.data ]; then
-        ./run.sh --baseline false --stage 1 --stop_stage 5
-        python3 local/study_data.py --name study/decode --join "test test_menardi dev"
+        ./run.sh --baseline false --stage 1 --stop_stage 5 \
+            --test_sets "test_prompts test_menardi test"
+        python3 local/study_data.py --name study/decode \
+            --join "test test_menardi test_prompts dev"
         mkdir -p exp/study
         cp data/.composed exp/study/.data
     fi

@@ -106,7 +106,8 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
         devs += corpus.utterances("dev", lang, speaker, dev)
         tests += corpus.utterances("test", lang, speaker, test)
     second = corpus.utterances("test", "it", SECOND_SPEAKER, test)
-    corpus.write_audio(trains + devs + tests + second, args.nj)
+    prompts = corpus.prompts(args.downloads)
+    corpus.write_audio(trains + devs + tests + second + prompts, args.nj)
 
     corpus.write_set("samu_train", trains, translated=False)
     corpus.write_set("samu_dev", devs, translated=False)
@@ -115,6 +116,7 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
         corpus.write_set(name, supervised, translated=True)
     corpus.write_set("test", tests, translated=True)
     corpus.write_set("test_menardi", second, translated=True)
+    corpus.write_set("test_prompts", prompts, translated=True)
 
     lines = ["lang\ttext\tenglish\n"]
     for lang in LANGUAGES:
@@ -124,8 +126,9 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
     (corpus.output / "bitext").mkdir()
     (corpus.output / "bitext" / "bitext.tsv").write_text("".join(lines), "utf-8")
     (corpus.output / "slots.txt").write_text("".join(f"{w}\n" for w in SLOT_WORDS))
-    # The floor: who knows the template but hears none of the slots.
-    whole = group(every)
+    # The floor: who knows the template but hears none of the slots; of the prompts, who
+    # knows them all but hears nothing.
+    whole = group(every + [utt.content for utt in prompts])
     floor = [
         (
             utt.utt,
@@ -133,7 +136,7 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
             .choice(whole[utt.content.template])
             .english,
         )
-        for utt in sorted(tests + second, key=lambda utt: utt.utt)
+        for utt in sorted(tests + second + prompts, key=lambda utt: utt.utt)
     ]
     write_pairs(corpus.output / "template_floor" / "text", floor)
 
@@ -157,7 +160,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # What an earlier run with other options wrote would stay otherwise.
-    sets = ("samu_train", "samu_dev", "train", "dev", "test", "test_menardi")
+    tests = ("test", "test_menardi", "test_prompts")
+    sets = ("samu_train", "samu_dev", "train", "dev", *tests)
     for name in (*sets, "audio", "bitext", "template_floor"):
         shutil.rmtree(args.output_dir / name, ignore_errors=True)
     corpus = Corpus(args.downloads, args.output_dir)

@@ -34,11 +34,17 @@ class Utterance:
     phrases: tuple[Phrase, ...]
 
 
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    """Read the table of an unpacked archive."""
+    with (folder / "units.tsv").open(encoding="utf-8", newline="") as stream:
+        return [*csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)]
+
+
 class Corpus:
     """The recordings, and the utterances composed of them so far.
 
     Args:
-        downloads: The unpacked archive.
+        downloads: The unpacked archives.
         output: Where ``audio`` and the data directories go.
     """
 
@@ -48,11 +54,10 @@ class Corpus:
         self.recordings: dict[str, dict[str, np.ndarray]] = {}
         self.table: list[tuple[str, str, int, float, int]] = []
         self.seconds: dict[str, float] = {}
-        with (downloads / "units.tsv").open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE):
-                unit, samples = row["unit"], read_recording(downloads / row["file"])
-                self.texts.setdefault(row["language"], {})[unit] = row["text"]
-                self.recordings.setdefault(row["speaker"], {})[unit] = samples
+        for row in read_rows(downloads):
+            unit, samples = row["unit"], read_recording(downloads / row["file"])
+            self.texts.setdefault(row["language"], {})[unit] = row["text"]
+            self.recordings.setdefault(row["speaker"], {})[unit] = samples
 
     def utterances(
         self, split: str, lang: str, speaker: str, contents: Iterable[Content]
@@ -68,6 +73,24 @@ class Corpus:
             )
             for i, content in enumerate(contents)
         ]
+
+    def prompts(self, downloads: Path) -> list[Utterance]:
+        """Add the whole prompts, which are spoken as they were recorded."""
+        folder, english = downloads / "prompts", {}
+        utterances = []
+        for row in read_rows(folder):
+            unit, speaker = f"prompt:{row['unit']}", row["speaker"]
+            if row["language"] == "en":  # the references come first, without speech
+                english[unit] = Content("prompt", (), row["text"])
+                continue
+            samples = read_recording(folder / row["file"])
+            self.recordings.setdefault(speaker, {})[unit] = samples
+            phrases = (Phrase((unit,), row["text"]),)
+            utt = f"{speaker}-prompt-{list(english).index(unit):05d}"
+            utterances.append(
+                Utterance(utt, speaker, row["language"], english[unit], phrases)
+            )
+        return utterances
 
     def wav(self, utt: Utterance) -> Path:
         """Return the path of an utterance's audio."""

@@ -6,6 +6,7 @@
 # (7.6 h) of 15 templates are composed from them, and 140 held-out contents in each
 # language. es and fr have translations, it and ru only transcripts in training.
 # Each unit was recorded once: the tests are new combinations of known recordings.
+# But for test_prompts: 62 whole prompts that are not composed, a harder test.
 set -e
 set -u
 set -o pipefail
@@ -55,14 +56,15 @@ fi
 . ./cmd.sh
 
 if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
-    # The sum of the archive is the marker: a new archive is unpacked again.
-    sum=$(cksum < downloads.tar.gz)
+    # The sum of the archives is the marker: a new archive is unpacked again.
+    sum=$(cat downloads.tar.gz prompts.tar.gz | cksum)
     if [ "$(cat downloads/.done 2> /dev/null)" = "${sum}" ]; then
         log "stage 1: downloads/ is there already"
     else
-        log "stage 1: Untar downloads.tar.gz"
+        log "stage 1: Untar downloads.tar.gz and prompts.tar.gz"
         rm -rf downloads
         tar -xzf downloads.tar.gz
+        tar -xzf prompts.tar.gz -C downloads
         echo "${sum}" > downloads/.done
     fi
 fi
@@ -87,7 +89,7 @@ fi
 
 if [ ${stage} -le 3 ] && [ ${stop_stage} -ge 3 ]; then
     log "stage 3: Validate"
-    for dset in samu_train samu_dev train dev test test_menardi; do
+    for dset in samu_train samu_dev train dev test test_menardi test_prompts; do
         utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
     done
 fi

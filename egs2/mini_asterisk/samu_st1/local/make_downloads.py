@@ -14,12 +14,14 @@ import re
 import shutil
 import subprocess
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 RATE = 16_000  # samples/s, of all files written
+VORBIS = ("-c:a", "libvorbis", "-q:a", "3")  # about 40 kbit/s
 TRIM_DB = -40.0  # relative to the recording's peak: below it is silence
 
 # speaker -> (language, folder below sounds/, suffix). Speaker ids begin utterance ids.
@@ -113,23 +115,43 @@ def trim(samples: np.ndarray) -> np.ndarray:
     return samples[loud[0] : loud[-1] + 1]
 
 
-def cut(root: Path, units: dict[str, dict[str, str]], output: Path) -> None:
+def write(path: Path, samples: np.ndarray) -> None:
+    """Write a recording, as FLAC or Ogg Vorbis by the name, the same bytes each time."""
+    if path.suffix == ".flac":
+        soundfile.write(path, samples, RATE, compression_level=1.0)
+        return
+    command = ["ffmpeg", "-v", "error", "-f", "s16le", "-ar", str(RATE), "-ac", "1"]
+    # bitexact: no random serial number.
+    command += ["-i", "-", *VORBIS, "-fflags", "+bitexact", "-flags", "+bitexact"]
+    subprocess.run([*command, str(path)], check=True, input=samples.tobytes())
+
+
+def cut(
+    root: Path,
+    units: dict[str, dict[str, str]],
+    output: Path,
+    speakers: Sequence[str],
+    suffix: str,
+) -> None:
     """Write all recordings and units.tsv, and log a line for each speaker."""
     with (output / "units.tsv").open("w", encoding="utf-8") as table:
         print("language\tspeaker\tunit\ttext\tfile", file=table)
-        for speaker, (lang, folder, suffix) in SPEAKERS.items():
+        for unit, text in units.get("en", {}).items():
+            print("en", "", unit, text, "", sep="\t", file=table)
+        for speaker in speakers:
+            lang, folder, packaged = SPEAKERS[speaker]
             target = output / "audio" / lang / speaker
             target.mkdir(parents=True)
             seconds = 0.0
             skipped = WORDS_ONLY if speaker == TEST_SPEAKER else set()
             wanted = sorted(set(units[lang]) - skipped)
             for unit in wanted:
-                source = root / "usr/share/asterisk/sounds" / folder / (unit + suffix)
+                source = root / "usr/share/asterisk/sounds" / folder / (unit + packaged)
                 samples = trim(decode(source))
                 seconds += len(samples) / RATE
-                flac = target / (unit.replace("/", "_") + ".flac")
-                soundfile.write(flac, samples, RATE, compression_level=1.0)
-                name = flac.relative_to(output).as_posix()
+                path = target / (unit.replace("/", "_") + suffix)
+                write(path, samples)
+                name = path.relative_to(output).as_posix()
                 print(
                     lang, speaker, unit, units[lang][unit], name, sep="\t", file=table
                 )
@@ -143,6 +165,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--unit_list", type=Path, required=True)
     parser.add_argument("--data_license", type=Path, required=True)
     parser.add_argument("--versions", type=Path, required=True, help="name version")
+    parser.add_argument("--speakers", nargs="+", default=[*SPEAKERS], choices=SPEAKERS)
+    parser.add_argument("--suffix", default=".flac", choices=(".flac", ".ogg"))
     parser.add_argument("--output_dir", type=Path, required=True)
     return parser
 
@@ -151,7 +175,8 @@ def main() -> None:
     """Run from the command line."""
     args = get_parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    cut(args.root, read_unit_list(args.unit_list, args.root), args.output_dir)
+    units = read_unit_list(args.unit_list, args.root)
+    cut(args.root, units, args.output_dir, args.speakers, args.suffix)
     licenses = args.output_dir / "licenses"
     licenses.mkdir()
     for package in COPYRIGHTS:

@@ -19,7 +19,8 @@ from espnet_samu.study.train_log import read_epochs
 from espnet_samu.utils.kaldi_io import read_text
 
 DECODED = "study/decode"  # all sets below, in one process
-TESTS = ("test", "test_menardi")
+TESTS = ("test", "test_menardi", "test_prompts")
+RETRIEVED = ("test", "test_menardi")
 DEV = "dev"
 DATA = Path("dump/raw")
 BEST = {"distillation": "valid.cos_right.best.pth", "ctc": "valid.loss.best.pth"}
@@ -131,7 +132,7 @@ class StudyStore:
             if arm.frozen and kind == "distillation":
                 tag = BEST[kind].removesuffix(".pth")
                 retrieval = collect.read_retrieval(
-                    logs[kind] / f"retrieval_{tag}", TESTS
+                    logs[kind] / f"retrieval_{tag}", RETRIEVED
                 )
         times: dict[str, float] = {"distillation": 0.0}
         for name in names.values():
