@@ -16,7 +16,7 @@ import compose  # noqa: E402
 import grammar  # noqa: E402
 import spoken  # noqa: E402
 from audio import EDGE_PAUSE, PHRASE_PAUSE, RATE, UNIT_PAUSE, join  # noqa: E402
-from corpus import Corpus  # noqa: E402
+from corpus import Corpus, read_rows  # noqa: E402
 from english import english_number, english_ordinal  # noqa: E402
 
 SMALL = ["--train_per_lang", "80", "--dev_per_lang", "3", "--test_per_lang", "4"]
@@ -25,10 +25,12 @@ SMALL += ["--bitext_contents", "60"]
 
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory):
-    """The unpacked archive."""
+    """The unpacked archives."""
     folder = tmp_path_factory.mktemp("mini")
     with tarfile.open(RECIPE / "downloads.tar.gz") as archive:
         archive.extractall(folder, filter="data")
+    with tarfile.open(RECIPE / "prompts.tar.gz") as archive:
+        archive.extractall(folder / "downloads", filter="data")
     return folder / "downloads"
 
 
@@ -239,6 +241,7 @@ def test_sets(data):
         "dev": (6, "es fr", True),
         "test": (16, "es fr it ru", True),
         "test_menardi": (4, "it", True),
+        "test_prompts": (4 * 62, "es fr it ru", True),
     }
     for name, (count, langs, translated) in expected.items():
         files = {path.name: read(path) for path in (data / name).iterdir()}
@@ -289,8 +292,31 @@ def test_template_floor(data, contents):
     floor = read(data / "template_floor" / "text")
     text = read(data / "test" / "text.tc.en")
     text |= read(data / "test_menardi" / "text.tc.en")
-    assert list(floor) == sorted(text)
+    prompts = read(data / "test_prompts" / "text.tc.en")
+    assert list(floor) == sorted(text | prompts)
     assert all(template[floor[utt]] == template[text[utt]] for utt in text)
+    assert {floor[utt] for utt in prompts} <= set(prompts.values())
+
+
+def test_prompts_are_whole_and_in_no_other_set(data, downloads):
+    text = read(data / "test_prompts" / "text.tc.en")
+    langs = read(data / "test_prompts" / "utt2lang")
+    by_lang = {}
+    for utt, english in text.items():
+        by_lang.setdefault(langs[utt], []).append(english)
+    assert len({tuple(english) for english in by_lang.values()}) == 1
+    prompts = set(by_lang["ru"])
+    assert len(prompts) == 62
+    rows = (data / "bitext" / "bitext.tsv").read_text("utf-8").splitlines()
+    assert not prompts & {row.split("\t")[2] for row in rows}
+    assert not prompts & set(read(data / "test" / "text.tc.en").values())
+    # What is heard is the recording, between two pauses.
+    utt = "it_carlo-prompt-00000"
+    wav = dict(line.split() for line in (data / "test_prompts" / "wav.scp").open())
+    row = next(r for r in read_rows(downloads / "prompts") if r["language"] == "it")
+    seconds = soundfile.info(downloads / "prompts" / row["file"]).duration
+    assert 0.04 <= soundfile.info(wav[utt]).duration - seconds <= 0.2
+    assert read(data / "test_prompts" / "text.tc.multi")[utt] == row["text"]
 
 
 def test_slot_words(data):

@@ -110,7 +110,8 @@ def recipe(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "slots.txt").write_text("two\nten\n", encoding="utf-8")
     hyps = {}
-    for dset, langs in (("test", "it ru"), ("test_menardi", "it"), ("dev", "es")):
+    sets = {"test": "it ru", "test_menardi": "it", "test_prompts": "ru", "dev": "es"}
+    for dset, langs in sets.items():
         utts = {f"{lang}-{dset}": lang for lang in langs.split()}
         refs = {utt: "two messages" for utt in utts}
         write_text(tmp_path / "dump" / "raw" / dset / "utt2lang", utts)
@@ -153,6 +154,7 @@ def test_run_is_made_once_with_all_that_it_needs(recipe: Path):
     assert {dset: len(utts) for dset, utts in run.utterances.items()} == {
         "test": 2,
         "test_menardi": 1,
+        "test_prompts": 1,
     }
     utt = run.utterances["test"][0]
     assert (utt.hyp, utt.slots_right, utt.slots) == ("ten messages", 0, 1)
