@@ -10,6 +10,7 @@ import yaml
 
 from espnet_samu.study.arm import Arm
 from espnet_samu.study.data_change import DataChange
+from espnet_samu.study.encoder_swap import EncoderSwap
 from espnet_samu.study.settings import flatten
 from espnet_samu.study.step import Step
 from espnet_samu.study.student import Student
@@ -103,12 +104,12 @@ def _table(what: str, table: Any, needed: set[str], optional: set[str]) -> dict:
     return table
 
 
-def _step(what: str, table: Any) -> Step:
+def _step(what: str, table: Any, encoder: EncoderSwap | None) -> Step:
     """Return a training step of a table."""
-    return Step(**_table(what, table, {"config"}, {"set"}))
+    return Step(**_table(what, table, {"config"}, {"set"}), encoder=encoder)
 
 
-def _student(name: str, table: Any) -> Student:
+def _student(name: str, table: Any, encoder: EncoderSwap | None) -> Student:
     """Return a student of a table."""
     what = f"student {name}"
     table = _table(what, table, {"kind", "config"}, {"set", "data"})
@@ -119,15 +120,16 @@ def _student(name: str, table: Any) -> Student:
         {field.name for field in dataclasses.fields(DataChange)},
     )
     data = {**data, "languages": tuple(data.get("languages", ()))}
-    step = Step(table["config"], table.get("set", {}))
+    step = Step(table["config"], table.get("set", {}), encoder)
     return Student(name, table["kind"], step, DataChange(**data))
 
 
-def read_plan(path: str | os.PathLike[str]) -> Plan:
+def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) -> Plan:
     """Read the plan of a study.
 
     Args:
         path: YAML file.
+        encoder: Speech encoder that takes the place of the plan's in all arms.
 
     Raises:
         ValueError: Naming the file, and what is missing, not known or wrong in it.
@@ -145,7 +147,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         )
         seeds = _table("seeds", content["seeds"], {"primary", "other"}, set())
         quick = _table("quick", content["quick"], {"arms", "seeds", "share"}, set())
-        students = {k: _student(k, v) for k, v in content["students"].items()}
+        students = {k: _student(k, v, encoder) for k, v in content["students"].items()}
         arms = []
         for name, table in content["arms"].items():
             table = _table(
@@ -166,7 +168,9 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
                 what=table["what"],
                 seeds=tuple(seeds["primary" if primary else "other"]),
                 student=None if student is None else students[student],
-                translation=_step(f"translation of arm {name}", table["translation"]),
+                translation=_step(
+                    f"translation of arm {name}", table["translation"], encoder
+                ),
                 frozen=table.get("frozen", False),
                 primary=primary,
             )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from espnet_samu.study.encoder_swap import EncoderSwap
 from espnet_samu.study.settings import merge
 
 
@@ -34,6 +35,8 @@ class Step:
     """YAML file, relative to the recipe."""
     set: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings that replace those of the file, nested as there."""
+    encoder: EncoderSwap | None = None
+    """Speech encoder that takes the place of the file's."""
 
     def load(self, recipe: Path, share: float = 1.0) -> dict[str, Any]:
         """Return the settings that the training gets.
@@ -44,7 +47,8 @@ class Step:
                 rate's cycle ends with the last update, as it does in the file.
 
         Raises:
-            ValueError: Naming the file, which is not a table of settings.
+            ValueError: Naming the file, which is not a table of settings, or does not
+                go with the encoder.
         """
         import yaml
 
@@ -53,6 +57,8 @@ class Step:
         if not isinstance(conf, dict):
             raise ValueError(f"{recipe / self.config} must be a table of settings")
         conf = merge(conf, self.set)
+        if self.encoder is not None:
+            conf = self.encoder.apply(conf, self.config)
         return conf if share == 1.0 else _shorten(conf, share)
 
 

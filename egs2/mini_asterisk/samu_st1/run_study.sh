@@ -15,6 +15,9 @@ Options:
     --seeds         # Seeds (default: those of study/arms.yaml).
     --jobs          # Runs side by side, one thread each (default: number of cores).
     --quick         # Few arms, one seed, half of the updates, in exp/study_quick (default="false").
+    --encoder       # Another speech encoder in all arms, in exp/study_<name>: the name of a
+                    # conf/tuning/train_samu_<name>.yaml, or a YAML file (default: conf/train_samu.yaml's).
+    --ngpu          # GPUs of every training (default="0").
     --hours         # Start nothing after so many hours (default: no end).
     --retry_failed  # Run failed runs again (default="false").
     --dry_run       # Only say what would be run, and how long it takes (default="false").
@@ -34,18 +37,40 @@ done
 # One process a core; waiting threads sleep.
 export threads=1 OMP_NUM_THREADS=1
 only_says=false
+quick=false
+encoder=
+opts=()
+while [ $# -gt 0 ]; do
+    case "$1 ${2:-}" in
+        "--dry_run true"|"--store true") only_says=true ;;
+    esac
+    case "$1" in
+        --quick|--encoder) declare "${1#--}=${2:?value of $1 is missing}" ;;
+        *) opts+=("$1" "${2:?value of $1 is missing}") ;;
+    esac
+    shift 2
+done
+command=
+[ ${#opts[@]} -eq 0 ] || command=$(printf " %q" "${opts[@]}")
+root=exp/study
+if [ "${quick}" = true ]; then
+    root+=_quick
+    command+=" --quick true"
+fi
+if [ -n "${encoder}" ]; then
+    command+=" --encoder ${encoder}"
+    [ -f "${encoder}" ] || encoder=conf/tuning/train_samu_${encoder}.yaml
+    name=$(basename "${encoder}" .yaml)
+    root+=_${name#train_samu_}
+    opts+=(--encoder "${encoder}")
+fi
 runs=study/runs
 out=study
-previous=
-for word in "$@"; do
-    case "${previous} ${word}" in
-        "--dry_run true"|"--store true") only_says=true ;;
-        "--quick true")
-            runs=exp/study_quick/runs
-            out=exp/study_quick ;;
-    esac
-    previous=${word}
-done
+if [ "${root}" != exp/study ]; then
+    # A study of its own.
+    runs=${root}/runs
+    out=${root}
+fi
 
 if [ "${only_says}" = false ]; then
     # Data and statistics, which all arms share.
@@ -64,7 +89,8 @@ if [ "${only_says}" = false ]; then
     fi
 fi
 status=0
-python3 local/study.py "$@" || status=$?
+python3 local/study.py --quick "${quick}" --root "${root}" --runs "${runs}" "${opts[@]}" \
+    || status=$?
 if [ "${only_says}" = true ] || [ "${status}" -gt 1 ] || [ ! -d "${runs}" ]; then
     exit "${status}"
 fi
@@ -82,5 +108,5 @@ python3 -m espnet_samu.bin.study_report \
     --audio data/test/wav.scp \
     --credit "${credit}" \
     --src data/test/text.tc.multi \
-    --command "runs=./run_study.sh $*"
+    --command "runs=./run_study.sh${command}"
 exit "${status}"

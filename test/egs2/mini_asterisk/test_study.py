@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from espnet_samu.study.plan import Plan, read_plan
 from espnet_samu.study.run_file import read_run, read_runs
@@ -226,9 +227,26 @@ def test_stored_run_of_other_settings_is_not_taken_for_this_one(recipe: Path):
         study.main(command)
 
 
-def test_quick_study_is_apart(recipe: Path, plan: Plan):
-    assert study.main(["--quick", "true", "--arms", "b", "--dry_run", "true"]) == 0
+def test_quick_study_is_apart(recipe: Path):
+    apart = ["--root", "exp/quick", "--runs", "exp/quick/runs", "--quick", "true"]
+    assert study.main([*apart, "--arms", "b", "--dry_run", "true"]) == 0
     assert calls(recipe) == []
-    study.main(["--quick", "true", "--arms", "a", "--jobs", "1"])
-    (run,) = read_runs("exp/study_quick/runs")
+    study.main([*apart, "--arms", "a", "--jobs", "1"])
+    (run,) = read_runs("exp/quick/runs")
     assert run.arm == "a" and not (recipe / "study" / "runs").exists()
+
+
+def test_study_with_another_encoder_and_gpus(recipe: Path):
+    encoder = "conf/tuning/train_samu_xlsr.yaml"
+    apart = ["--root", "exp/xlsr", "--runs", "exp/xlsr/runs", "--encoder", encoder]
+    command = [*apart, "--ngpu", "1", "--arms", "c_frozen", "--seeds", "1"]
+    assert study.main([*command, "--jobs", "1"]) == 0
+    assert "--ngpu 1 --gpu_inference true" in (recipe / "calls").read_text()
+    (run,) = read_runs("exp/xlsr/runs")
+    assert (run.arm, [*run.settings]) == ("c_frozen", ["hash"])
+    for name in ("students/all", "arms/c_frozen"):
+        conf = yaml.safe_load(Path(f"exp/xlsr/{name}/seed1/train.yaml").read_text())
+        model = conf["frontend_conf"]["model"]
+        assert model == "facebook/wav2vec2-xls-r-300m", name
+        assert conf["frontend_conf"].get("freeze", False) is name.startswith("arms")
+    assert not (recipe / "study" / "runs").exists()

@@ -116,7 +116,7 @@ def trim(samples: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, samples: np.ndarray) -> None:
-    """Write a recording, as FLAC or Ogg Vorbis by the name, the same bytes each time."""
+    """Write a recording, as FLAC or Vorbis by its name; the same bytes each time."""
     if path.suffix == ".flac":
         soundfile.write(path, samples, RATE, compression_level=1.0)
         return
@@ -152,9 +152,8 @@ def cut(
                 path = target / (unit.replace("/", "_") + suffix)
                 write(path, samples)
                 name = path.relative_to(output).as_posix()
-                print(
-                    lang, speaker, unit, units[lang][unit], name, sep="\t", file=table
-                )
+                text = units[lang][unit]
+                print(lang, speaker, unit, text, name, sep="\t", file=table)
             logging.info("%s: %d units, %.1f s", speaker, len(wanted), seconds)
 
 

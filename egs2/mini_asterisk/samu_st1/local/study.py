@@ -15,6 +15,7 @@ from study_store import StudyStore
 from study_tasks import StudyTasks
 
 from espnet_samu.study.costs import estimate_hours
+from espnet_samu.study.encoder_swap import read_encoder
 from espnet_samu.study.plan import read_plan
 from espnet_samu.study.run_file import read_runs
 from espnet_samu.study.stored_settings import StoredSettings, read_stored, write_stored
@@ -33,6 +34,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", type=str2bool, default=False, help="Few arms, seeds and updates"
     )
+    parser.add_argument(
+        "--encoder", type=Path, help="Distillation's YAML file with another encoder"
+    )
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs of every training")
+    parser.add_argument("--root", type=Path, default=Path("exp/study"), help="Work")
+    parser.add_argument("--runs", type=Path, default=Path("study/runs"), help="Runs")
     parser.add_argument(
         "--hours", type=float, default=float("inf"), help="Start nothing after these"
     )
@@ -63,15 +70,17 @@ def main(cmd: Sequence[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout
     )
     recipe = Path(".")
-    plan = read_plan(args.plan)
+    encoder = None if args.encoder is None else read_encoder(args.encoder)
+    plan = read_plan(args.plan, encoder)
     share = plan.quick["share"] if args.quick else 1.0
-    root = Path("exp/study_quick" if args.quick else "exp/study")
     settings = StoredSettings.of(plan, recipe, share)
     if args.store:
         write_stored("study/settings.json", settings)
         return 0
-    stored = settings if args.quick else read_stored("study/settings.json")
-    runs = root / "runs" if args.quick else Path("study/runs")
+    # A quick study, or one of another encoder, stands for itself.
+    apart = args.quick or encoder is not None
+    stored = settings if apart else read_stored("study/settings.json")
+    root, runs = args.root, args.runs
     if args.quick:
         args.arms = args.arms or plan.quick["arms"]
         args.seeds = args.seeds or plan.quick["seeds"]
@@ -83,14 +92,19 @@ def main(cmd: Sequence[str] | None = None) -> int:
             if run.status == "failed":
                 (runs / run.arm / f"seed{run.seed}.json").unlink()
     store = StudyStore(settings, stored, root, runs, share)
-    tasks = StudyTasks(plan, store)
+    tasks = StudyTasks(plan, store, args.ngpu)
     missing = [pair for pair in pairs if not store.is_finished(*pair)]
     for arm, seed in missing:
         tasks.add(arm, seed)
-    hours = estimate_hours(tasks.tasks.values(), known, plan, recipe, share, args.jobs)
+    hours = "no estimate of the time"
+    if encoder is None:
+        number = estimate_hours(
+            tasks.tasks.values(), known, plan, recipe, share, args.jobs
+        )
+        hours = f"about {number:.1f} hours"
     logging.info(
-        f"{len(pairs)} runs, {len(pairs) - len(missing)} are there; about {hours:.1f} "
-        f"hours for the others with {args.jobs} side by side"
+        f"{len(pairs)} runs, {len(pairs) - len(missing)} are there; {hours} for the "
+        f"others with {args.jobs} side by side"
     )
     if args.dry_run:
         print("\n".join(tasks.tasks))
@@ -110,4 +124,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ValueError as e:
+        logging.error(f"Error: {e}")
+        sys.exit(2)

@@ -34,25 +34,19 @@ def write_once(folder: Path, name: str, conf: dict[str, Any]) -> None:
         f.write(text)
 
 
-def run_sh(seed: int, start: int, stop: int, *options: str) -> tuple[str, ...]:
-    """Return a call of run.sh."""
-    return (
-        *("./run.sh", "--baseline", "false", "--seed", str(seed)),
-        *("--stage", str(start), "--stop_stage", str(stop), *options),
-    )
-
-
 class StudyTasks:
     """Tasks of the arms of a plan, in the folder of the recipe.
 
     Args:
         plan: The plan.
         store: Where runs and students are.
+        ngpu: GPUs of every training.
     """
 
-    def __init__(self, plan: Plan, store: StudyStore) -> None:
+    def __init__(self, plan: Plan, store: StudyStore, ngpu: int = 0) -> None:
         self.plan = plan
         self.store = store
+        self.ngpu = ngpu
         self.tasks: dict[str, Task] = {}
 
     def add(self, arm: Arm, seed: int) -> None:
@@ -81,12 +75,24 @@ class StudyTasks:
         self.tasks[name] = Task(
             name,
             (
-                Command("translation", run_sh(seed, 11, 11, *options)),
-                Command("decoding", run_sh(seed, 12, 12, *options)),
+                Command("translation", self._run_sh(seed, 11, 11, *options)),
+                Command("decoding", self._run_sh(seed, 12, 12, *options)),
             ),
             tuple(needs),
             before=lambda: write_once(folder, "train.yaml", conf),
             after=lambda error: self.store.store(arm, seed, error),
+        )
+
+    def _run_sh(
+        self, seed: int, start: int, stop: int, *options: str
+    ) -> tuple[str, ...]:
+        """Return a call of run.sh."""
+        gpus = ("--ngpu", str(self.ngpu), "--gpu_inference", "true")
+        return (
+            *("./run.sh", "--baseline", "false", "--seed", str(seed)),
+            *("--stage", str(start), "--stop_stage", str(stop)),
+            *(gpus if self.ngpu else ()),
+            *options,
         )
 
     def _add_marked(
@@ -122,6 +128,7 @@ class StudyTasks:
             words = (
                 *("local/train_ctc.sh", "--ctc_config", str(folder / "train.yaml")),
                 *("--seed", str(seed), "--output_dir", str(folder / "student")),
+                *("--ngpu", str(self.ngpu)),
             )
             commands = [Command("ctc", words)]
         else:
@@ -136,7 +143,7 @@ class StudyTasks:
     def _add_teacher(self, seed: int) -> list[str]:
         """Add a teacher; return what has to be run for it."""
         name, updates = self._teacher(seed), self.plan.teacher_updates
-        words = run_sh(
+        words = self._run_sh(
             *(seed, 6, 6),
             *("--expdir", str(self.store.root / name)),
             *("--samu_train_set", "samu_dev", "--retrieval_sets", "samu_dev"),
@@ -171,5 +178,5 @@ class StudyTasks:
             ("distillation", 8, 8),
             ("retrieval", 9, 9),
         ):
-            commands.append(Command(step, run_sh(seed, start, stop, *options)))
+            commands.append(Command(step, self._run_sh(seed, start, stop, *options)))
         return commands

@@ -13,9 +13,10 @@ train_set=samu_train
 # shellcheck disable=SC2034  # by its name, below
 valid_set=samu_dev
 seed=1
+ngpu=0
 python=python3
 # shellcheck disable=SC2034  # parse_options.sh prints it
-help_message="Usage: $0 --output_dir <dir> [--ctc_config ${ctc_config}] [--seed 1] [--nbpe 300]"
+help_message="Usage: $0 --output_dir <dir> [--ctc_config ${ctc_config}] [--seed 1] [--nbpe 300] [--ngpu 0]"
 
 . utils/parse_options.sh
 . ./path.sh
@@ -71,6 +72,6 @@ ${python} -m espnet_samu.launch -m espnet2.bin.asr_train \
     --token_list "${pieces_dir}/tokens.txt" \
     --output_dir "${output_dir}" \
     --resume true \
-    --ngpu 0 \
+    --ngpu "${ngpu}" \
     --seed "${seed}" \
     "${opts[@]}" > "${output_dir}/train.log" 2>&1
