@@ -95,6 +95,21 @@ if [ "${only_says}" = true ] || [ "${status}" -gt 1 ] || [ ! -d "${runs}" ]; the
     exit "${status}"
 fi
 
+# Embeddings before and after distillation, of the first student of arm c.
+embeddings=()
+embed=${out}/embeddings
+student=$(find "${root}/students/all" -name "seed*.done" 2> /dev/null | sort | head -n 1)
+student=${student%.done}
+if [ ! -s "${embed}/after/embed.scp" ] && [ -n "${student}" ]; then
+    python3 local/study_embeddings.py --out "${embed}" \
+        --student "${student}/student" --train_config "${student}/train.yaml"
+fi
+for name in before after; do
+    if [ -s "${embed}/${name}/embed.scp" ]; then
+        embeddings+=(--embeddings "${name} distillation=${embed}/${name}/embed.scp")
+    fi
+done
+
 credit="Adapted from telephone prompts of Asterisk: Italian recorded by Carlo Flora"
 credit+=" (www.carloflora.com, www.segreterietelefoniche.it), translated by Silvia Petrin;"
 credit+=" Russian provided by Maxim Topal, IvrvoiceRU (www.ivrvoice.ru); both CC BY 3.0;"
@@ -108,5 +123,6 @@ python3 -m espnet_samu.bin.study_report \
     --audio data/test/wav.scp \
     --credit "${credit}" \
     --src data/test/text.tc.multi \
+    "${embeddings[@]}" \
     --command "runs=./run_study.sh${command}"
 exit "${status}"

@@ -239,6 +239,7 @@ def test_sets(data):
         "samu_dev": (12, "es fr it ru", False),
         "train": (160, "es fr", True),
         "dev": (6, "es fr", True),
+        "dev_menardi": (3, "it", True),
         "test": (16, "es fr it ru", True),
         "test_menardi": (4, "it", True),
         "test_prompts": (4 * 62, "es fr it ru", True),

@@ -106,14 +106,16 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
         devs += corpus.utterances("dev", lang, speaker, dev)
         tests += corpus.utterances("test", lang, speaker, test)
     second = corpus.utterances("test", "it", SECOND_SPEAKER, test)
+    second_dev = corpus.utterances("dev", "it", SECOND_SPEAKER, dev)
     prompts = corpus.prompts(args.downloads)
-    corpus.write_audio(trains + devs + tests + second + prompts, args.nj)
+    corpus.write_audio(trains + devs + second_dev + tests + second + prompts, args.nj)
 
     corpus.write_set("samu_train", trains, translated=False)
     corpus.write_set("samu_dev", devs, translated=False)
     for name, utts in (("train", trains), ("dev", devs)):
         supervised = [utt for utt in utts if utt.lang in SUPERVISED]
         corpus.write_set(name, supervised, translated=True)
+    corpus.write_set("dev_menardi", second_dev, translated=True)
     corpus.write_set("test", tests, translated=True)
     corpus.write_set("test_menardi", second, translated=True)
     corpus.write_set("test_prompts", prompts, translated=True)
@@ -161,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # What an earlier run with other options wrote would stay otherwise.
     tests = ("test", "test_menardi", "test_prompts")
-    sets = ("samu_train", "samu_dev", "train", "dev", *tests)
+    sets = ("samu_train", "samu_dev", "train", "dev", "dev_menardi", *tests)
     for name in (*sets, "audio", "bitext", "template_floor"):
         shutil.rmtree(args.output_dir / name, ignore_errors=True)
     corpus = Corpus(args.downloads, args.output_dir)

@@ -89,7 +89,7 @@ fi
 
 if [ ${stage} -le 3 ] && [ ${stop_stage} -ge 3 ]; then
     log "stage 3: Validate"
-    for dset in samu_train samu_dev train dev test test_menardi test_prompts; do
+    for dset in samu_train samu_dev train dev dev_menardi test test_menardi test_prompts; do
         utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
     done
 fi

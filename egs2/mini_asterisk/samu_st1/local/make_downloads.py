@@ -40,6 +40,7 @@ WORDS_ONLY = (
     | {"seconds", "vm-first", "vm-goodbye", "vm-last", "vm-message", "vm-password"}
     | {"vm-received", "vm-saved"}
 )
+PROMPTS_SECTION = "\n## Whole prompts\n"  # of the licence: goes with their archive
 COPYRIGHTS = ("asterisk-core-sounds-it", "asterisk-prompt-it-menardi-wav")
 
 
@@ -184,6 +185,8 @@ def main() -> None:
         shutil.copyfile(source, licenses / f"{package}.txt")
     versions = "".join(f"- {line}\n" for line in args.versions.read_text().splitlines())
     attribution = args.data_license.read_text(encoding="utf-8")
+    if args.suffix == ".flac":  # units
+        attribution = attribution.partition(PROMPTS_SECTION)[0]
     (args.output_dir / "ATTRIBUTION.md").write_text(
         f"{attribution}\n## Packages\n\n{versions}", encoding="utf-8"
     )
