@@ -21,6 +21,7 @@ Options:
     --hours         # Start nothing after so many hours (default: no end).
     --retry_failed  # Run failed runs again (default="false").
     --dry_run       # Only say what would be run, and how long it takes (default="false").
+    --local_data_opts  # Options of local/data.sh, where data has to be made (default="").
     --store         # Store the settings that runs are compared with, and end (default="false").
 EOT
 )
@@ -39,13 +40,14 @@ export threads=1 OMP_NUM_THREADS=1
 only_says=false
 quick=false
 encoder=
+local_data_opts=
 opts=()
 while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in
         "--dry_run true"|"--store true") only_says=true ;;
     esac
     case "$1" in
-        --quick|--encoder) declare "${1#--}=${2:?value of $1 is missing}" ;;
+        --quick|--encoder|--local_data_opts) declare "${1#--}=${2:?value of $1 is missing}" ;;
         *) opts+=("$1" "${2:?value of $1 is missing}") ;;
     esac
     shift 2
@@ -77,7 +79,8 @@ if [ "${only_says}" = false ]; then
     if [ "$(cat exp/study/.data 2> /dev/null)" != "$(cat data/.composed 2> /dev/null)" ] \
         || [ ! -s exp/study/.data ]; then
         ./run.sh --baseline false --stage 1 --stop_stage 5 \
-            --test_sets "test_prompts test_menardi test"
+            --test_sets "test_prompts test_menardi test" \
+            --local_data_opts "${local_data_opts}"
         python3 local/study_data.py --name study/decode \
             --join "test test_menardi test_prompts dev"
         mkdir -p exp/study
