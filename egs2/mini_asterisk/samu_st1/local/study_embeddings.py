@@ -28,7 +28,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         untrained = Path(folder) / "untrained.pth"
         write_untrained(args.student, args.train_config, untrained)
-        for name, model in (("before", untrained), ("after", args.student / args.model)):
+        models = {"before": untrained, "after": args.student / args.model}
+        for name, model in models.items():
             samu_embed.main(
                 [
                     *("--samu_train_config", str(config)),
