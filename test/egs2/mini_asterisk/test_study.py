@@ -244,6 +244,7 @@ def test_study_with_another_encoder_and_gpus(recipe: Path):
     assert "--ngpu 1 --gpu_inference true" in (recipe / "calls").read_text()
     (run,) = read_runs("exp/xlsr/runs")
     assert (run.arm, [*run.settings]) == ("c_frozen", ["hash"])
+    assert run.machine.endswith("cores, 1 GPU")
     for name in ("students/all", "arms/c_frozen"):
         conf = yaml.safe_load(Path(f"exp/xlsr/{name}/seed1/train.yaml").read_text())
         model = conf["frontend_conf"]["model"]

@@ -91,8 +91,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
         for run in known:
             if run.status == "failed":
                 (runs / run.arm / f"seed{run.seed}.json").unlink()
-    store = StudyStore(settings, stored, root, runs, share)
-    tasks = StudyTasks(plan, store, args.ngpu)
+    store = StudyStore(settings, stored, root, runs, share, args.ngpu)
+    tasks = StudyTasks(plan, store)
     missing = [pair for pair in pairs if not store.is_finished(*pair)]
     for arm, seed in missing:
         tasks.add(arm, seed)

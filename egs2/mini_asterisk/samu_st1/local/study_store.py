@@ -40,6 +40,7 @@ class StudyStore:
         root: Experiment folder of the study.
         runs: Folder of the run files.
         share: Share of the updates that are made.
+        ngpu: GPUs of every training.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class StudyStore:
         root: Path,
         runs: Path,
         share: float = 1.0,
+        ngpu: int = 0,
     ) -> None:
         self.settings = settings
         self.stored = stored
         self.root = root
         self.runs = runs
         self.share = share
+        self.ngpu = ngpu
 
     def run_path(self, arm: Arm, seed: int) -> Path:
         """Return the file of a run."""
@@ -107,7 +110,7 @@ class StudyStore:
             "letter": arm.letter,
             "seed": seed,
             "settings": self.settings.difference(self.stored, arm.name),
-            "machine": f"{os.cpu_count()} cores, no GPU",
+            "machine": f"{os.cpu_count()} cores, {self.ngpu or 'no'} GPU",
             "versions": collect.versions(),
         }
         if error is not None:

@@ -40,13 +40,11 @@ class StudyTasks:
     Args:
         plan: The plan.
         store: Where runs and students are.
-        ngpu: GPUs of every training.
     """
 
-    def __init__(self, plan: Plan, store: StudyStore, ngpu: int = 0) -> None:
+    def __init__(self, plan: Plan, store: StudyStore) -> None:
         self.plan = plan
         self.store = store
-        self.ngpu = ngpu
         self.tasks: dict[str, Task] = {}
 
     def add(self, arm: Arm, seed: int) -> None:
@@ -87,11 +85,11 @@ class StudyTasks:
         self, seed: int, start: int, stop: int, *options: str
     ) -> tuple[str, ...]:
         """Return a call of run.sh."""
-        gpus = ("--ngpu", str(self.ngpu), "--gpu_inference", "true")
+        gpus = ("--ngpu", str(self.store.ngpu), "--gpu_inference", "true")
         return (
             *("./run.sh", "--baseline", "false", "--seed", str(seed)),
             *("--stage", str(start), "--stop_stage", str(stop)),
-            *(gpus if self.ngpu else ()),
+            *(gpus if self.store.ngpu else ()),
             *options,
         )
 
@@ -128,7 +126,7 @@ class StudyTasks:
             words = (
                 *("local/train_ctc.sh", "--ctc_config", str(folder / "train.yaml")),
                 *("--seed", str(seed), "--output_dir", str(folder / "student")),
-                *("--ngpu", str(self.ngpu)),
+                *("--ngpu", str(self.store.ngpu)),
             )
             commands = [Command("ctc", words)]
         else:
