@@ -17,6 +17,24 @@ def _figure(outcome: Outcome, scope: str) -> str:
     return f"{outcome.comparison.title} is {difference.value:+.1f} BLEU {interval}"
 
 
+def state_missing(results: StudyResults) -> str | None:
+    """Say which runs of the registered comparisons are missing; None: none is."""
+    missing = {arm.name: arm.missing for arm in results.arms if arm.primary}
+    count = sum(len(seeds) for seeds in missing.values())
+    if count == 0:
+        return None
+    planned = sum(len(arm.planned) for arm in results.arms if arm.primary)
+    named = "; ".join(
+        f"{name}: seed {' '.join(map(str, seeds))}"
+        for name, seeds in missing.items()
+        if seeds
+    )
+    return (
+        f"Preliminary: {count} of the {planned} registered runs of the primary arms "
+        f"are missing ({named}). No verdict counts before they are there."
+    )
+
+
 def list_shortfalls(results: StudyResults) -> list[str]:
     """Say which registered comparisons do not hold, and for which languages."""
     lines = []
@@ -58,8 +76,9 @@ def state_answer(results: StudyResults) -> str:
         + ("" if one.mean is None else f": {_figure(one, ZERO_SHOT)}")
         for one in results.outcomes
     ]
+    answer = "Preliminary answer" if state_missing(results) else "Answer"
     return (
-        f"Answer, on zero-shot BLEU with 95 % intervals: {'; '.join(parts)}."
+        f"{answer}, on zero-shot BLEU with 95 % intervals: {'; '.join(parts)}."
         if parts
         else "Answer: no comparison was registered."
     )

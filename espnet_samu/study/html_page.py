@@ -5,7 +5,12 @@ from collections.abc import Mapping, Sequence
 from espnet_samu.report.commands import show_commands
 from espnet_samu.report.html import Html, definitions, join, tag
 from espnet_samu.report.page import Section, make_page
-from espnet_samu.study.answer import list_shortfalls, state_answer, state_claim
+from espnet_samu.study.answer import (
+    list_shortfalls,
+    state_answer,
+    state_claim,
+    state_missing,
+)
 from espnet_samu.study.chart_sections import (
     make_bleu_section,
     make_curve_section,
@@ -29,8 +34,11 @@ from espnet_samu.study.tables import (
 
 
 def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Html:
-    """Return what does not hold, the claim, the answer, and what was run."""
+    """Return what is missing or does not hold, claim, answer, and what was run."""
     parts = []
+    missing_runs = state_missing(results)
+    if missing_runs is not None:
+        parts.append(tag("div", tag("p", missing_runs), class_="first"))
     short = list_shortfalls(results)
     if short:
         title = "Not every registered comparison holds for every language"

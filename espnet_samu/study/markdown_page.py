@@ -1,6 +1,11 @@
 """RESULTS.md of a study."""
 
-from espnet_samu.study.answer import list_shortfalls, state_answer, state_claim
+from espnet_samu.study.answer import (
+    list_shortfalls,
+    state_answer,
+    state_claim,
+    state_missing,
+)
 from espnet_samu.study.study_results import StudyResults
 from espnet_samu.study.sufficient_statistics import METRICS
 from espnet_samu.study.tables import (
@@ -36,11 +41,13 @@ def make_markdown(results: StudyResults, command: str) -> str:
     """
     short = list_shortfalls(results)
     first = "Not every registered comparison holds for every language:"
+    parts = ["# RESULTS of the study"]
+    missing = state_missing(results)
+    if missing is not None:
+        parts.append(missing)
     if short:
         lines = "\n".join(f"- {line}" for line in short)
-        parts = ["# RESULTS of the study", f"{first}\n\n{lines}"]
-    else:
-        parts = ["# RESULTS of the study"]
+        parts.append(f"{first}\n\n{lines}")
     parts.append(f"{state_claim(results)}\n{state_answer(results)}")
     parts += ["## Comparisons", make_primary_table(results.outcomes).to_markdown()]
     for name, scores in results.sets.items():

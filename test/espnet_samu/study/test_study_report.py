@@ -76,7 +76,8 @@ def test_everything(everything):
     text = (everything / "RESULTS.md").read_text(encoding="utf-8")
     lines = text.splitlines()
     assert lines[0] == "# RESULTS of the study"
-    assert lines[2].startswith("Not every registered comparison holds for every")
+    assert lines[2].startswith("Preliminary: ")
+    assert lines[4].startswith("Not every registered comparison holds for every")
     for what in ("template floor", "2 cores, no GPU (synthetic)", "translation 800"):
         assert what in text
     assert "python -m espnet_samu.bin.study_report --runs runs" in text

@@ -3,7 +3,12 @@ import pytest
 from sacrebleu.metrics import BLEU
 from scipy import stats
 
-from espnet_samu.study.answer import list_shortfalls, state_answer, state_claim
+from espnet_samu.study.answer import (
+    list_shortfalls,
+    state_answer,
+    state_claim,
+    state_missing,
+)
 from espnet_samu.study.arm_runs import collect_arms
 from espnet_samu.study.comparison import PRIMARY
 from espnet_samu.study.plan import read_plan
@@ -139,6 +144,19 @@ def test_what_does_not_hold_is_said(make_study):
     answer = state_answer(results)
     assert "H1 (distillation helps at equal total updates) yes: c_frozen - b" in answer
     assert "; H2 (it is" in answer and "not tested" in answer
+
+
+@pytest.mark.parametrize("seeds", [5, 4])
+def test_answer_is_preliminary_while_registered_runs_are_missing(make_study, seeds):
+    folder = make_study(primary=seeds, contents=4, arms=("b", "c_frozen", "a"))
+    results = analyse(load(folder), OPTIONS)
+    said, answer = state_missing(results), state_answer(results)
+    if seeds == 5:
+        assert said is None and answer.startswith("Answer, ")
+    else:
+        assert said.startswith("Preliminary: 2 of the 10 registered runs of the ")
+        assert "(b: seed 5; c_frozen: seed 5)" in said
+        assert answer.startswith("Preliminary answer, ")
 
 
 def test_draws_do_not_depend_on_other_arms(make_study):
