@@ -13,6 +13,8 @@ from espnet_samu.study.plan import Plan, read_plan
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.tasks.st import STTask
 
+from ..tiny_models import make_encoder
+
 RECIPE = Path(__file__).parents[3] / "egs2" / "mini_asterisk" / "samu_st1"
 PLAN: Plan = read_plan(RECIPE / "study" / "arms.yaml")
 
@@ -87,9 +89,9 @@ def test_student(name: str, tmp_path: Path):
     )
 
 
-def make_wav2vec2(config_class, model_class, folder: Path) -> None:
-    """Write a small model in the layout of XLS-R or mHuBERT."""
-    config = config_class(
+def make_hubert(folder: Path) -> None:
+    """Write a small model in the layout of mHuBERT."""
+    config = transformers.HubertConfig(
         hidden_size=128,
         num_hidden_layers=2,
         num_attention_heads=4,
@@ -97,9 +99,8 @@ def make_wav2vec2(config_class, model_class, folder: Path) -> None:
         conv_dim=(16,) * 7,
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=4,
-        do_stable_layer_norm=config_class is transformers.Wav2Vec2Config,
     )
-    model_class(config).save_pretrained(folder)
+    transformers.HubertModel(config).save_pretrained(folder)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
 
 
@@ -128,12 +129,8 @@ def make_whisper(folder: Path) -> None:
 def swap(request, tmp_path_factory) -> EncoderSwap:
     """An encoder of conf/tuning, but small and with random weights."""
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "whisper":
-        make_whisper(folder)
-    elif request.param == "mhubert":
-        make_wav2vec2(transformers.HubertConfig, transformers.HubertModel, folder)
-    else:
-        make_wav2vec2(transformers.Wav2Vec2Config, transformers.Wav2Vec2Model, folder)
+    make = {"xlsr": make_encoder, "mhubert": make_hubert, "whisper": make_whisper}
+    make[request.param](folder)
     swap = read_encoder(RECIPE / "conf" / "tuning" / f"train_samu_{request.param}.yaml")
     swap.conf["frontend_conf"]["model"] = str(folder)
     return swap
