@@ -66,6 +66,7 @@ if [ -n "${encoder}" ]; then
     root+=_${name#train_samu_}
     opts+=(--encoder "${encoder}")
 fi
+[ -z "${local_data_opts}" ] || command+=$(printf " --local_data_opts %q" "${local_data_opts}")
 runs=study/runs
 out=study
 if [ "${root}" != exp/study ]; then

@@ -8,7 +8,8 @@ set -e
 set -u
 set -o pipefail
 
-main_root=$(cd "$(dirname "$0")"/../../.. && pwd)
+# shellcheck source=test/egs2/smoke_lib.sh
+. "$(dirname "$0")"/../smoke_lib.sh
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 part=()
 if [ $# -eq 0 ]; then
@@ -16,16 +17,7 @@ if [ $# -eq 0 ]; then
     part=(--langs "fr,it,sv-SE")
 fi
 
-work=$(mktemp -d)
-trap 'rm -rf "${work}"' EXIT
-mkdir -p "${work}/egs2/covost2"
-ln -s "${main_root}/tools" "${work}/tools"
-ln -s "${main_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
-# Without what a full run has left there.
-(cd "${main_root}/egs2/covost2" && tar -cf - --exclude ./samu_st1/data \
-    --exclude ./samu_st1/dump --exclude ./samu_st1/exp --exclude ./samu_st1/downloads \
-    ./samu_st1) | tar -xf - -C "${work}/egs2/covost2"
-cd "${work}/egs2/covost2/samu_st1"
+copy_recipe covost2
 python=${main_root}/tools/venv/bin/python
 "${python}" "${main_root}/test/egs2/covost2/tree.py" "${work}/tree"
 "${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" 2> /dev/null
@@ -41,7 +33,7 @@ find conf -name "train_*.yaml" -exec sed -i \
 
 run() {
     echo "smoke: ./run.sh $*"
-    if ! ./run.sh \
+    ./run.sh \
         --commonvoice "${work}/tree/cv" \
         --covost2 "${work}/tree/covost2" \
         --samu_langs fr,cs \
@@ -49,33 +41,7 @@ run() {
         --ngpu 0 \
         --gpu_inference false \
         --nj 1 \
-        "${part[@]}" "$@" > "${work}/log" 2>&1; then
-        tail -n 60 "${work}/log"
-        exit 1
-    fi
-}
-
-fail() {
-    echo "smoke: $*"
-    tail -n 60 "${work}/log"
-    exit 1
-}
-expect() {
-    local file
-    for file in "$@"; do
-        [ -s "${file}" ] || fail "${file} is missing or empty"
-    done
-}
-# expect_line FILE PATTERN...
-expect_line() {
-    local file=$1 pattern
-    shift
-    for pattern in "$@"; do
-        grep -q -e "${pattern}" "${file}" || fail "${file} has no line '${pattern}'"
-    done
-}
-keys() {
-    cut -d " " -f 1 "$1"
+        "${part[@]}" "$@" > "${work}/log" 2>&1 || fail "./run.sh failed"
 }
 
 # Main files of every stage.
@@ -99,9 +65,7 @@ check() {
     expect exp/st_stats_raw_multi_"${tag}"_*/{train,valid}/text_shape.bpe
     expect "${st_exp}"/{valid.acc.best.pth,budget.json,config.yaml,RESULTS.md}
     expect "${scores}"/{results.json,table.md,report.html}
-    if ! diff <(keys "${decoded}/text") <(keys "data/test.${tag}/wav.scp"); then
-        fail "${tag}: utterances lost on the way to their translations"
-    fi
+    same_keys "${decoded}/text" "data/test.${tag}/wav.scp"
     expect_line "${scores}/report.html" "Length ratio" "<h2.*Examples" "data:image/png"
     if grep -E "(src|href)=.?(http|/)" "${scores}/report.html"; then
         fail "the page needs other files"

@@ -6,39 +6,21 @@ set -e
 set -u
 set -o pipefail
 
-main_root=$(cd "$(dirname "$0")"/../../.. && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "${work}"' EXIT
-mkdir -p "${work}/egs2/mini_asterisk"
-ln -s "${main_root}/tools" "${work}/tools"
-ln -s "${main_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
-recipe=${work}/egs2/mini_asterisk/samu_st1
-# Without what a full run has left there.
-(cd "${main_root}/egs2/mini_asterisk" && tar -cf - --exclude ./samu_st1/data \
-    --exclude ./samu_st1/dump --exclude ./samu_st1/exp --exclude ./samu_st1/downloads \
-    ./samu_st1) | tar -xf - -C "${work}/egs2/mini_asterisk"
-cd "${recipe}"
+# shellcheck source=test/egs2/smoke_lib.sh
+. "$(dirname "$0")"/../smoke_lib.sh
+copy_recipe mini_asterisk
+recipe=${PWD}
 
 small="--max_epoch 2 --num_iters_per_epoch 3 --batch_bins 400000"
 run() {
     echo "smoke: ./run.sh $*"
-    if ! ./run.sh \
+    ./run.sh \
         --local_data_opts "--train_per_lang 40 --dev_per_lang 6 --test_per_lang 6 --bitext_contents 200" \
         --teacher_args "--updates 20" \
         --check_audio true \
         --samu_args "${small} --balance_languages true --upsampling_factor 0.05" \
         --st_args "${small} --balance_languages true" \
-        --tgt_nbpe 60 "$@" > "${work}/log" 2>&1; then
-        tail -n 60 "${work}/log"
-        exit 1
-    fi
-}
-expect() {
-    if [ ! -s "$1" ]; then
-        echo "smoke: $1 is missing or empty"
-        tail -n 60 "${work}/log"
-        exit 1
-    fi
+        --tgt_nbpe 60 "$@" > "${work}/log" 2>&1 || fail "./run.sh failed"
 }
 
 run --stop_stage 14 --skip_packing false
@@ -53,27 +35,19 @@ expect exp/samu_train_samu_raw/retrieval_valid.cos_right.best/test/heat_map_spee
 expect exp/samu_train_samu_raw/retrieval_valid.cos_right.best/test/retrieval.json
 for dset in test test_menardi; do
     expect "${st_exp}/${decode_dir}/${dset}/score_st/results.json"
-    if ! diff <(cut -d " " -f 1 "${st_exp}/${decode_dir}/${dset}/text") \
-        <(cut -d " " -f 1 "dump/raw/${dset}/wav.scp"); then
-        echo "smoke: ${dset}: utterances lost in decoding"
-        exit 1
-    fi
+    same_keys "${st_exp}/${decode_dir}/${dset}/text" "dump/raw/${dset}/wav.scp"
 done
 for system in train_st train_st_xlsr template_floor; do
-    if ! grep "^| ${system} .*zero-shot (it ru)" "${st_exp}/RESULTS.md"; then
-        echo "smoke: ${system} is not in the table"
-        cat "${st_exp}/RESULTS.md"
-        exit 1
-    fi
+    expect_line "${st_exp}/RESULTS.md" "^| ${system} .*zero-shot (it ru)"
 done
 
 # A finished stage can be asked for again, and does no harm.
 run --baseline false --stage 6 --stop_stage 7
-grep -q "up to date" exp/teacher_small/teacher_embed.log
+expect_line exp/teacher_small/teacher_embed.log "up to date"
 
 # The pack decodes elsewhere as the experiment did here.
 pack=$(readlink -f "${st_exp}"/*.zip)
-cut -d " " -f 1 "dump/raw/test/wav.scp" | head -n 3 > "${work}/keys"
+keys dump/raw/test/wav.scp | head -n 3 > "${work}/keys"
 awk -v root="${PWD}/" '{ print $1, root $2 }' dump/raw/test/wav.scp > "${work}/wav.scp"
 (. ./path.sh && cd "${work}" && mv "${recipe}/exp" "${recipe}/exp.away" \
     && cp "${recipe}/exp.away/${pack#"${recipe}"/exp/}" pack.zip \

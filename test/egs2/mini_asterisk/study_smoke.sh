@@ -6,17 +6,9 @@ set -e
 set -u
 set -o pipefail
 
-main_root=$(cd "$(dirname "$0")"/../../.. && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "${work}"' EXIT
-mkdir -p "${work}/egs2/mini_asterisk"
-ln -s "${main_root}/tools" "${work}/tools"
-ln -s "${main_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
-# Without what a full run has left there.
-(cd "${main_root}/egs2/mini_asterisk" && tar -cf - --exclude ./samu_st1/data \
-    --exclude ./samu_st1/dump --exclude ./samu_st1/exp --exclude ./samu_st1/downloads \
-    ./samu_st1) | tar -xf - -C "${work}/egs2/mini_asterisk"
-cd "${work}/egs2/mini_asterisk/samu_st1"
+# shellcheck source=test/egs2/smoke_lib.sh
+. "$(dirname "$0")"/../smoke_lib.sh
+copy_recipe mini_asterisk
 
 (. ./path.sh && python3 "${main_root}/test/egs2/tiny_models.py" "${work}/models") \
     > "${work}/log" 2>&1
@@ -27,26 +19,12 @@ sed -i -e 's/teacher_updates: .*/teacher_updates: 20/' \
 
 study() {
     echo "smoke: ./run_study.sh"
-    if ! ./run_study.sh --quick true --encoder tiny --arms "c_frozen k" \
+    ./run_study.sh --quick true --encoder tiny --arms "c_frozen k" \
         --local_data_opts "--train_per_lang 200 --dev_per_lang 6 --test_per_lang 6 --bitext_contents 400" \
-        > "${work}/log" 2>&1; then
-        tail -n 40 "${work}/log" exp/study_quick_tiny/*/*/*.log
-        exit 1
-    fi
-}
-expect() {
-    if [ ! -s "$1" ]; then
-        echo "smoke: $1 is missing or empty"
-        tail -n 40 "${work}/log"
-        exit 1
-    fi
-}
-has() {
-    if ! grep -q "$1" "$2"; then
-        echo "smoke: $2 lacks '$1'"
-        tail -n 40 "${work}/log"
-        exit 1
-    fi
+        > "${work}/log" 2>&1 || {
+        tail -n 40 exp/study_quick_tiny/*/*/*.log
+        fail "./run_study.sh failed"
+    }
 }
 
 root=exp/study_quick_tiny
@@ -55,13 +33,14 @@ for file in runs/c_frozen/seed1.json runs/k/seed1.json RESULTS.md report.html \
     embeddings/before/embed.scp embeddings/after/embed.scp; do
     expect "${root}/${file}"
 done
-has '"status": "ok"' "${root}/runs/k/seed1.json"
-has "after distillation" "${root}/report.html"
-has "H3: k - c_frozen" "${root}/RESULTS.md"
+expect_line "${root}/runs/k/seed1.json" '"status": "ok"'
+expect_line "${root}/report.html" "after distillation"
+expect_line "${root}/RESULTS.md" "H3: k - c_frozen"
+expect_line "${root}/report.html" "run_study.sh.*--local_data_opts"
 
 # What is there is not made again.
 before=$(cksum "${root}"/runs/*/*.json)
 study
-[ "${before}" = "$(cksum "${root}"/runs/*/*.json)" ]
-has "2 runs, 2 are there" "${work}/log"
+[ "${before}" = "$(cksum "${root}"/runs/*/*.json)" ] || fail "runs were made again"
+expect_line "${work}/log" "2 runs, 2 are there"
 echo "smoke: passed"

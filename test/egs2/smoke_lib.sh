@@ -1,0 +1,53 @@
+# Sourced by the recipes' smoke tests: ${main_root}, a folder ${work} that goes with the
+# test, and what all of them need. The output of the command under test is ${work}/log.
+# shellcheck shell=bash
+set -e
+set -u
+set -o pipefail
+
+main_root=$(cd "$(dirname "${BASH_SOURCE[0]}")"/../.. && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "${work}"' EXIT
+
+# copy_recipe CORPUS: go to a copy of its folder, without what a full run has left there.
+copy_recipe() {
+    mkdir -p "${work}/egs2/$1"
+    ln -s "${main_root}/tools" "${work}/tools"
+    ln -s "${main_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
+    tar -C "${main_root}/egs2/$1" -cf - --exclude ./samu_st1/data \
+        --exclude ./samu_st1/dump --exclude ./samu_st1/exp \
+        --exclude ./samu_st1/downloads ./samu_st1 | tar -xf - -C "${work}/egs2/$1"
+    cd "${work}/egs2/$1/samu_st1"
+}
+
+fail() {
+    echo "smoke: $*"
+    tail -n 60 "${work}/log"
+    exit 1
+}
+
+# expect FILE...
+expect() {
+    local file
+    for file in "$@"; do
+        [ -s "${file}" ] || fail "${file} is missing or empty"
+    done
+}
+
+# expect_line FILE PATTERN...: each pattern is on some line.
+expect_line() {
+    local file=$1 pattern
+    shift
+    for pattern in "$@"; do
+        grep -q -e "${pattern}" "${file}" || fail "${file} has no line '${pattern}'"
+    done
+}
+
+keys() {
+    cut -d " " -f 1 "$1"
+}
+
+# same_keys FILE FILE: of the same utterances, in the same order.
+same_keys() {
+    diff <(keys "$1") <(keys "$2") || fail "$1: utterances lost on the way"
+}
