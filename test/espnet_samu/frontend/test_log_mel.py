@@ -1,9 +1,21 @@
 import numpy as np
 import pytest
 import torch
+import torchaudio
+from torchaudio.compliance.kaldi import fbank
 from transformers import SeamlessM4TFeatureExtractor
 
 from espnet_samu.frontend.log_mel import LogMel
+
+
+def kaldi_fbank(speech, **kwargs):
+    return fbank(
+        speech[None] * 2**15,
+        window_type="povey",
+        dither=0.0,
+        use_energy=False,
+        **kwargs
+    )
 
 
 def test_equals_transformers(noise):
@@ -61,8 +73,63 @@ def test_autocast_does_not_round(noise):
     torch.testing.assert_close(frames, expected, rtol=0, atol=0)
 
 
+def test_fmax(noise):
+    speech, lengths = noise(16000)
+    narrow = torchaudio.functional.lowpass_biquad(speech, 16000, 3000.0)
+    log_mel = LogMel(n_mels=20, stack=1, fmax=1000.0)
+    expected = kaldi_fbank(speech[0], num_mel_bins=20, high_freq=1000.0)
+    frames, _ = log_mel(speech, lengths)
+    expected = (expected - expected.mean(0)) / expected.std(0)
+    torch.testing.assert_close(frames[0], expected, rtol=0, atol=1e-2)
+
+    def moved(log_mel):
+        return (log_mel(narrow, lengths)[0] - log_mel(speech, lengths)[0]).abs().mean()
+
+    assert moved(log_mel) < 0.1 * moved(LogMel(n_mels=20, stack=1))
+
+
+def test_vtlp_only_in_training(noise):
+    speech, lengths = noise(8000)
+    plain = LogMel(n_mels=20)
+    log_mel = LogMel(n_mels=20, vtlp=[0.8, 1.25])
+    expected, _ = plain(speech, lengths)
+    torch.testing.assert_close(log_mel.eval()(speech, lengths)[0], expected)
+    log_mel.train()
+    torch.manual_seed(0)
+    first, _ = log_mel(speech.expand(8, -1), lengths.expand(8))
+    second, _ = log_mel(speech.expand(8, -1), lengths.expand(8))
+    assert not torch.allclose(first[0], first[1])  # each utterance by itself
+    assert not torch.allclose(first, second)
+    torch.manual_seed(0)
+    again, _ = log_mel(speech.expand(8, -1), lengths.expand(8))
+    torch.testing.assert_close(again, first, rtol=0, atol=0)
+
+
+def test_vtlp_moves_a_tone():
+    """A longer vocal tract: the tone of a bin is found in a higher one."""
+    log_mel = LogMel(n_mels=40, vtlp=[0.8, 1.25])
+    tone = torch.zeros(1, 1, 257)
+    tone[..., 64] = 1.0  # 2000 Hz
+    bins = [(tone @ filters).argmax().item() for filters in log_mel.warped_filters]
+    assert bins == sorted(bins)
+    assert bins[0] < (tone @ log_mel.filters).argmax() < bins[-1]
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        ({"n_mels": 0}, "n_mels and stack must be 1 or more"),
+        ({"stack": 0}, "n_mels and stack must be 1 or more"),
+        ({"fmax": 8001.0}, "fmax must be from 1000 to 8000 Hz, but got 8001.0"),
+        ({"fmax": 0.0}, "fmax must be from 1000 to 8000 Hz"),
+        ({"vtlp": [1.2, 0.8]}, r"vtlp must be two factors.*got \[1.2, 0.8\]"),
+        ({"vtlp": [0.9]}, "vtlp must be two factors"),
+    ],
+)
+def test_refuses(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        LogMel(**kwargs)
+
+
 def test_constants_are_not_stored():
-    assert LogMel().state_dict() == {}
-    for kwargs in ({"n_mels": 0}, {"stack": 0}):
-        with pytest.raises(ValueError, match="n_mels and stack must be 1 or more"):
-            LogMel(**kwargs)
+    assert LogMel(vtlp=[0.8, 1.2]).state_dict() == {}
