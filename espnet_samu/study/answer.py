@@ -2,8 +2,8 @@
 
 from espnet_samu.study.numbers import format_interval
 from espnet_samu.study.outcome import HOLDS, NOT_TESTED, Outcome
-from espnet_samu.study.resampling import ZERO_SHOT
-from espnet_samu.study.study_results import StudyResults
+from espnet_samu.study.resampling import SUPERVISED, ZERO_SHOT
+from espnet_samu.study.study_results import MAIN_SET, StudyResults
 
 _SAYS = {HOLDS: "yes", "refuted": "no", NOT_TESTED: "not tested"}
 
@@ -82,3 +82,41 @@ def state_answer(results: StudyResults) -> str:
         if parts
         else "Answer: no comparison was registered."
     )
+
+
+def state_limits(results: StudyResults) -> list[str]:
+    """Say what the answer costs, and where it ends: other test sets, and the floor."""
+    lines = []
+    compared = dict.fromkeys(
+        name
+        for outcome in results.outcomes
+        for name in (outcome.comparison.arm, outcome.comparison.against)
+    )
+    if SUPERVISED in results.main.scopes:
+        scores = [
+            f"{name} {results.main.arms[name][SUPERVISED]['bleu'].value:.1f}"
+            for name in compared
+            if name in results.main.arms
+        ]
+        languages = " and ".join(results.options.supervised)
+        lines.append(
+            f"On {languages}, which have translations in training, BLEU is: "
+            f"{', '.join(scores)}."
+        )
+    for name, scores_there in results.sets.items():
+        floor = scores_there.floor
+        if name == MAIN_SET or floor is None or ZERO_SHOT not in scores_there.scopes:
+            continue
+        least = floor[ZERO_SHOT]["bleu"].value
+        found = {
+            arm: table[ZERO_SHOT]["bleu"].value
+            for arm, table in scores_there.arms.items()
+        }
+        above = [arm for arm, value in found.items() if value > least]
+        best = max(found, key=found.__getitem__)
+        lines.append(
+            f"On {name} {len(above) or 'none'} of the {len(found)} arms "
+            f"{'are' if len(above) > 1 else 'is'} above the template floor "
+            f"({least:.1f} zero-shot BLEU); the best, {best}, has {found[best]:.1f}."
+        )
+    return lines

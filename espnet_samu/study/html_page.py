@@ -9,6 +9,7 @@ from espnet_samu.study.answer import (
     list_shortfalls,
     state_answer,
     state_claim,
+    state_limits,
     state_missing,
 )
 from espnet_samu.study.chart_sections import (
@@ -34,7 +35,7 @@ from espnet_samu.study.tables import (
 
 
 def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Html:
-    """Return what is missing or does not hold, claim, answer, and what was run."""
+    """Return what is missing or does not hold, claim, answer, limits, what was run."""
     parts = []
     missing_runs = state_missing(results)
     if missing_runs is not None:
@@ -46,6 +47,10 @@ def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Html:
         parts.append(tag("div", tag("p", tag("strong", title)), lines, class_="first"))
     for sentence in (state_claim(results), state_answer(results)):
         parts.append(tag("p", sentence, class_="claim"))
+    limits = state_limits(results)
+    if limits:
+        parts.append(tag("p", "Its price, and where it ends:"))
+        parts.append(tag("ul", *(tag("li", line) for line in limits)))
     runs = [run for arm in results.arms for run in arm.runs.values()]
     missing = sum(len(arm.missing) for arm in results.arms)
     failed = sum(len(arm.failed) for arm in results.arms)

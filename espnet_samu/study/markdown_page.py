@@ -4,6 +4,7 @@ from espnet_samu.study.answer import (
     list_shortfalls,
     state_answer,
     state_claim,
+    state_limits,
     state_missing,
 )
 from espnet_samu.study.study_results import StudyResults
@@ -49,6 +50,9 @@ def make_markdown(results: StudyResults, command: str) -> str:
         lines = "\n".join(f"- {line}" for line in short)
         parts.append(f"{first}\n\n{lines}")
     parts.append(f"{state_claim(results)}\n{state_answer(results)}")
+    limits = "\n".join(f"- {line}" for line in state_limits(results))
+    if limits:
+        parts.append(f"Its price, and where it ends:\n\n{limits}")
     parts += ["## Comparisons", make_primary_table(results.outcomes).to_markdown()]
     for name, scores in results.sets.items():
         parts.append(f"## {name}")

@@ -7,6 +7,7 @@ from espnet_samu.study.answer import (
     list_shortfalls,
     state_answer,
     state_claim,
+    state_limits,
     state_missing,
 )
 from espnet_samu.study.arm_runs import collect_arms
@@ -157,6 +158,35 @@ def test_answer_is_preliminary_while_registered_runs_are_missing(make_study, see
         assert said.startswith("Preliminary: 2 of the 10 registered runs of the ")
         assert "(b: seed 5; c_frozen: seed 5)" in said
         assert answer.startswith("Preliminary answer, ")
+
+
+def test_price_and_limits(make_study):
+    folder = make_study(primary=2, contents=8, arms=("b", "c_frozen", "a"))
+    arms, floor = load(folder), read_text(folder / "floor")
+    results = analyse(arms, OPTIONS, floor, ["one", "two"])
+
+    def mean(arm, name, langs):
+        runs = next(one for one in arms if one.name == arm).finished.values()
+        return np.mean([corpus_bleu(run, lang, name) for run in runs for lang in langs])
+
+    price, menardi = state_limits(results)
+    b, c = (mean(arm, "test", ["es", "fr"]) for arm in ("b", "c_frozen"))
+    assert price == (
+        "On es and fr, which have translations in training, BLEU is: "
+        f"c_frozen {c:.1f}, b {b:.1f}."
+    )
+    least = results.sets["test_menardi"].floor[ZERO_SHOT]["bleu"].value
+    found = {
+        arm.name: mean(arm.name, "test_menardi", ["it"]) for arm in arms if arm.finished
+    }
+    above = sum(value > least for value in found.values())
+    best = max(found, key=found.get)
+    assert menardi.startswith(
+        f"On test_menardi {above or 'none'} of the {len(found)} arms "
+    )
+    assert f"({least:.1f} zero-shot BLEU)" in menardi
+    assert menardi.endswith(f"the best, {best}, has {found[best]:.1f}.")
+    assert len(state_limits(analyse(arms, OPTIONS))) == 1  # no floor given
 
 
 def test_draws_do_not_depend_on_other_arms(make_study):
