@@ -1,6 +1,6 @@
 """Batched log-mel features as Kaldi computes them."""
 
-from typing import Optional, Sequence, Tuple
+from typing import Tuple
 
 import torch
 import torchaudio
@@ -14,9 +14,6 @@ FMIN = 20.0  # Hz
 PREEMPHASIS = 0.97
 FLOOR = torch.finfo(torch.float32).eps
 INT16 = 2**15  # Kaldi reads samples as 16-bit integers
-WARPS = 21  # warp factors of a range
-VTLN_LOW = 100.0  # Hz: frequencies below are not warped
-VTLN_HIGH = 500.0  # Hz below fmax: frequencies above are warped back
 
 
 class LogMel(torch.nn.Module):
@@ -33,13 +30,9 @@ class LogMel(torch.nn.Module):
             left at the end (fewer than S frames) is cut.
         fmax: Upper edge of the bins in Hz. 4000 or less hears telephone speech (8 kHz)
             and wideband speech alike.
-        vtlp: Vocal tract length perturbation (Jaitly and Hinton, ICML 2013 workshop):
-            in training the bins of each utterance are warped by a factor drawn
-            from this range, such as [0.8, 1.2]; one speaker then sounds as many. None:
-            no warp.
 
     Raises:
-        ValueError: A size is not positive, or fmax or the range cannot be.
+        ValueError: A size is not positive, or fmax is not from 1000 to 8000.
     """
 
     @typechecked
@@ -48,7 +41,6 @@ class LogMel(torch.nn.Module):
         n_mels: int = 80,
         stack: int = 2,
         fmax: float = SAMPLING_RATE / 2,
-        vtlp: Optional[Sequence[float]] = None,
     ):
         super().__init__()
         if n_mels < 1 or stack < 1:
@@ -57,40 +49,20 @@ class LogMel(torch.nn.Module):
             )
         if not 1000 <= fmax <= SAMPLING_RATE / 2:
             raise ValueError(f"fmax must be from 1000 to 8000 Hz, but got {fmax}")
-        if vtlp is not None and not (
-            len(vtlp) == 2 and 0.5 <= vtlp[0] <= 1.0 <= vtlp[1] <= 2.0
-        ):
-            raise ValueError(
-                "vtlp must be two factors, from 0.5 to 1 and from 1 to 2, as "
-                f"[0.8, 1.2], but got {vtlp}"
-            )
         self.n_mels = n_mels
         self.stack = stack
         self.fmax = fmax
         window = torch.hann_window(WINDOW, periodic=False, dtype=torch.float64)
+        filters, _ = torchaudio.compliance.kaldi.get_mel_banks(
+            n_mels, FFT, SAMPLING_RATE, FMIN, fmax, 100.0, -500.0, 1.0
+        )
         # Constants: rebuilt, not stored in checkpoints.
         self.register_buffer("window", window.pow(0.85).float(), persistent=False)
-        self.register_buffer("filters", self._filters(1.0), persistent=False)
-        warped = None
-        if vtlp is not None:
-            warps = torch.linspace(*vtlp, WARPS).tolist()
-            warped = torch.stack([self._filters(warp) for warp in warps])
-        self.register_buffer("warped_filters", warped, persistent=False)
-
-    def _filters(self, warp: float) -> torch.Tensor:
-        """Kaldi's mel filters (257, M), warped."""
-        filters, _ = torchaudio.compliance.kaldi.get_mel_banks(
-            self.n_mels, FFT, SAMPLING_RATE, FMIN, self.fmax,
-            VTLN_LOW, self.fmax - VTLN_HIGH, warp,
-        )  # fmt: skip
-        return torch.nn.functional.pad(filters, (0, 1)).T.contiguous()
-
-    def _mel_power(self, power: torch.Tensor) -> torch.Tensor:
-        """Power in the bins (B, T, M) of spectra (B, T, 257)."""
-        if self.warped_filters is None or not self.training:
-            return power @ self.filters
-        draws = torch.randint(WARPS, (power.size(0),), device=power.device)
-        return power @ self.warped_filters[draws]
+        self.register_buffer(
+            "filters",
+            torch.nn.functional.pad(filters, (0, 1)).T.contiguous(),
+            persistent=False,
+        )
 
     def output_size(self) -> int:
         """Dimension S * M of an output frame."""
@@ -143,7 +115,7 @@ class LogMel(torch.nn.Module):
             frames = self._windowed_frames(waveforms.float() * INT16)
             spectrum = torch.view_as_real(torch.fft.rfft(frames, FFT))
             power = spectrum.square().sum(-1)
-            mel = self._mel_power(power).clamp(min=FLOOR).log()
+            mel = (power @ self.filters).clamp(min=FLOOR).log()
 
             n_frames = torch.div(lengths - WINDOW, HOP, rounding_mode="floor") + 1
             mask = torch.arange(mel.size(1), device=mel.device) < n_frames[:, None]

@@ -88,33 +88,6 @@ def test_fmax(noise):
     assert moved(log_mel) < 0.1 * moved(LogMel(n_mels=20, stack=1))
 
 
-def test_vtlp_only_in_training(noise):
-    speech, lengths = noise(8000)
-    plain = LogMel(n_mels=20)
-    log_mel = LogMel(n_mels=20, vtlp=[0.8, 1.25])
-    expected, _ = plain(speech, lengths)
-    torch.testing.assert_close(log_mel.eval()(speech, lengths)[0], expected)
-    log_mel.train()
-    torch.manual_seed(0)
-    first, _ = log_mel(speech.expand(8, -1), lengths.expand(8))
-    second, _ = log_mel(speech.expand(8, -1), lengths.expand(8))
-    assert not torch.allclose(first[0], first[1])  # each utterance by itself
-    assert not torch.allclose(first, second)
-    torch.manual_seed(0)
-    again, _ = log_mel(speech.expand(8, -1), lengths.expand(8))
-    torch.testing.assert_close(again, first, rtol=0, atol=0)
-
-
-def test_vtlp_moves_a_tone():
-    """A longer vocal tract: the tone of a bin is found in a higher one."""
-    log_mel = LogMel(n_mels=40, vtlp=[0.8, 1.25])
-    tone = torch.zeros(1, 1, 257)
-    tone[..., 64] = 1.0  # 2000 Hz
-    bins = [(tone @ filters).argmax().item() for filters in log_mel.warped_filters]
-    assert bins == sorted(bins)
-    assert bins[0] < (tone @ log_mel.filters).argmax() < bins[-1]
-
-
 @pytest.mark.parametrize(
     "kwargs, message",
     [
@@ -122,8 +95,6 @@ def test_vtlp_moves_a_tone():
         ({"stack": 0}, "n_mels and stack must be 1 or more"),
         ({"fmax": 8001.0}, "fmax must be from 1000 to 8000 Hz, but got 8001.0"),
         ({"fmax": 0.0}, "fmax must be from 1000 to 8000 Hz"),
-        ({"vtlp": [1.2, 0.8]}, r"vtlp must be two factors.*got \[1.2, 0.8\]"),
-        ({"vtlp": [0.9]}, "vtlp must be two factors"),
     ],
 )
 def test_refuses(kwargs, message):
@@ -132,4 +103,4 @@ def test_refuses(kwargs, message):
 
 
 def test_constants_are_not_stored():
-    assert LogMel(vtlp=[0.8, 1.2]).state_dict() == {}
+    assert LogMel().state_dict() == {}
