@@ -41,6 +41,20 @@ def test_kept_distillation_differs_by_what_is_trained():
     assert frozen["frontend_conf"].pop("freeze") and kept == frozen
 
 
+@pytest.mark.parametrize("step", ["samu", "st"])
+def test_augmented_differs_by_speech_and_updates(step: str):
+    plain = load(f"train_{step}.yaml")
+    augmented = load(f"tuning/train_{step}_augment.yaml")
+    speech = augmented.pop("preprocessor_conf")
+    assert speech == load("tuning/train_samu_augment.yaml")["preprocessor_conf"]
+    assert augmented["frontend_conf"]["log_mel_conf"].pop("fmax") == 3700
+    if step == "samu":
+        assert updates(augmented) == 2 * updates(plain)
+        for conf in (plain, augmented):
+            del conf["max_epoch"], conf["scheduler_conf"]["first_cycle_steps"]
+    assert augmented == plain
+
+
 def test_baseline_differs_by_distillation_alone():
     distilled, baseline = load("train_st.yaml"), load("tuning/train_st_xlsr.yaml")
     assert distilled["init_from_samu"] and "init_from_samu" not in baseline
@@ -52,10 +66,18 @@ def test_baseline_differs_by_distillation_alone():
 
 @pytest.mark.parametrize(
     "name",
-    ["train_samu.yaml", "train_st.yaml"]
+    ["train_samu.yaml", "train_st.yaml", "tuning/train_samu_augment.yaml"]
     + [
         f"tuning/train_st_{n}.yaml"
-        for n in ("adapters", "lora", "samu_weight", "xlsr", "s3prl", "default")
+        for n in (
+            "adapters",
+            "augment",
+            "lora",
+            "samu_weight",
+            "xlsr",
+            "s3prl",
+            "default",
+        )
     ],
 )
 def test_learning_rate_falls_to_its_end_with_the_last_update(name: str):
