@@ -42,16 +42,12 @@ def test_kept_distillation_differs_by_what_is_trained():
 
 
 @pytest.mark.parametrize("step", ["samu", "st"])
-def test_augmented_differs_by_speech_and_updates(step: str):
+def test_augmented_differs_by_speech_alone(step: str):
     plain = load(f"train_{step}.yaml")
     augmented = load(f"tuning/train_{step}_augment.yaml")
     speech = augmented.pop("preprocessor_conf")
     assert speech == load("tuning/train_samu_augment.yaml")["preprocessor_conf"]
     assert augmented["frontend_conf"]["log_mel_conf"].pop("fmax") == 3700
-    if step == "samu":
-        assert updates(augmented) == 2 * updates(plain)
-        for conf in (plain, augmented):
-            del conf["max_epoch"], conf["scheduler_conf"]["first_cycle_steps"]
     assert augmented == plain
 
 

@@ -80,6 +80,8 @@ def test_student(name: str, tmp_path: Path):
         model = build(SAMUTask, conf, tmp_path)
         pooling = type(model.pooling).__name__.lower()
         assert pooling.startswith(name if name in ("mean", "max") else "attention")
+    if name == "augment":
+        assert conf["frontend_conf"]["log_mel_conf"].pop("fmax") == 3700
     # CTC's is ESPnet's own task, with the same frontend.
     assert (
         conf["frontend_conf"]
