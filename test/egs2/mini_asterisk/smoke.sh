@@ -75,4 +75,11 @@ for name in s3prl default adapters lora; do
     run --stage 11 --stop_stage 12 --st_config "${config}" --test_sets test
     expect "exp/st_train_st_${name}_raw_multi_en/${decode_dir}/test/text"
 done
+
+# Another student, and translation from it.
+run --stage 8 --stop_stage 12 --samu_config conf/tuning/train_samu_augment.yaml \
+    --st_config conf/tuning/train_st_augment.yaml --test_sets test
+expect "exp/st_train_st_augment_raw_multi_en/${decode_dir}/test/text"
+expect_line exp/st_train_st_augment_raw_multi_en/config.yaml \
+    "samu_train_samu_augment_raw/valid.cos_right.best.pth:frontend:frontend"
 echo "smoke: passed"
