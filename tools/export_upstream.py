@@ -86,7 +86,9 @@ def check_recipe(
         source = root / path
         if source.is_symlink():
             continue
-        if source.stat().st_size > LARGE:
+        if not source.exists():
+            faults.append(f"{path} is known to git, but gone")
+        elif source.stat().st_size > LARGE:
             faults.append(f"{path} is larger than 1 MB")
         elif source.suffix in (".sh", ".py", ".yaml", ".conf"):
             for number, line in enumerate(source.read_text().splitlines(), 1):

@@ -105,6 +105,7 @@ def test_what_the_checklist_forbids_is_named(checkout, project):
     for path in (recipe / "conf").glob("train*.yaml"):
         path.unlink()
     subprocess.run(["git", "-C", project, "add", "-A"], check=True)
+    (recipe / "local/path.sh").unlink()
     before = snapshot(checkout)
     with pytest.raises(tool.Failure) as error:
         tool.export(project, "europarl", checkout)
@@ -117,6 +118,7 @@ def test_what_the_checklist_forbids_is_named(checkout, project):
         "egs2/europarl/samu_st1/conf/pbs.conf is missing, or unknown to git",
         "egs2/europarl/samu_st1/words.txt is larger than 1 MB",
         "egs2/europarl/samu_st1/conf has no train*.yaml",
+        "egs2/europarl/samu_st1/local/path.sh is known to git, but gone",
     ):
         assert fault in told
     assert snapshot(checkout) == before
