@@ -51,7 +51,6 @@ class LogMel(torch.nn.Module):
             raise ValueError(f"fmax must be from 1000 to 8000 Hz, but got {fmax}")
         self.n_mels = n_mels
         self.stack = stack
-        self.fmax = fmax
         window = torch.hann_window(WINDOW, periodic=False, dtype=torch.float64)
         filters, _ = torchaudio.compliance.kaldi.get_mel_banks(
             n_mels, FFT, SAMPLING_RATE, FMIN, fmax, 100.0, -500.0, 1.0

@@ -105,12 +105,15 @@ embed=${out}/embeddings
 student=$(find "${root}/students/all" -name "seed*.done" 2> /dev/null | sort | head -n 1)
 student=${student%.done}
 if [ ! -s "${embed}/after/embed.scp" ] && [ -n "${student}" ]; then
-    python3 local/study_embeddings.py --out "${embed}" \
-        --student "${student}/student" --train_config "${student}/train.yaml"
+    embedding=(python3 local/study_embeddings.py --out "${embed}"
+        --student "${student}/student" --train_config "${student}/train.yaml")
+    "${embedding[@]}"
+    echo "${embedding[*]}" > "${embed}/command"
 fi
 for name in before after; do
     if [ -s "${embed}/${name}/embed.scp" ]; then
-        embeddings+=(--embeddings "${name} distillation=${embed}/${name}/embed.scp")
+        embeddings+=(--embeddings "${name} distillation=${embed}/${name}/embed.scp"
+            --command "${name} distillation=$(cat "${embed}/command")")
     fi
 done
 

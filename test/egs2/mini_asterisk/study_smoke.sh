@@ -37,6 +37,9 @@ expect_line "${root}/runs/k/seed1.json" '"status": "ok"'
 expect_line "${root}/report.html" "after distillation"
 expect_line "${root}/RESULTS.md" "H3: k - c_frozen"
 expect_line "${root}/report.html" "run_study.sh.*--local_data_opts"
+if grep -q "command was not given" "${root}/report.html"; then
+    fail "a figure of ${root}/report.html has no command"
+fi
 
 # What is there is not made again.
 before=$(cksum "${root}"/runs/*/*.json)
