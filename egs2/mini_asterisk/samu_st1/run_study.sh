@@ -102,8 +102,13 @@ fi
 # Embeddings before and after distillation, of the first student of arm c.
 embeddings=()
 embed=${out}/embeddings
-student=$(find "${root}/students/all" -name "seed*.done" 2> /dev/null | sort | head -n 1)
-student=${student%.done}
+student=
+for done in "${root}"/students/all/seed*.done; do
+    if [ -e "${done}" ]; then
+        student=${done%.done}
+        break
+    fi
+done
 if [ ! -s "${embed}/after/embed.scp" ] && [ -n "${student}" ]; then
     embedding=(python3 local/study_embeddings.py --out "${embed}"
         --student "${student}/student" --train_config "${student}/train.yaml")
