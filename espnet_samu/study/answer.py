@@ -18,8 +18,12 @@ def _figure(outcome: Outcome, scope: str) -> str:
 
 
 def state_missing(results: StudyResults) -> str | None:
-    """Say which runs of the registered comparisons are missing; None: none is."""
-    missing = {arm.name: arm.missing for arm in results.arms if arm.primary}
+    """Say which registered runs are missing or failed; None: none is."""
+    missing = {
+        arm.name: [seed for seed in arm.planned if seed not in arm.finished]
+        for arm in results.arms
+        if arm.primary
+    }
     count = sum(len(seeds) for seeds in missing.values())
     if count == 0:
         return None
@@ -31,7 +35,7 @@ def state_missing(results: StudyResults) -> str | None:
     )
     return (
         f"Preliminary: {count} of the {planned} registered runs of the primary arms "
-        f"are missing ({named}). No verdict counts before they are there."
+        f"are missing or failed ({named}). No verdict counts before they are there."
     )
 
 
@@ -103,20 +107,42 @@ def state_limits(results: StudyResults) -> list[str]:
             f"On {languages}, which have translations in training, BLEU is: "
             f"{', '.join(scores)}."
         )
+    if results.main.floor is not None:
+        least = results.main.floor[ZERO_SHOT]["bleu"].value
+        distances = [
+            f"{name} {results.main.arms[name][ZERO_SHOT]['bleu'].value - least:+.1f}"
+            for name in compared
+            if name in results.main.arms
+        ]
+        lines.append(
+            f"The template floor (the right template, contents by chance) has "
+            f"{least:.1f} zero-shot BLEU on {MAIN_SET}. From there it is: "
+            f"{', '.join(distances)}. A gain over an arm below the floor is in part "
+            "that arm's failure."
+        )
+    for outcome in results.outcomes:
+        for scope in (ZERO_SHOT, *outcome.languages):
+            found = outcome.find(scope)
+            if found and outcome.verdict(scope) == HOLDS and found.percentile[0] <= 0:
+                lines.append(
+                    f"{outcome.comparison.name} holds for {scope} by the registered "
+                    "interval alone: the plain percentiles are "
+                    f"{format_interval(found.percentile, 1, '+')}."
+                )
     for name, scores_there in results.sets.items():
         floor = scores_there.floor
         if name == MAIN_SET or floor is None or ZERO_SHOT not in scores_there.scopes:
             continue
         least = floor[ZERO_SHOT]["bleu"].value
-        found = {
+        means = {
             arm: table[ZERO_SHOT]["bleu"].value
             for arm, table in scores_there.arms.items()
         }
-        above = [arm for arm, value in found.items() if value > least]
-        best = max(found, key=found.__getitem__)
+        above = [arm for arm, value in means.items() if value > least]
+        best = max(means, key=means.__getitem__)
         lines.append(
-            f"On {name} {len(above) or 'none'} of the {len(found)} arms "
+            f"On {name} {len(above) or 'none'} of the {len(means)} arms "
             f"{'are' if len(above) > 1 else 'is'} above the template floor "
-            f"({least:.1f} zero-shot BLEU); the best, {best}, has {found[best]:.1f}."
+            f"({least:.1f} zero-shot BLEU); the best, {best}, has {means[best]:.1f}."
         )
     return lines

@@ -19,7 +19,7 @@ class Difference:
     """95 % interval over seeds and sentences; over sentences where an arm has one seed
     and there are no pairs."""
     percentile: tuple[float, float]
-    """Plain percentiles of drawn seeds and sentences: too narrow for few seeds."""
+    """Plain percentiles of drawn seeds and sentences: too narrow where seeds decide."""
     p_value: float
     """Probability of such a difference by chance, two-sided."""
     effect_size: float | None

@@ -21,7 +21,7 @@ class Estimate:
     interval: tuple[float, float]
     """95 % interval over seeds and sentences; over sentences for one seed alone."""
     percentile: tuple[float, float]
-    """Plain percentiles of drawn seeds and sentences: too narrow for few seeds."""
+    """Plain percentiles of drawn seeds and sentences: too narrow where seeds decide."""
     by_seed: Mapping[int, float]
     """Value of every seed."""
 

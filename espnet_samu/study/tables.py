@@ -60,10 +60,11 @@ def make_primary_table(outcomes: Sequence[Outcome]) -> Table:
     header += ["p (Holm)", "d", "exact match", "slot accuracy", "seeds paired + not"]
     note = (
         "Differences with 95 % intervals over seeds and sentences, paired by sentence "
-        "and by seed. Percentiles: seeds drawn like sentences, which for so few seeds "
-        "is too narrow. p is two-sided; p (Holm) is adjusted for the number of these "
-        "comparisons, of the means, and no verdict rests on it. d: the difference over "
-        "the standard deviation over seeds, pooled over both arms (Cohen's d)."
+        "and by seed. Percentiles: seeds drawn like sentences, too narrow where seeds "
+        "decide, wider where each seed errs on other sentences. p is two-sided; p "
+        "(Holm) is adjusted for the number of these comparisons, of the means, and no "
+        "verdict rests on it. d: the difference over the standard deviation over "
+        "seeds, pooled over both arms (Cohen's d)."
     )
     return Table("Registered comparisons", header, rows, 3, note)
 
@@ -104,10 +105,11 @@ def make_difference_table(scores: SetScores, against: str) -> Table:
             continue
         bleu = {scope: table[scope]["bleu"] for scope in langs}
         mean = bleu.get(ZERO_SHOT)
+        known = mean is not None and mean.covers_seeds
         row = [arm, *(format_difference(d, "bleu") for d in bleu.values())]
         row += [
-            format_p(mean.p_value if mean else None),
-            format_size(mean.effect_size if mean else None),
+            format_p(mean.p_value if known else None),
+            format_size(mean.effect_size if known else None),
             *(
                 (
                     format_difference(table[ZERO_SHOT][metric], metric)
@@ -123,7 +125,9 @@ def make_difference_table(scores: SetScores, against: str) -> Table:
     note = (
         f"Arm less {against}, paired by sentence and, where both have it, by seed. p "
         "and d are of zero-shot BLEU. Exploratory, but for the registered comparisons: "
-        "so many tests by themselves will show some difference by chance."
+        "so many tests by themselves will show some difference by chance. * over "
+        "sentences only, without p and d: an arm has one seed, which is compared with "
+        f"the mean of {against}'s."
     )
     return Table(f"Against {against}, on {scores.name}", header, rows, 1, note)
 

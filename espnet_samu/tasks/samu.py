@@ -29,6 +29,8 @@ class SAMUTask(ExactTask):
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Add the options of the task."""
+        # ESPnet plots with rank 0 alone, where a loss over all ranks would wait.
+        parser.set_defaults(num_att_plot=0)
         group = parser.add_argument_group("Task related")
         group.add_argument(
             "--init",

@@ -42,18 +42,21 @@ quick=false
 encoder=
 local_data_opts=
 opts=()
+command=    # what the page names: without options that change no figure
 while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in
         "--dry_run true"|"--store true") only_says=true ;;
     esac
     case "$1" in
         --quick|--encoder|--local_data_opts) declare "${1#--}=${2:?value of $1 is missing}" ;;
-        *) opts+=("$1" "${2:?value of $1 is missing}") ;;
+        --hours|--jobs|--retry_failed)
+            opts+=("$1" "${2:?value of $1 is missing}") ;;
+        *)
+            opts+=("$1" "${2:?value of $1 is missing}")
+            command+=$(printf " %q %q" "$1" "$2") ;;
     esac
     shift 2
 done
-command=
-[ ${#opts[@]} -eq 0 ] || command=$(printf " %q" "${opts[@]}")
 root=exp/study
 if [ "${quick}" = true ]; then
     root+=_quick
@@ -112,8 +115,9 @@ done
 if [ ! -s "${embed}/after/embed.scp" ] && [ -n "${student}" ]; then
     embedding=(python3 local/study_embeddings.py --out "${embed}"
         --student "${student}/student" --train_config "${student}/train.yaml")
-    "${embedding[@]}"
+    mkdir -p "${embed}"
     echo "${embedding[*]}" > "${embed}/command"
+    "${embedding[@]}"
 fi
 for name in before after; do
     if [ -s "${embed}/${name}/embed.scp" ]; then
@@ -126,6 +130,8 @@ credit="Adapted from telephone prompts of Asterisk: Italian recorded by Carlo Fl
 credit+=" (www.carloflora.com, www.segreterietelefoniche.it), translated by Silvia Petrin;"
 credit+=" Russian provided by Maxim Topal, IvrvoiceRU (www.ivrvoice.ru); both CC BY 3.0;"
 credit+=" changes and further credits: DATA_LICENSE.md"
+teacher="has read the English of every transcribed sentence, of it and ru, too;"
+teacher+=" no control has"
 python3 -m espnet_samu.bin.study_report \
     --runs "${runs}" \
     --arms study/arms.yaml \
@@ -135,6 +141,7 @@ python3 -m espnet_samu.bin.study_report \
     --audio data/test/wav.scp \
     --credit "${credit}" \
     --src data/test/text.tc.multi \
+    --note "teacher=${teacher}" \
     "${embeddings[@]}" \
     --command "runs=./run_study.sh${command}"
 exit "${status}"

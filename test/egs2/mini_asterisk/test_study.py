@@ -183,6 +183,8 @@ def test_failed_run_is_recorded_and_does_not_stop_the_others(recipe: Path):
     # What failed is not tried again by itself.
     assert study.main(command) == 0
     assert calls(recipe) == []
+    assert study.main([*command, "--retry_failed", "true", "--dry_run", "true"]) == 0
+    assert [run.status for run in read_runs("study/runs")].count("failed") == 2
     stub = (recipe / "run.sh").read_text().replace("= 2 ]", "= 9 ]")
     (recipe / "run.sh").write_text(stub)
     assert study.main([*command, "--retry_failed", "true"]) == 0

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU
@@ -153,6 +155,10 @@ def test_answer_is_preliminary_while_registered_runs_are_missing(make_study, see
     results = analyse(load(folder), OPTIONS)
     said, answer = state_missing(results), state_answer(results)
     if seeds == 5:
+        failed = folder / "runs" / "b" / "seed5.json"
+        run = read_run(failed)
+        write_run(failed, dataclasses.replace(run, status="failed", error="killed"))
+        assert "(b: seed 5)" in state_missing(analyse(load(folder), OPTIONS))
         assert said is None and answer.startswith("Answer, ")
     else:
         assert said.startswith("Preliminary: 2 of the 10 registered runs of the ")
@@ -169,12 +175,16 @@ def test_price_and_limits(make_study):
         runs = next(one for one in arms if one.name == arm).finished.values()
         return np.mean([corpus_bleu(run, lang, name) for run in runs for lang in langs])
 
-    price, menardi = state_limits(results)
+    price, distance, *_, menardi = state_limits(results)
     b, c = (mean(arm, "test", ["es", "fr"]) for arm in ("b", "c_frozen"))
     assert price == (
         "On es and fr, which have translations in training, BLEU is: "
         f"c_frozen {c:.1f}, b {b:.1f}."
     )
+    least = results.main.floor[ZERO_SHOT]["bleu"].value
+    b, c = (mean(arm, "test", ["it", "ru"]) - least for arm in ("b", "c_frozen"))
+    assert f"{least:.1f} zero-shot BLEU on test. From there" in distance
+    assert f"c_frozen {c:+.1f}, b {b:+.1f}." in distance
     least = results.sets["test_menardi"].floor[ZERO_SHOT]["bleu"].value
     found = {
         arm.name: mean(arm.name, "test_menardi", ["it"]) for arm in arms if arm.finished
@@ -186,7 +196,23 @@ def test_price_and_limits(make_study):
     )
     assert f"({least:.1f} zero-shot BLEU)" in menardi
     assert menardi.endswith(f"the best, {best}, has {found[best]:.1f}.")
-    assert len(state_limits(analyse(arms, OPTIONS))) == 1  # no floor given
+    assert not any("floor" in line for line in state_limits(analyse(arms, OPTIONS)))
+
+
+def test_verdict_that_plain_percentiles_would_not_give_is_named(make_study):
+    folder = make_study(primary=2, contents=8, arms=("b", "c_frozen"))
+    results = analyse(load(folder), OPTIONS)
+    h1 = results.outcomes[0]
+    sure = dataclasses.replace(
+        h1.mean, interval=(1.0, 5.0), percentile=(-0.5, 6.0), covers_seeds=True
+    )
+    table = {s: {**d, "bleu": sure} for s, d in h1.differences.items()}
+    h1 = dataclasses.replace(h1, differences=table, languages=())
+    said = state_limits(dataclasses.replace(results, outcomes=[h1]))[-1]
+    assert said == (
+        "H1 holds for zero-shot by the registered interval alone: the plain "
+        "percentiles are [-0.5, +6.0]."
+    )
 
 
 def test_draws_do_not_depend_on_other_arms(make_study):

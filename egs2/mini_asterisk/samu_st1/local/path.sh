@@ -10,5 +10,5 @@ export OMP_NUM_THREADS
 export OMP_WAIT_POLICY=passive
 # Keep freed memory: page faults took up to half of the time of small CPU batches.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000
-# Every model is made here: no look-ups on a hub.
-export HF_HUB_OFFLINE=1
+# Every model is made here: no look-ups on a hub, unless they are asked for.
+export HF_HUB_OFFLINE=${HF_HUB_OFFLINE:-1}

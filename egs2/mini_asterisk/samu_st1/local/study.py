@@ -75,6 +75,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
     share = plan.quick["share"] if args.quick else 1.0
     settings = StoredSettings.of(plan, recipe, share)
     if args.store:
+        if args.quick or encoder is not None:
+            raise ValueError("--store is for the study itself: not --quick, --encoder")
         write_stored("study/settings.json", settings)
         return 0
     # A quick study, or one of another encoder, stands for itself.
@@ -87,13 +89,9 @@ def main(cmd: Sequence[str] | None = None) -> int:
     pairs = plan.choose(args.arms, [int(seed) for seed in args.seeds])
 
     known = read_runs(runs)
-    if args.retry_failed:
-        for run in known:
-            if run.status == "failed":
-                (runs / run.arm / f"seed{run.seed}.json").unlink()
     store = StudyStore(settings, stored, root, runs, share, args.ngpu)
     tasks = StudyTasks(plan, store)
-    missing = [pair for pair in pairs if not store.is_finished(*pair)]
+    missing = [p for p in pairs if not store.is_finished(*p, args.retry_failed)]
     for arm, seed in missing:
         tasks.add(arm, seed)
     hours = "no estimate of the time"

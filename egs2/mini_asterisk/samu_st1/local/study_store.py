@@ -78,8 +78,14 @@ class StudyStore:
         folder = self.root / self.student_task(student, seed)
         return folder / "student" / BEST[student.kind]
 
-    def is_finished(self, arm: Arm, seed: int) -> bool:
+    def is_finished(self, arm: Arm, seed: int, retry_failed: bool = False) -> bool:
         """Return whether a run is stored already.
+
+        Args:
+            arm: The arm.
+            seed: Its seed.
+            retry_failed: Whether a failed run is not; its file stays until the new
+                one is there.
 
         Raises:
             ValueError: A run of that name was made with other settings.
@@ -87,14 +93,14 @@ class StudyStore:
         path = self.run_path(arm, seed)
         if not path.exists():
             return False
-        known = read_run(path).hash
+        run = read_run(path)
         now = settings_hash(self.settings.arms[arm.name])
-        if known != now:
+        if run.hash != now:
             raise ValueError(
-                f"{path} was made with other settings ({known}, now {now}): "
+                f"{path} was made with other settings ({run.hash}, now {now}): "
                 "remove it, or put study/settings.json back"
             )
-        return True
+        return run.status == "ok" or not retry_failed
 
     def store(self, arm: Arm, seed: int, error: str | None) -> None:
         """Write the file of a run.
