@@ -44,6 +44,12 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=1, help="Of the resampled sets")
     parser.add_argument(
+        "--seen_seeds",
+        default="",
+        help="Seeds with scores that were known before the comparisons were "
+        "registered, say 1,2: the comparisons are given without them, too",
+    )
+    parser.add_argument(
         "--floor",
         type=str_or_none,
         default=None,
@@ -126,6 +132,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         comparisons=PRIMARY,
         samples=args.samples,
         seed=args.seed,
+        seen_seeds=tuple(int(seed) for seed in args.seen_seeds.split(",") if seed),
     )
     results = analyse(
         arms,

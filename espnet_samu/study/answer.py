@@ -39,6 +39,21 @@ def state_missing(results: StudyResults) -> str | None:
     )
 
 
+def state_mixed(results: StudyResults) -> str | None:
+    """Say which arms have runs of different settings; None: none has."""
+    mixed = [
+        f"{arm.name} ({', '.join(arm.hashes)})"
+        for arm in results.arms
+        if len(arm.hashes) > 1
+    ]
+    if not mixed:
+        return None
+    return (
+        f"Runs of one arm were made with different settings: {'; '.join(mixed)}. No "
+        "verdict on these arms counts; remove the runs that are not the plan's."
+    )
+
+
 def list_shortfalls(results: StudyResults) -> list[str]:
     """Say which registered comparisons do not hold, and for which languages."""
     lines = []
@@ -129,6 +144,27 @@ def state_limits(results: StudyResults) -> list[str]:
                     "interval alone: the plain percentiles are "
                     f"{format_interval(found.percentile, 1, '+')}."
                 )
+    if results.fresh:
+        seeds = sorted(
+            {
+                seed
+                for outcome in results.fresh
+                if outcome.mean is not None
+                for seed in (*outcome.mean.paired, *outcome.mean.unpaired)
+            }
+        )
+        parts = [
+            f"{outcome.comparison.name} {outcome.verdict()}, "
+            f"{_figure(outcome, ZERO_SHOT)}"
+            for outcome in results.fresh
+            if outcome.mean is not None
+        ]
+        lines.append(
+            "Some scores of seeds "
+            f"{' and '.join(map(str, results.options.seen_seeds))} were known before "
+            f"the registration. With seeds {', '.join(map(str, seeds))} alone: "
+            f"{'; '.join(parts)}."
+        )
     for name, scores_there in results.sets.items():
         floor = scores_there.floor
         if name == MAIN_SET or floor is None or ZERO_SHOT not in scores_there.scopes:

@@ -1,7 +1,7 @@
 """The runs of an arm: those that finished, failed, and are missing."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -28,8 +28,17 @@ class ArmRuns:
 
     @property
     def finished(self) -> dict[int, StudyRun]:
-        """Runs that ended well, by seed."""
-        return {seed: run for seed, run in self.runs.items() if run.status == "ok"}
+        """Runs that ended well and count, by seed."""
+        return {
+            seed: run
+            for seed, run in self.runs.items()
+            if run.status == "ok" and (seed in self.planned or not self.planned)
+        }
+
+    @property
+    def extra(self) -> list[int]:
+        """Seeds beyond the plan, which would else be added until the answer pleases."""
+        return [seed for seed in self.runs if self.planned and seed not in self.planned]
 
     @property
     def failed(self) -> dict[int, str]:
@@ -45,6 +54,14 @@ class ArmRuns:
     def hashes(self) -> list[str]:
         """Hashes of the settings of the runs; one, unless settings were changed."""
         return sorted({run.hash for run in self.runs.values()})
+
+    def without(self, seeds: Collection[int]) -> "ArmRuns":
+        """Return the arm as if some seeds had been neither planned nor run."""
+        return dataclasses.replace(
+            self,
+            planned=tuple(seed for seed in self.planned if seed not in seeds),
+            runs={seed: run for seed, run in self.runs.items() if seed not in seeds},
+        )
 
     def updates(self) -> dict[str, list[int]]:
         """Return the numbers of updates that there are, by step."""
@@ -72,6 +89,7 @@ class ArmRuns:
             "finished_seeds": [*self.finished],
             "failed_seeds": {str(seed): error for seed, error in self.failed.items()},
             "missing_seeds": self.missing,
+            "seeds_beyond_the_plan": self.extra,
             "settings": self.hashes,
             "updates": self.updates(),
             "mean_seconds": self.seconds(),

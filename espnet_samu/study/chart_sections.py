@@ -86,8 +86,8 @@ def make_forest_section(results: StudyResults, commands: Sequence[str]) -> Secti
     if charts:
         legend = make_legend([(next(iter(scopes)), 0, False)])
         text = (
-            "All arms against the two controls; exploratory. Intervals of an arm with "
-            "one seed are over sentences only. "
+            "All arms against the two controls and the distilled arm; exploratory. "
+            "Intervals of an arm with one seed are over sentences only. "
         )
         parts.append(make_figure(charts, legend, text, commands))
     return Section("forest", "Differences of zero-shot BLEU", join(parts))

@@ -44,8 +44,10 @@ PRIMARY = (
         "H1 is not owed to a control that has not learned its own languages",
     ),
 )
-BASELINES = ("b", "j")
-"""Arms that every other one is compared with."""
+BASELINES = ("b", "j", "c_frozen")
+"""Arms that every other one is compared with: the controls, and the distilled arm."""
+PAIRS = (("k", "k_0"), ("c_full", "j_full"))
+"""Further pairs: the loss alone; distillation where nothing is frozen."""
 
 
 def adjust(p_values: Sequence[float]) -> list[float]:

@@ -124,13 +124,14 @@ def estimate_difference(
         with np.errstate(invalid="ignore"):  # of this arm, no seed may be drawn
             means.append((weights * table[:, 1:].T).sum(axis=1) / weights.sum(axis=1))
 
-    nearer = min(np.sum(replicates <= 0), np.sum(replicates >= 0))
+    known = replicates[~np.isnan(replicates)]
+    nearer = min(np.sum(known <= 0), np.sum(known >= 0))
     pooled = _pooled_deviation(*wholes)
     return Difference(
         value=value,
         interval=limits(replicates),
         percentile=limits(means[0] - means[1]),
-        p_value=float(min(1.0, 2 * (nearer + 1) / (samples + 1))),
+        p_value=float(min(1.0, 2 * (nearer + 1) / (len(known) + 1))),
         effect_size=value / pooled if pooled else None,
         paired=tuple(sorted(paired)),
         unpaired=tuple(seed for seed in union if (seed in a) != (seed in b)),

@@ -11,6 +11,7 @@ from espnet_samu.study.answer import (
     state_claim,
     state_limits,
     state_missing,
+    state_mixed,
 )
 from espnet_samu.study.chart_sections import (
     make_bleu_section,
@@ -28,7 +29,7 @@ from espnet_samu.study.study_results import StudyResults
 from espnet_samu.study.sufficient_statistics import METRICS
 from espnet_samu.study.tables import (
     make_difference_tables,
-    make_primary_table,
+    make_primary_tables,
     make_run_table,
     make_score_table,
 )
@@ -37,9 +38,9 @@ from espnet_samu.study.tables import (
 def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Html:
     """Return what is missing or does not hold, claim, answer, limits, what was run."""
     parts = []
-    missing_runs = state_missing(results)
-    if missing_runs is not None:
-        parts.append(tag("div", tag("p", missing_runs), class_="first"))
+    for warning in (state_mixed(results), state_missing(results)):
+        if warning is not None:
+            parts.append(tag("div", tag("p", warning), class_="first"))
     short = list_shortfalls(results)
     if short:
         title = "Not every registered comparison holds for every language"
@@ -91,7 +92,7 @@ def make_html(
         own: Command line that makes the page.
     """
     made_by = [commands.get("runs", ""), own]
-    registered = make_primary_table(results.outcomes).to_html()
+    registered = [table.to_html() for table in make_primary_tables(results)]
     tables = [
         join([tag("h3", name), *(make_score_table(s, m).to_html() for m in METRICS)])
         for name, s in results.sets.items()
@@ -113,14 +114,14 @@ def make_html(
     ]
     sections = [
         make_forest_section(results, made_by),
-        Section("registered", "Registered comparisons", registered),
+        Section("registered", "Registered comparisons", join(registered)),
         make_bleu_section(results, made_by),
         make_curve_section(results.arms, made_by),
         make_retrieval_section(results, embeddings, commands, made_by),
         make_projection_section(embeddings, commands),
         make_study_examples(results, sources, sounds, credit),
         Section("scores", "All scores", join(tables)),
-        Section("against", "All arms against the controls", join(against)),
+        Section("against", "All arms against others", join(against)),
         Section("runs", "Runs", make_run_table(results.arms).to_html()),
         Section("settings", "Settings", join(settings)),
     ]

@@ -6,13 +6,14 @@ from espnet_samu.study.answer import (
     state_claim,
     state_limits,
     state_missing,
+    state_mixed,
 )
 from espnet_samu.study.study_results import StudyResults
 from espnet_samu.study.sufficient_statistics import METRICS
 from espnet_samu.study.tables import (
     make_correlation_table,
     make_difference_tables,
-    make_primary_table,
+    make_primary_tables,
     make_run_table,
     make_score_table,
 )
@@ -43,9 +44,8 @@ def make_markdown(results: StudyResults, command: str) -> str:
     short = list_shortfalls(results)
     first = "Not every registered comparison holds for every language:"
     parts = ["# RESULTS of the study"]
-    missing = state_missing(results)
-    if missing is not None:
-        parts.append(missing)
+    warnings = (state_mixed(results), state_missing(results))
+    parts += [warning for warning in warnings if warning is not None]
     if short:
         lines = "\n".join(f"- {line}" for line in short)
         parts.append(f"{first}\n\n{lines}")
@@ -53,7 +53,8 @@ def make_markdown(results: StudyResults, command: str) -> str:
     limits = "\n".join(f"- {line}" for line in state_limits(results))
     if limits:
         parts.append(f"Its price, and where it ends:\n\n{limits}")
-    parts += ["## Comparisons", make_primary_table(results.outcomes).to_markdown()]
+    parts.append("## Comparisons")
+    parts += [table.to_markdown() for table in make_primary_tables(results)]
     for name, scores in results.sets.items():
         parts.append(f"## {name}")
         parts += [make_score_table(scores, m).to_markdown() for m in METRICS]

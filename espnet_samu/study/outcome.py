@@ -1,7 +1,7 @@
 """What became of a comparison that was registered before the runs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from espnet_samu.study.comparison import Comparison, adjust
@@ -47,10 +47,13 @@ class Outcome:
         return {scope: text for scope, text in verdicts.items() if text != HOLDS}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures, for JSON."""
+        """Return verdicts and BLEU, for JSON."""
+        scopes = (ZERO_SHOT, *self.languages)
+        found = {scope: self.find(scope) for scope in scopes}
         return {
             **dataclasses.asdict(self.comparison),
-            "verdict": {s: self.verdict(s) for s in (ZERO_SHOT, *self.languages)},
+            "verdict": {scope: self.verdict(scope) for scope in scopes},
+            "bleu": {s: None if d is None else d.to_dict() for s, d in found.items()},
             "p_adjusted": self.p_adjusted,
         }
 
@@ -67,13 +70,10 @@ def judge(
     """
     languages = tuple(lang for lang in zero_shot if lang in scores.languages)
     found = [scores.differences.get((one.arm, one.against)) for one in comparisons]
-    p_values: Mapping[int, float] = {
-        i: mean.p_value
-        for i, table in enumerate(found)
-        if table is not None and (mean := table[ZERO_SHOT]["bleu"]) is not None
-    }
-    adjusted = dict(zip(p_values, adjust([*p_values.values()])))
+    means = [None if table is None else table[ZERO_SHOT]["bleu"] for table in found]
+    # One that is not tested yet is one of the family as well.
+    adjusted = adjust([1.0 if mean is None else mean.p_value for mean in means])
     return [
-        Outcome(one, languages, table, adjusted.get(i))
-        for i, (one, table) in enumerate(zip(comparisons, found))
+        Outcome(one, languages, table, None if mean is None else p_value)
+        for one, table, mean, p_value in zip(comparisons, found, means, adjusted)
     ]

@@ -7,6 +7,8 @@ import numpy as np
 from espnet_samu.study.study_set import StudySet
 from espnet_samu.study.sufficient_statistics import METRICS, score_sums
 
+LEAST_SLOTS = 10
+"""Slot words that a language of a set must have for a slot accuracy."""
 ZERO_SHOT, SUPERVISED, GAP = "zero-shot", "supervised", "gap"
 
 
@@ -67,12 +69,15 @@ class Resampling:
         Returns:
             Array (metrics, scopes, 1 + R): of every language, the means over the
             supervised and the zero-shot ones, and the first less the second; the
-            scores of the set as it is, then those of the drawn sets.
+            scores of the set as it is, then those of the drawn sets. The slot
+            accuracy of a set with fewer than `LEAST_SLOTS` slot words is NaN.
         """
         scores = np.full((len(METRICS), len(self.scopes), len(self.counts)), np.nan)
         place = {scope: i for i, scope in enumerate(self.scopes)}
         for lang, table in statistics.items():
             values = score_sums(self.counts @ table)
+            if table[:, -1].sum() < LEAST_SLOTS:
+                values["slot_accuracy"] = np.full(len(self.counts), np.nan)
             for i, metric in enumerate(METRICS):
                 scores[i, place[lang]] = values[metric]
         for name, langs in self.groups.items():

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from espnet_samu.study.arm_runs import ArmRuns
-from espnet_samu.study.comparison import BASELINES, Comparison
+from espnet_samu.study.comparison import BASELINES, PAIRS, Comparison
 from espnet_samu.study.correlation import Correlation, correlate
 from espnet_samu.study.outcome import Outcome, judge
 from espnet_samu.study.resampling import Resampling
@@ -35,6 +35,8 @@ class StudyOptions:
     """Number of resampled sets."""
     seed: int
     """Seed of the draws."""
+    seen_seeds: tuple[int, ...] = ()
+    """Seeds that were seen, in part, before the comparisons were registered."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,9 @@ class StudyResults:
     """Figures by test set, the main one first."""
     outcomes: Sequence[Outcome]
     """What became of the registered comparisons."""
+    fresh: Sequence[Outcome]
+    """The same without the seeds that were seen before; none where no seed was, or no
+    other one is there."""
     points: Mapping[str, Sequence[RetrievalPoint]]
     """R@1 and BLEU of the runs that have both, by scope."""
     without_retrieval: Sequence[str]
@@ -93,6 +98,10 @@ class StudyResults:
             "machines": self.machines(),
             "versions": self.versions(),
             "primary": [outcome.to_dict() for outcome in self.outcomes],
+            "primary_fresh_seeds": {
+                "without_seeds": [*self.options.seen_seeds],
+                "comparisons": [outcome.to_dict() for outcome in self.fresh],
+            },
             "arms": {arm.name: arm.to_dict() for arm in self.arms},
             "sets": {name: scores.to_dict() for name, scores in self.sets.items()},
             "retrieval": {
@@ -138,8 +147,9 @@ def analyse(
         for arm in arms
         if arm.name != against
     ]
-    pairs += [(one.arm, one.against) for one in options.comparisons]
-    sets = {}
+    registered = [(one.arm, one.against) for one in options.comparisons]
+    pairs += [*registered, *PAIRS]
+    sets, fresh = {}, []
     for name in sorted(first, key=lambda name: (name != MAIN_SET, name)):
         resampling = Resampling(
             StudySet.from_utterances(name, first[name]),
@@ -150,6 +160,12 @@ def analyse(
         )
         floors = None if floor is None else make_floor(first[name], floor, slot_words)
         sets[name] = score_set(resampling, arms, pairs, floors)
+        if name == MAIN_SET and options.seen_seeds:
+            compared = {arm for pair in registered for arm in pair}
+            rest = [a.without(options.seen_seeds) for a in arms if a.name in compared]
+            scores = score_set(resampling, rest, registered)
+            if scores.differences:
+                fresh = judge(options.comparisons, scores, options.zero_shot)
     main = sets[MAIN_SET]
     missing = [lang for lang in options.zero_shot if lang not in main.languages]
     if missing:
@@ -165,6 +181,7 @@ def analyse(
         arms=arms,
         sets=sets,
         outcomes=judge(options.comparisons, main, options.zero_shot),
+        fresh=fresh,
         points=points,
         without_retrieval=without,
         correlations={

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from espnet_samu.study.arm_runs import ArmRuns
-from espnet_samu.study.comparison import BASELINES
+from espnet_samu.study.comparison import BASELINES, PAIRS
 from espnet_samu.study.numbers import (
     NONE,
     TITLES,
@@ -24,11 +24,12 @@ from espnet_samu.study.table import Table
 FLOOR = "template floor"
 
 
-def make_primary_table(outcomes: Sequence[Outcome]) -> Table:
+def _make_primary_table(outcomes: Sequence[Outcome], without: str = "") -> Table:
     """Return the comparisons that were registered before the runs.
 
     Args:
         outcomes: What became of them.
+        without: Seeds that are left out, if some are.
     """
     rows = []
     for outcome in outcomes:
@@ -64,9 +65,27 @@ def make_primary_table(outcomes: Sequence[Outcome]) -> Table:
         "decide, wider where each seed errs on other sentences. p is two-sided; p "
         "(Holm) is adjusted for the number of these comparisons, of the means, and no "
         "verdict rests on it. d: the difference over the standard deviation over "
-        "seeds, pooled over both arms (Cohen's d)."
+        "seeds, pooled over both arms (Cohen's d). No p can be less than 2 / (resampled "
+        "sets + 1)."
     )
-    return Table("Registered comparisons", header, rows, 3, note)
+    caption = "Registered comparisons"
+    if without:
+        caption += f" without seeds {without}"
+        note = "Without the seeds of which some were seen before the registration."
+    return Table(caption, header, rows, 3, note)
+
+
+def make_primary_tables(results: StudyResults) -> list[Table]:
+    """Return the registered comparisons, and again for the fresh seeds alone.
+
+    Args:
+        results: What the study found.
+    """
+    tables = [_make_primary_table(results.outcomes)]
+    if results.fresh:
+        without = " and ".join(map(str, results.options.seen_seeds))
+        tables.append(_make_primary_table(results.fresh, without))
+    return tables
 
 
 def make_score_table(scores: SetScores, metric: str) -> Table:
@@ -91,22 +110,25 @@ def make_score_table(scores: SetScores, metric: str) -> Table:
     return Table(f"{TITLES[metric]} on {scores.name}", header, rows, 1, note)
 
 
-def make_difference_table(scores: SetScores, against: str) -> Table:
-    """Return the differences of all arms to one of them.
+def _make_difference_table(
+    scores: SetScores, pairs: Mapping[tuple[str, str], str], caption: str, note: str
+) -> Table:
+    """Return differences of arms.
 
     Args:
         scores: Figures of a test set.
-        against: The arm.
+        pairs: Arm and the one it is compared with, and the name of the row.
+        caption: What they are.
+        note: What a reader has to know about them.
     """
     langs = [s for s in scores.scopes if s in (ZERO_SHOT, *scores.languages)]
     rows = []
-    for (arm, other), table in scores.differences.items():
-        if other != against:
-            continue
+    for pair, name in pairs.items():
+        table = scores.differences[pair]
         bleu = {scope: table[scope]["bleu"] for scope in langs}
         mean = bleu.get(ZERO_SHOT)
         known = mean is not None and mean.covers_seeds
-        row = [arm, *(format_difference(d, "bleu") for d in bleu.values())]
+        row = [name, *(format_difference(d, "bleu") for d in bleu.values())]
         row += [
             format_p(mean.p_value if known else None),
             format_size(mean.effect_size if known else None),
@@ -122,14 +144,7 @@ def make_difference_table(scores: SetScores, against: str) -> Table:
         rows.append(row)
     header = ["arm", *(f"BLEU {scope}" for scope in langs), "p", "d"]
     header += [f"{TITLES[metric]} zero-shot" for metric in METRICS[1:]]
-    note = (
-        f"Arm less {against}, paired by sentence and, where both have it, by seed. p "
-        "and d are of zero-shot BLEU. Exploratory, but for the registered comparisons: "
-        "so many tests by themselves will show some difference by chance. * over "
-        "sentences only, without p and d: an arm has one seed, which is compared with "
-        f"the mean of {against}'s."
-    )
-    return Table(f"Against {against}, on {scores.name}", header, rows, 1, note)
+    return Table(f"{caption}, on {scores.name}", header, rows, 1, note)
 
 
 def make_correlation_table(results: StudyResults) -> Table:
@@ -175,11 +190,14 @@ def make_run_table(arms: Sequence[ArmRuns]) -> Table:
         updates = {k: "/".join(map(str, v)) for k, v in arm.updates().items()}
         minutes = {k: format_seconds(v) for k, v in arm.seconds().items()}
         failed = {str(seed): f"({error})" for seed, error in arm.failed.items()}
+        seeds = " ".join(map(str, arm.finished)) or NONE
+        if arm.extra:
+            seeds += f"; beyond the plan, not counted: {' '.join(map(str, arm.extra))}"
         rows.append(
             [
                 arm.name,
                 arm.what,
-                " ".join(map(str, arm.finished)) or NONE,
+                seeds,
                 _join(failed),
                 " ".join(map(str, arm.missing)) or NONE,
                 _join(updates),
@@ -200,10 +218,23 @@ def make_run_table(arms: Sequence[ArmRuns]) -> Table:
 
 
 def make_difference_tables(scores: SetScores) -> list[Table]:
-    """Return the differences to every baseline that has runs.
+    """Return the differences to every baseline that has runs, and of further pairs.
 
     Args:
         scores: Figures of a test set.
     """
-    tables = [make_difference_table(scores, against) for against in BASELINES]
+    note = (
+        "Paired by sentence and, where both have it, by seed. p and d are of zero-shot "
+        "BLEU. Exploratory, but for the registered comparisons: so many tests by "
+        "themselves will show some difference by chance. * over sentences only, "
+        "without p and d: an arm has one seed, which is compared with the mean of the "
+        "other's."
+    )
+    tables = []
+    for against in BASELINES:
+        pairs = {pair: pair[0] for pair in scores.differences if pair[1] == against}
+        caption, first = f"Against {against}", f"Arm less {against}. "
+        tables.append(_make_difference_table(scores, pairs, caption, first + note))
+    pairs = {p: " - ".join(p) for p in PAIRS if p in scores.differences}
+    tables.append(_make_difference_table(scores, pairs, "Further pairs", note))
     return [table for table in tables if table.rows]

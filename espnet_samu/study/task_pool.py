@@ -25,6 +25,7 @@ class TaskPool:
         cwd: Folder that commands run in.
         env: Their environment.
         seconds: After that time no task is started any more.
+        keep_open: Files that processes keep open while they run, as a lock is held.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class TaskPool:
         cwd: Path,
         env: Mapping[str, str],
         seconds: float = float("inf"),
+        keep_open: Sequence[int] = (),
     ):
         if jobs < 1:
             raise ValueError(f"jobs must be at least 1: {jobs}")
@@ -42,6 +44,7 @@ class TaskPool:
         self.cwd = cwd
         self.env = dict(env)
         self.end = time.monotonic() + seconds
+        self.keep_open = tuple(keep_open)
         self.errors: dict[str, str] = {}
         self.finished: set[str] = set()
         self._processes: set[subprocess.Popen] = set()
@@ -141,6 +144,7 @@ class TaskPool:
                         stdout=f,
                         stderr=subprocess.STDOUT,
                         start_new_session=True,  # to be ended with its children
+                        pass_fds=self.keep_open,
                     )
                     self._processes.add(process)
                 status = process.wait()

@@ -95,9 +95,17 @@ if [ "${only_says}" = false ]; then
         ./run.sh --baseline false --stage 10 --stop_stage 10
     fi
 fi
+# In the background, so that a signal to this script ends the trainings, too.
+python3 local/study.py --quick "${quick}" --root "${root}" --runs "${runs}" "${opts[@]}" &
+pid=$!
+trap 'kill -TERM "${pid}" 2> /dev/null || true' INT TERM HUP
 status=0
-python3 local/study.py --quick "${quick}" --root "${root}" --runs "${runs}" "${opts[@]}" \
-    || status=$?
+wait "${pid}" || status=$?
+if kill -0 "${pid}" 2> /dev/null; then
+    # A signal came: study.py is about to end.
+    wait "${pid}" || status=$?
+fi
+trap - INT TERM HUP
 if [ "${only_says}" = true ] || [ "${status}" -gt 1 ] || [ ! -d "${runs}" ]; then
     exit "${status}"
 fi
@@ -132,9 +140,15 @@ credit+=" Russian provided by Maxim Topal, IvrvoiceRU (www.ivrvoice.ru); both CC
 credit+=" changes and further credits: DATA_LICENSE.md"
 teacher="has read the English of every transcribed sentence, of it and ru, too;"
 teacher+=" no control has"
+# Seeds 1 and 2 were scored in part before the plan: study/README.md.
+seen_seeds=
+if [ "${root}" = exp/study ]; then
+    seen_seeds=1,2
+fi
 python3 -m espnet_samu.bin.study_report \
     --runs "${runs}" \
     --arms study/arms.yaml \
+    --seen_seeds "${seen_seeds}" \
     --out "${out}" \
     --floor data/template_floor/text \
     --slots data/slots.txt \

@@ -1,6 +1,7 @@
 """The mini recipe's study: its plan, and runs with a stub in place of run.sh."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -169,6 +170,18 @@ def test_run_is_made_once_with_all_that_it_needs(recipe: Path):
     arm = "exp/study/arms/c_full/seed1"
     assert calls(recipe) == [f"11 {arm}", f"12 {arm}"]
     assert read_run("study/runs/c_full/seed1.json").retrieval is None
+
+
+def test_two_calls_do_not_work_in_one_folder(recipe: Path):
+    command = ["--arms", "c_frozen", "--seeds", "1"]
+    with study.lock(Path("exp/study")):
+        with pytest.raises(
+            ValueError, match=f"process {os.getpid()}, .* in exp/study:"
+        ):
+            study.main(command)
+        assert study.main([*command, "--dry_run", "true"]) == 0
+    assert calls(recipe) == []
+    assert study.main(command) == 0
 
 
 def test_failed_run_is_recorded_and_does_not_stop_the_others(recipe: Path):

@@ -14,4 +14,4 @@ def test_what_was_registered():
     assert [one.title for one in PRIMARY] == [
         *("c_frozen - b", "c_frozen - j", "k - c_frozen", "c_frozen - l"),
     ]
-    assert BASELINES == ("b", "j")
+    assert BASELINES[:2] == ("b", "j")

@@ -88,6 +88,18 @@ def test_undefined_scores():
     assert estimate_difference(constant({1: np.nan}), constant(B)) is None
 
 
+def test_drawn_sets_without_a_score_say_nothing_of_p():
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(1, 1, SAMPLES + 1)
+    drawn[0] = 1.0
+    drawn[1::2] = np.nan
+    known = drawn[2::2]
+    found = estimate_difference({1: drawn}, {1: np.zeros(SAMPLES + 1)})
+    below = np.sum(known <= 0)
+    assert below > 5
+    assert found.p_value == pytest.approx(2 * (below + 1) / (len(known) + 1))
+
+
 def test_coverage():
     """Seeds that raise or lower both arms alike; 3 seeds of one arm, 5 of the other."""
     rng = np.random.default_rng(5)

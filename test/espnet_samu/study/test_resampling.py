@@ -97,3 +97,10 @@ def test_other_utterances_are_refused(change):
 def test_samples_must_be_positive():
     with pytest.raises(ValueError, match="samples must be at least 1: 0"):
         make_resampling(make_utterances(), samples=0)
+
+
+def test_few_slot_words_are_no_slot_accuracy():
+    utterances = [dataclasses.replace(utt, slots=2) for utt in make_utterances()]
+    resampling = make_resampling(utterances)
+    scores = resampling.score(resampling.set.statistics(utterances, "run"))
+    assert np.isnan(scores[2]).all() and np.isfinite(scores[:2]).all()

@@ -71,7 +71,7 @@ def test_everything(everything):
     assert page.count("data:audio/mpeg;base64,") == 16
     assert "The clips: By &lt;nobody&gt;, CC0." in page
     assert "(it for: " in page and "samu_embed x" in page and "./study.sh" in page
-    assert page.count("<svg") == 2 + 4 + 3 + 1 + 4
+    assert page.count("<svg") == 3 + 4 + 3 + 1 + 4
 
     text = (everything / "RESULTS.md").read_text(encoding="utf-8")
     lines = text.splitlines()

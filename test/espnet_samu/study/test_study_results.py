@@ -11,6 +11,7 @@ from espnet_samu.study.answer import (
     state_claim,
     state_limits,
     state_missing,
+    state_mixed,
 )
 from espnet_samu.study.arm_runs import collect_arms
 from espnet_samu.study.comparison import PRIMARY
@@ -18,7 +19,12 @@ from espnet_samu.study.plan import read_plan
 from espnet_samu.study.resampling import ZERO_SHOT
 from espnet_samu.study.run_file import read_run, read_runs, run_path, write_run
 from espnet_samu.study.study_results import StudyOptions, analyse
-from espnet_samu.study.tables import make_run_table, make_score_table
+from espnet_samu.study.tables import (
+    make_difference_tables,
+    make_primary_tables,
+    make_run_table,
+    make_score_table,
+)
 from espnet_samu.utils.kaldi_io import read_text
 
 OPTIONS = StudyOptions(("es", "fr"), ("it", "ru"), PRIMARY, samples=150, seed=1)
@@ -129,6 +135,71 @@ def test_no_arm_or_seed_is_left_out(make_study):
     table = make_score_table(analyse(arms, OPTIONS).main, "bleu")
     assert [row[0] for row in table.rows][:3] == ["b", "c_frozen", "c_frozen+99999999"]
     assert table.rows[2][1] == "1" and table.rows[2][2].endswith("]*")
+
+
+def test_seeds_beyond_the_plan_do_not_count(make_study):
+    folder = make_study(primary=5, contents=6, arms=("b", "c_frozen"))
+    before = analyse(load(folder), OPTIONS)
+    run = read_run(run_path(folder / "runs", "c_frozen", 5))
+    extra = dataclasses.replace(run, seed=6)
+    write_run(run_path(folder / "runs", "c_frozen", 6), extra)
+    arms = load(folder)
+    after = analyse(arms, OPTIONS)
+    assert after.outcomes == before.outcomes
+    row = next(row for row in make_run_table(arms).rows if row[0] == "c_frozen")
+    assert row[2] == "1 2 3 4 5; beyond the plan, not counted: 6"
+
+
+def test_runs_of_different_settings_in_one_arm_are_said_first(make_study):
+    folder = make_study(primary=2, contents=6, arms=("b", "c_frozen"))
+    assert state_mixed(analyse(load(folder), OPTIONS)) is None
+    path = run_path(folder / "runs", "b", 2)
+    write_run(path, dataclasses.replace(read_run(path), settings={"hash": "ffffffff"}))
+    said = state_mixed(analyse(load(folder), OPTIONS))
+    assert "different settings: b (0123abcd, ffffffff). No verdict" in said
+
+
+def test_comparisons_without_the_seeds_that_were_seen(make_study):
+    folder = make_study(primary=5, contents=8, arms=("b", "c_frozen", "j"))
+    arms = load(folder)
+    assert analyse(arms, OPTIONS).fresh == []
+    results = analyse(arms, dataclasses.replace(OPTIONS, seen_seeds=(1, 2)))
+    assert results.outcomes == analyse(arms, OPTIONS).outcomes
+    by_name = {arm.name: arm for arm in arms}
+    means = [
+        np.mean([corpus_bleu(by_name[a].runs[s], x) for s in (3, 4, 5) for x in langs])
+        for a in ("c_frozen", "b")
+        for langs in [("it", "ru")]
+    ]
+    h1, _, h3, _ = results.fresh
+    assert h1.mean.value == pytest.approx(means[0] - means[1])
+    assert h1.mean.paired == (3, 4, 5) and h3.mean is None
+    said = next(line for line in state_limits(results) if "were known before" in line)
+    assert "Some scores of seeds 1 and 2 were known before the registration" in said
+    assert f"With seeds 3, 4, 5 alone: H1 {h1.verdict()}, c_frozen - b is" in said
+    tables = make_primary_tables(results)
+    assert tables[1].caption == "Registered comparisons without seeds 1 and 2"
+    assert results.to_dict()["primary_fresh_seeds"]["without_seeds"] == [1, 2]
+
+
+def test_further_pairs_have_a_table(make_study):
+    results = analyse(load(make_study(1, 6, ("b", "c_frozen", "k", "k_0"))), OPTIONS)
+    tables = {t.caption: t for t in make_difference_tables(results.main)}
+    assert [*tables] == [
+        "Against b, on test",
+        "Against c_frozen, on test",
+        "Further pairs, on test",
+    ]
+    (row,) = tables["Further pairs, on test"].rows
+    means = [results.main.arms[a][ZERO_SHOT]["bleu"].value for a in ("k", "k_0")]
+    assert row[0] == "k - k_0" and row[5].startswith(f"{means[0] - means[1]:+.1f} ")
+
+
+def test_what_is_not_tested_yet_counts_for_holm(make_study):
+    results = analyse(load(make_study(2, 6, ("b", "c_frozen"))), OPTIONS)
+    h1, *others = results.outcomes
+    assert h1.p_adjusted == pytest.approx(min(1.0, 4 * h1.mean.p_value))
+    assert [other.p_adjusted for other in others] == [None] * 3
 
 
 def test_what_does_not_hold_is_said(make_study):

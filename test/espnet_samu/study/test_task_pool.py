@@ -113,6 +113,16 @@ def test_stop_ends_processes_with_their_children(tmp_path: Path, monkeypatch):
     assert not (tmp_path / "never").exists()
 
 
+def test_processes_keep_files_open_that_are_given(tmp_path: Path):
+    with open(tmp_path / "lock", "w") as file:
+        number = file.fileno()
+        tasks = [shell("a", f"test -e /proc/self/fd/{number}")]
+        for keep_open, errors in (([number], []), ([], ["a"])):
+            one = pool(tmp_path, keep_open=keep_open)
+            one.run(tasks)
+            assert [*one.errors] == errors
+
+
 def test_jobs_must_be_at_least_one(tmp_path: Path):
     with pytest.raises(ValueError, match="jobs must be at least 1: 0"):
         pool(tmp_path, jobs=0)

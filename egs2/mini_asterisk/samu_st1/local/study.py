@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from espnet2.utils.types import str2bool
 from study_store import StudyStore
@@ -59,8 +61,32 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def stop(*_: object) -> None:
-    """End as Ctrl-C does."""
+    """End as Ctrl-C does; once, since the end itself takes its time."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def lock(root: Path) -> TextIO:
+    """Keep other calls out of a folder, as long as the file or a copy of it is open.
+
+    Raises:
+        ValueError: Another call is at work there, or what it has started.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    file = open(root / ".lock", "a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        raise ValueError(
+            f"process {file.read()}, or a training that it has left behind, is at work "
+            f"in {root}: wait for it or stop it; --jobs runs more side by side"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
 
 
 def main(cmd: Sequence[str] | None = None) -> int:
@@ -107,13 +133,23 @@ def main(cmd: Sequence[str] | None = None) -> int:
     if args.dry_run:
         print("\n".join(tasks.tasks))
         return 0
-    signal.signal(signal.SIGTERM, stop)
-    pool = TaskPool(args.jobs, root, Path.cwd(), os.environ, 3600 * args.hours)
-    try:
-        left = pool.run([*tasks.tasks.values()])
-    except KeyboardInterrupt:
-        logging.error("stopped; the same command goes on")
-        return 130
+    # run_study.sh starts it in the background, where Ctrl-C is ignored by default.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    with lock(root) as file:
+        pool = TaskPool(
+            args.jobs,
+            root,
+            Path.cwd(),
+            os.environ,
+            3600 * args.hours,
+            keep_open=[file.fileno()],
+        )
+        try:
+            left = pool.run([*tasks.tasks.values()])
+        except KeyboardInterrupt:
+            logging.error("stopped; the same command goes on")
+            return 130
     if left:
         logging.info(f"{len(left)} tasks are left for another call: {' '.join(left)}")
     for name, error in pool.errors.items():
