@@ -1,6 +1,7 @@
 """The decoder of mBART and its relatives as an ESPnet decoder."""
 
 from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any, ContextManager, Dict, Optional, Tuple
 
 import torch
@@ -86,7 +87,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
                 f"decoder_conf: dtype '{dtype}' is not one of float32, bfloat16, "
                 "float16"
             )
-        source = model if pretrained else None
+        self.source = source = model if pretrained else None
         config = families.load_config(vocab_size, source, model_conf or {}, revision)
         self.languages = TargetLanguages(vocab_size, lang_token_id)
         self.model = families.build(
@@ -113,6 +114,13 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
             "attn_implementation": attn_implementation,
             "dtype": dtype,
         }
+
+    def reload_pretrained_parameters(self) -> None:
+        """Undo what ESPnet's ``init`` has done to the pre-trained model."""
+        if self.source is not None:
+            config = deepcopy(self.model.config)
+            again = families.build(self.source, config, self.options["revision"])
+            self.model.load_state_dict(again.state_dict())
 
     def portable_conf(self) -> Dict[str, Any]:
         """Arguments that rebuild this decoder without the hub or a folder."""

@@ -1,6 +1,7 @@
 """The speech encoder as an ESPnet frontend."""
 
 from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any, Dict, Optional, Tuple, Union
 
 import humanfriendly
@@ -108,13 +109,14 @@ class SamuFrontend(AbsFrontend):
             )
         if layer_mix_norm and not layer_mix:
             raise ValueError("frontend_conf: layer_mix_norm needs layer_mix: true")
-        source = model if pretrained else None
+        self.source = source = model if pretrained else None
         config = huggingface.load_config(source, model_conf or {}, revision)
         self.family = make_family(
             config, source, revision, normalize_waveform, log_mel_conf
         )
-        model_class = self.family.model_class(config)
-        huggingface.set_attention(config, model_class, attn_implementation)
+        huggingface.set_attention(
+            config, self.family.model_class(config), attn_implementation
+        )
         if keep_layers is not None:
             huggingface.cut_layers(config, keep_layers)
         self.state_choice = None
@@ -122,9 +124,7 @@ class SamuFrontend(AbsFrontend):
             n_layers = config.num_hidden_layers
             self.state_choice = StateChoice(n_layers, layer, layer_mix_norm)
         self.dtype = getattr(torch, dtype)
-        self.model = huggingface.build(
-            model_class, source, config, revision, self.family.KEY_MAPPING
-        )
+        self.model = self._build(config, revision)
         self.family.take_over(self.model)
         self.has_adapter = getattr(self.model, "adapter", None) is not None
         if self.has_adapter:
@@ -154,6 +154,17 @@ class SamuFrontend(AbsFrontend):
             "attn_implementation": attn_implementation,
             "dtype": dtype,
         }
+
+    def _build(self, config, revision: Optional[str]) -> torch.nn.Module:
+        model_class, names = self.family.model_class(config), self.family.KEY_MAPPING
+        return huggingface.build(model_class, self.source, config, revision, names)
+
+    def reload_pretrained_parameters(self) -> None:
+        """Undo what ESPnet's ``init`` has done to the pre-trained model."""
+        if self.source is not None:
+            config = deepcopy(self.model.config)
+            again = self._build(config, self.options["revision"])
+            self.model.load_state_dict(again.state_dict())
 
     def portable_conf(self) -> Dict[str, Any]:
         """Arguments that rebuild this frontend without the hub or a folder."""

@@ -56,10 +56,13 @@ class DistillationLoss(torch.nn.Module):
                 f"projector {student.size(-1)}: set output_size in projector_conf"
             )
         teacher = teacher.to(student.dtype)
-        parts = {name: loss(student, teacher) for name, loss in self.losses.items()}
-        total = sum(self.weights[name] * part for name, part in parts.items())
-        stats = {f"loss_{name}": part.detach() for name, part in parts.items()}
-        stats.update(loss=total.detach(), **_similarities(student, teacher))
+        # Its matrix products are of half precision whatever goes into them: there a
+        # sentence that occurs twice is not like itself, but a wrong answer.
+        with torch.autocast(student.device.type, enabled=False):
+            parts = {name: loss(student, teacher) for name, loss in self.losses.items()}
+            total = sum(self.weights[name] * part for name, part in parts.items())
+            stats = {f"loss_{name}": part.detach() for name, part in parts.items()}
+            stats.update(loss=total.detach(), **_similarities(student, teacher))
         return total, stats
 
 

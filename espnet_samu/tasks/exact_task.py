@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
 import torch
+from espnet2.torch_utils.initialize import INITIALIZATIONS, initialize
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet_samu.layers import budget
 from espnet_samu.tasks.balanced_task import BalancedTask
 from espnet_samu.tasks.sparing_task import SparingTask
-from espnet_samu.utils.init_param import check_init_param
+from espnet_samu.train.unused_parameters import has_unused_parameters
+from espnet_samu.utils.init_param import add_base_weights, check_init_param
 
 
 class ExactTask(BalancedTask, SparingTask):
@@ -21,8 +23,21 @@ class ExactTask(BalancedTask, SparingTask):
     * ``--init_param`` and checkpoints fill what they are meant to fill, or raise.
     * Frozen parameters are not in the optimiser; what is trained is printed and
       saved as ``budget.json``.
+    * DistributedDataParallel is told of parameters that updates leave out.
     * config.yaml rebuilds the model without a hub or the folder it came from.
     """
+
+    @staticmethod
+    def initialize(args: argparse.Namespace, model: AbsESPnetModel) -> None:
+        """Initialise as ``--init`` says, if this ESPnet can.
+
+        Models of an earlier one may name another way (``chainer``); their weights
+        come from a checkpoint. Trainings are refused in :meth:`build_optimizers`.
+        """
+        if args.init in INITIALIZATIONS:
+            initialize(model, args.init)
+        elif args.init is not None:
+            logging.warning(f"init: {args.init} is left out; this ESPnet has it not")
 
     @staticmethod
     def make_portable(args: argparse.Namespace, model: AbsESPnetModel) -> None:
@@ -36,7 +51,17 @@ class ExactTask(BalancedTask, SparingTask):
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
     ) -> List[torch.optim.Optimizer]:
-        """As ESPnet's, without frozen parameters."""
+        """As ESPnet's, without frozen parameters.
+
+        Raises:
+            FileNotFoundError: A file of init_param is missing.
+            ValueError: Nothing is trained, init_param does not fill what it is for,
+                or init is not one of ESPnet's.
+        """
+        if args.init not in (None, *INITIALIZATIONS):
+            raise ValueError(
+                f"init: {args.init} is not one of {', '.join(INITIALIZATIONS)}"
+            )
         counts = budget.budget(model)
         logging.info(f"Parameters:\n{budget.table(counts)}")
         if args.collect_stats or args.dry_run:
@@ -46,13 +71,20 @@ class ExactTask(BalancedTask, SparingTask):
                 "no parameter is left to train: look at freeze_param and at 'freeze' "
                 "in frontend_conf"
             )
+        args.init_param = add_base_weights(args.init_param)
         if not args.ignore_init_mismatch:
             check_init_param(args.init_param, model)
         if getattr(args, "dist_rank", None) in (None, 0):
             budget.save(counts, Path(args.output_dir) / "budget.json")
+        if has_unused_parameters(model):
+            args.unused_parameters = True
         optimizers = super().build_optimizers(args, model=model)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
+                # Adagrad has made a state for each of them already.
+                for parameter in group["params"]:
+                    if not parameter.requires_grad:
+                        optimizer.state.pop(parameter, None)
                 group["params"] = [p for p in group["params"] if p.requires_grad]
         return optimizers
 

@@ -7,7 +7,6 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
-from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.distributed_utils import DistributedOption
 
 from espnet_samu.decoding.config_yaml import read_yaml
@@ -17,6 +16,7 @@ from espnet_samu.tasks.samu_builder import SAMUBuilder
 from espnet_samu.teacher import cache
 from espnet_samu.teacher.identity import IDENTITY, TEACHER_FILE, check_teacher
 from espnet_samu.train.distillation_head import DistillationHead
+from espnet_samu.utils.base_weights import read_weights
 
 _DATA = "--samu_data_path_and_name_and_type"
 _SHAPE = "--samu_shape_file"
@@ -143,8 +143,7 @@ class KeptDistillation:
         return head
 
     def _fill(self, head: DistillationHead) -> None:
-        state = safe_torch_load(self.student, map_location="cpu")
-        state = state.get("module", state)
+        state = read_weights(self.student)
         state = {k: v for k, v in state.items() if k.startswith(_HEAD)}
         theirs = {k: tuple(v.shape) for k, v in state.items()}
         ours = {k: tuple(v.shape) for k, v in head.state_dict().items()}

@@ -5,7 +5,6 @@ from typing import Callable, Collection, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
-from espnet2.torch_utils.initialize import initialize
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.preprocessor import CommonPreprocessor
 from espnet2.utils.nested_dict_action import NestedDictAction
@@ -120,11 +119,7 @@ class SAMUTask(ExactTask):
     def build_model(cls, args: argparse.Namespace) -> ESPnetSAMUModel:
         """Build the model; args is made portable."""
         model = SAMUBuilder(args).build()
-        if args.init is not None:
-            initialize(model, args.init)
-        if model.freeze_encoder_updates > 0:
-            # The frozen encoder has no gradient, which DDP has to be told.
-            args.unused_parameters = True
+        cls.initialize(args, model)
         cls.make_sparing(args, model)
         cls.make_portable(args, model)
         return model
@@ -136,9 +131,16 @@ class SAMUTask(ExactTask):
         """As the base's; the model counts its updates.
 
         Raises:
-            ValueError: The embeddings are not of one teacher, or not of these texts.
+            ValueError: The embeddings are not of one teacher, or not of these texts, or
+                several GPUs are to be used in one process.
         """
         if not args.collect_stats and not args.dry_run:
+            if args.ngpu > 1 and not args.distributed:
+                # DataParallel gives each GPU a part of the batch, but all names.
+                raise ValueError(
+                    f"distillation on {args.ngpu} GPUs needs "
+                    "--multiprocessing_distributed true"
+                )
             check_teacher(args)
         optimizers = super().build_optimizers(args, model)
         for optimizer in optimizers:

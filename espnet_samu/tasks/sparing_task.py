@@ -15,6 +15,7 @@ from espnet2.utils.types import str2bool
 from espnet_samu.layers.adapters import TYPES, add_adapters
 from espnet_samu.layers.presets import MODEL_PRESETS, PRESETS
 from espnet_samu.layers.trainable import set_trainable
+from espnet_samu.train.saved_state import has_state
 from espnet_samu.utils import base_weights
 
 BASE = "base.pth"
@@ -146,7 +147,7 @@ class SparingTask(AbsTask):
 def _earlier_checksum(output_dir: Path) -> Optional[str]:
     """Checksum of the frozen weights that a training was begun with."""
     config = output_dir / "config.yaml"
-    if not config.exists() or not (output_dir / "checkpoint.pth").exists():
+    if not config.exists() or not has_state(output_dir):
         return None
     earlier = yaml.safe_load(config.read_text(encoding="utf-8"))
     return (earlier.get("base_weights") or {}).get("sha256")

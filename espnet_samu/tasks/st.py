@@ -12,7 +12,6 @@ from espnet_samu import registry
 registry.install()
 
 from espnet2.tasks import st as host  # noqa: E402
-from espnet2.torch_utils.initialize import initialize  # noqa: E402
 from espnet2.utils.types import str2bool, str_or_none  # noqa: E402
 
 from espnet_samu.st_model import SamuSTModel  # noqa: E402
@@ -111,11 +110,7 @@ class STTask(DistillingTask, ExactTask, host.STTask):
                 "--use_src_lang true to samu_st.sh, or set asr_weight to 0"
             )
         model = STBuilder(args).build()
-        if args.init is not None:
-            initialize(model, args.init)
-        if model.freeze_encoder_updates > 0:
-            # The frozen encoder has no gradient, which DDP has to be told.
-            args.unused_parameters = True
+        cls.initialize(args, model)
         token = getattr(args, "tgt_lang_token", None)
         if token is not None:
             model.decoder.lang_token_id = _token_id(token, args.token_list, model)

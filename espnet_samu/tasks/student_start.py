@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import List
 
 import torch
-from espnet2.torch_utils.safe_torch_load import safe_torch_load
+
+from espnet_samu.utils.base_weights import read_weights
 
 
 def student_specs(args: argparse.Namespace) -> List[str]:
@@ -44,6 +45,4 @@ def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
 
 def _encoder_parameters(samu_model: str) -> List[str]:
     """Names of the parameters of a student's encoder, behind its frontend."""
-    state = safe_torch_load(samu_model, map_location="cpu")
-    state = state.get("module", state)
-    return [name for name in state if name.startswith("encoder.")]
+    return [k for k in read_weights(samu_model) if k.startswith("encoder.")]

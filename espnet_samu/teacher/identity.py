@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from espnet_samu.teacher import cache
+from espnet_samu.train.saved_state import has_state
 from espnet_samu.utils.atomic import atomic_write
 
 TEACHER_FILE = "teacher.json"
@@ -43,7 +44,7 @@ def check_teacher(args: argparse.Namespace) -> None:
     if not known:
         return
     saved = Path(args.output_dir) / TEACHER_FILE
-    if args.resume and (Path(args.output_dir) / "checkpoint.pth").exists():
+    if args.resume and has_state(args.output_dir):
         if saved.exists():
             known[str(saved)] = json.loads(saved.read_text(encoding="utf-8"))
     first, *others = known

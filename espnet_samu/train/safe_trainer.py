@@ -6,10 +6,9 @@ from pathlib import Path
 import torch
 from espnet2.train.trainer import Trainer
 
+from espnet_samu.train.saved_state import CHECKPOINT, EARLIER, has_state
+from espnet_samu.train.update_counter import UpdateCounter
 from espnet_samu.utils.distributed import is_distributed, is_first
-
-CHECKPOINT = "checkpoint.pth"
-EARLIER = "checkpoint.earlier.pth"
 
 
 class SafeTrainer(Trainer):
@@ -22,14 +21,16 @@ class SafeTrainer(Trainer):
     """
 
     @classmethod
-    def run(cls, trainer_options, **kwargs) -> None:
+    def run(cls, model, trainer_options, **kwargs) -> None:
         """Train, from the last epoch whose files are complete."""
         output_dir = Path(trainer_options.output_dir)
         if is_first():
             _restore(output_dir)
         if is_distributed():
             torch.distributed.barrier()
-        super().run(trainer_options=trainer_options, **kwargs)
+        if isinstance(model, UpdateCounter):
+            model.restart_count()
+        super().run(model=model, trainer_options=trainer_options, **kwargs)
         if is_first():
             (output_dir / EARLIER).unlink(missing_ok=True)
 
@@ -61,7 +62,7 @@ def _restore(output_dir: Path) -> None:
     earlier = output_dir / EARLIER
     if not earlier.exists():
         return
-    if earlier.stat().st_size > 0:
+    if has_state(output_dir):
         os.replace(earlier, output_dir / CHECKPOINT)
     else:
         (output_dir / CHECKPOINT).unlink(missing_ok=True)

@@ -29,9 +29,15 @@ class UpdateCounter(torch.nn.Module):
                 f"{freeze_encoder_updates}"
             )
         self.freeze_encoder_updates = freeze_encoder_updates
+        self.register_load_state_dict_post_hook(_do_without_count)
         if freeze_encoder_updates > 0:
             # In the checkpoint: a resumed training goes on counting.
             self.register_buffer("updates", torch.tensor(0))
+
+    def restart_count(self) -> None:
+        """Begin a training; weights that it starts from may have brought a count."""
+        if self.freeze_encoder_updates > 0:
+            self.updates.zero_()
 
     def count_update(self, *_) -> None:
         """A hook for ``Optimizer.register_step_post_hook``."""
@@ -58,3 +64,11 @@ class UpdateCounter(torch.nn.Module):
                 if part is not None:
                     part.train(not frozen)
         return torch.no_grad() if frozen else contextlib.nullcontext()
+
+
+def _do_without_count(model: UpdateCounter, incompatible) -> None:
+    """A hook of load_state_dict: a model that does not count needs no count."""
+    if model.freeze_encoder_updates == 0:
+        incompatible.unexpected_keys[:] = [
+            key for key in incompatible.unexpected_keys if key != "updates"
+        ]

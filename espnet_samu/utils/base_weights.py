@@ -6,10 +6,11 @@ Those are written once, to a file beside the checkpoints, and known by a checksu
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import Dict, FrozenSet, Union
+from typing import Dict, FrozenSet, Optional, Union
 
 import torch
 
+from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.layers.adapter_mark import WRAPPED
 from espnet_samu.utils.atomic import atomic_write
 
@@ -43,17 +44,16 @@ def save_base(weights: Dict[str, torch.Tensor], path: Path) -> None:
         torch.save(weights, file)
 
 
-def load_base(model: torch.nn.Module, path: Union[Path, str], sha256: str) -> None:
-    """Fill the frozen weights of a model, which then loads checkpoints without them.
+def read_base(path: Union[Path, str], sha256: str) -> Dict[str, torch.Tensor]:
+    """Read frozen weights.
 
     Args:
-        model: Its state dict is as in training.
         path: From :func:`save_base`.
         sha256: Their :func:`checksum`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Its content is another one, or not of this model.
+        ValueError: Its content is another one.
     """
     from espnet2.torch_utils.safe_torch_load import safe_torch_load
 
@@ -69,6 +69,61 @@ def load_base(model: torch.nn.Module, path: Union[Path, str], sha256: str) -> No
             f"checksum is {checksum(weights)[:12]}..., but config.yaml says "
             f"{sha256[:12]}..."
         )
+    return weights
+
+
+def base_of(checkpoint: Union[Path, str]) -> Optional[Path]:
+    """File of the frozen weights that a checkpoint does without.
+
+    Args:
+        checkpoint: Its config.yaml, if there is one, says so.
+
+    Returns:
+        Checked; None: the checkpoint has all weights.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Its content is another one.
+    """
+    config = Path(checkpoint).parent / "config.yaml"
+    base = read_yaml(config).get("base_weights") if config.is_file() else None
+    if base is None:
+        return None
+    path = config.parent / base["file"]
+    read_base(path, base["sha256"])
+    return path
+
+
+def read_weights(checkpoint: Union[Path, str]) -> Dict[str, torch.Tensor]:
+    """All weights of a model, from a checkpoint and what it does without.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The frozen weights are others than those of the training.
+    """
+    from espnet2.torch_utils.safe_torch_load import safe_torch_load
+
+    state = safe_torch_load(checkpoint, map_location="cpu")
+    state = state.get("module", state)
+    base = base_of(checkpoint)
+    if base is None:
+        return state
+    return {**safe_torch_load(base, map_location="cpu"), **state}
+
+
+def load_base(model: torch.nn.Module, path: Union[Path, str], sha256: str) -> None:
+    """Fill the frozen weights of a model, which then loads checkpoints without them.
+
+    Args:
+        model: Its state dict is as in training.
+        path: From :func:`save_base`.
+        sha256: Their :func:`checksum`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Its content is another one, or not of this model.
+    """
+    weights = read_base(path, sha256)
     unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
     if unexpected:
         raise ValueError(f"{path}: the model has no {', '.join(unexpected[:3])}")

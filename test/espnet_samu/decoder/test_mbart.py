@@ -3,6 +3,7 @@ import shutil
 import pytest
 import torch
 import yaml
+from espnet2.torch_utils.initialize import initialize
 
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.layers.budget import budget
@@ -264,6 +265,21 @@ def test_refused(folder, mbart_conf):
         decoder.lang_token_id = VOCAB
     with pytest.raises(RuntimeError, match="text encoder is not part"):
         decoder.model(input_ids=torch.tensor([[2]]))
+
+
+@families
+def test_init_spares_what_is_pretrained(plain, folder, family):
+    holder = torch.nn.Module()
+    holder.decoder = MBartDecoder(VOCAB, 8, model=folder, attn_implementation="eager")
+    linear_in = holder.decoder.linear_in.weight.clone()
+    before = {k: v.clone() for k, v in holder.decoder.model.state_dict().items()}
+    initialize(holder, "xavier_uniform")
+    for key, value in holder.decoder.model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    model = holder.decoder.model
+    assert model.lm_head.weight is model.model.shared.weight
+    assert model.config._attn_implementation == "eager"
+    assert not torch.equal(holder.decoder.linear_in.weight, linear_in)
 
 
 @families

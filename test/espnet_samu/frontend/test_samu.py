@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from espnet2.torch_utils.initialize import initialize
 from transformers import (
     AutoModel,
     AutoModelForCTC,
@@ -438,6 +439,29 @@ def test_refused(speech_models, kwargs, message):
     conf = {**speech_models["wav2vec2-layer"], **kwargs.pop("model_conf", {})}
     with pytest.raises(ValueError, match=message):
         SamuFrontend(model_conf=conf, **kwargs)
+
+
+@family
+def test_init_spares_what_is_pretrained(save, family):
+    folder, _ = save(family)
+    holder = torch.nn.Module()
+    holder.frontend = SamuFrontend(model=folder, layer_mix=True).eval()
+    before = {k: v.clone() for k, v in holder.frontend.state_dict().items()}
+    trained = [p.requires_grad for p in holder.parameters()]
+    initialize(holder, "xavier_uniform")
+    assert holder.frontend.state_dict().keys() == before.keys()
+    for key, value in holder.frontend.state_dict().items():
+        # it may not be in the checkpoint, and is random in any case
+        if not key.endswith("masked_spec_embed"):
+            assert torch.equal(value, before[key]), key
+    assert [p.requires_grad for p in holder.parameters()] == trained
+    # what is not pre-trained is initialised
+    conf = holder.frontend.portable_conf()
+    holder.frontend = SamuFrontend(**conf)
+    key = next(k for k, v in holder.frontend.state_dict().items() if v.dim() > 1)
+    before = holder.frontend.state_dict()[key].clone()
+    initialize(holder, "xavier_uniform")
+    assert not torch.equal(holder.frontend.state_dict()[key], before)
 
 
 def test_option_of_another_family(speech_models):

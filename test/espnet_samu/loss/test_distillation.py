@@ -28,6 +28,20 @@ def test_by_hand():
     assert {k: v.item() for k, v in stats.items()} == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_under_autocast(dtype):
+    torch.manual_seed(0)
+    student, teacher = torch.nn.functional.normalize(torch.randn(2, 6, 16), dim=-1)
+    # each sentence twice: in half precision its cosine to itself is often below SAME
+    teacher = teacher[:3].repeat(2, 1)
+    loss = DistillationLoss(LOSSES, WEIGHTS)
+    expected, expected_stats = loss(student, teacher)
+    with torch.autocast("cpu", dtype=dtype):
+        total, stats = loss(student, teacher)
+    assert torch.equal(total, expected) and total.dtype == torch.float32
+    assert stats == expected_stats
+
+
 def test_refused():
     with pytest.raises(ValueError, match="must name the same distances, at least one"):
         DistillationLoss({}, {})

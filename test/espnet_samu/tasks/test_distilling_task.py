@@ -37,6 +37,19 @@ def load(folder, name="1epoch.pth"):
     return torch.load(folder / name, weights_only=True)
 
 
+def test_from_a_translation_model_without(keeping_cmd, st_exp, student, tmp_path):
+    """All but the head is that model's, and the head is the student's."""
+    start = ("--init_param", f"{st_exp}/1epoch.pth")
+    conf = {"init_from_samu": False, "optim_conf": {"lr": 0.0}}
+    STTask.main(cmd=keeping_cmd(tmp_path, *start, **conf))
+    state, plain, samu = load(tmp_path), load(st_exp), torch.load(student)
+    head = {k: v for k, v in samu.items() if k.startswith(("pooling.", "projector."))}
+    assert len(head) == 3
+    plain.update({f"distillation.{key}": value for key, value in head.items()})
+    assert state.keys() == plain.keys()
+    assert all(torch.equal(state[key], value) for key, value in plain.items())
+
+
 def build_before(exp, student):
     """The translation model as it was before its training, and the student."""
     set_all_random_seed(3)

@@ -1,7 +1,9 @@
 import json
+import shutil
 
 import pytest
 import torch
+import yaml
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
 from espnet_samu.tasks.samu import SAMUTask
@@ -31,6 +33,38 @@ def test_frozen_are_not_optimized(built, tmp_path):
     assert counts["all"]["trainable"] == 16 + 68
 
 
+def test_adagrad_saves_its_state(built):
+    """It has a state for all parameters before the frozen ones are taken out."""
+    model, args = built
+    model.frontend.requires_grad_(False)
+    args.optim, args.optim_conf = "adagrad", {"lr": 0.1}
+    (optimizer,) = SAMUTask.build_optimizers(args, model)
+    state = optimizer.state_dict()
+    assert len(state["state"]) == len(optimized([optimizer])) == 3
+    optimizer.load_state_dict(state)
+
+
+def test_init_of_an_earlier_espnet(samu_exp, tmp_path):
+    config = yaml.safe_load((samu_exp / "config.yaml").read_text())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**config, "init": "chainer"}))
+    shutil.copy(samu_exp / "1epoch.pth", tmp_path)
+    model, args = SAMUTask.build_model_from_file(None, tmp_path / "1epoch.pth")
+    for key, value in torch.load(samu_exp / "1epoch.pth").items():
+        assert torch.equal(model.state_dict()[key], value)
+    args.output_dir = str(tmp_path)
+    with pytest.raises(ValueError, match="init: chainer is not one of xavier_uniform"):
+        SAMUTask.build_optimizers(args, model)
+
+
+def test_several_gpus_need_several_processes(built):
+    model, args = built
+    args.ngpu, args.distributed = 2, False
+    with pytest.raises(ValueError, match="on 2 GPUs needs --multiprocessing_distrib"):
+        SAMUTask.build_optimizers(args, model)
+    args.distributed = True
+    assert optimized(SAMUTask.build_optimizers(args, model))
+
+
 def test_weight_decay_does_not_move_frozen(samu_cmd, tmp_path):
     cmd = samu_cmd(
         tmp_path,
@@ -45,6 +79,38 @@ def test_weight_decay_does_not_move_frozen(samu_cmd, tmp_path):
     after = torch.load(tmp_path / "1epoch.pth")
     for name, value in before.state_dict().items():
         assert torch.equal(after[name], value) == name.startswith("frontend.")
+
+
+DROPPED = {"layerdrop": 0.5, "mask_feature_prob": 0.1, "mask_feature_length": 2}
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    """A group of one process, in which DistributedDataParallel works."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/init", rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("conf", [{}, DROPPED])
+def test_parameters_without_gradient(built, batch, one_process, conf):
+    """Layers that are dropped, and a vector for masked frames where none is masked."""
+    _, args = built
+    args.frontend_conf["model_conf"].update(conf)
+    model = SAMUTask.build_model(args)
+    assert args.unused_parameters is False
+    (optimizer,) = SAMUTask.build_optimizers(args, model)
+    assert args.unused_parameters is bool(conf)
+    parallel = torch.nn.parallel.DistributedDataParallel(
+        model, find_unused_parameters=args.unused_parameters
+    )
+    torch.manual_seed(0)
+    for _ in range(4):
+        optimizer.zero_grad()
+        parallel(*batch, torch.eye(4))[0].backward()
+        optimizer.step()
 
 
 def test_nothing_to_train(built, tmp_path):

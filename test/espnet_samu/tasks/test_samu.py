@@ -184,6 +184,31 @@ def test_projector_first(samu_cmd, tmp_path, samu_exp):
     assert moved == {"pooling", "projector"}
 
 
+def test_projector_first_in_each_training(samu_cmd, tmp_path):
+    """Weights bring no count to a new training; a resumed one goes on counting."""
+    conf = {"model_conf": {"freeze_encoder_updates": 1}}
+    first, second = tmp_path / "first", tmp_path / "second"
+    SAMUTask.main(cmd=samu_cmd(first, **conf))
+    before = torch.load(first / "1epoch.pth")
+    start = ("--init_param", str(first / "1epoch.pth"))
+    SAMUTask.main(cmd=samu_cmd(second, *start, **conf))
+    after = torch.load(second / "1epoch.pth")
+    assert after["updates"] == 1
+
+    def moved():
+        names = [k for k, v in after.items() if not torch.equal(v, before[k])]
+        return {name.split(".")[0] for name in names}
+
+    assert moved() == {"pooling", "projector"}
+    SAMUTask.main(cmd=samu_cmd(second, *start, "--resume", "true", **conf, max_epoch=2))
+    before, after = after, torch.load(second / "2epoch.pth")
+    assert after["updates"] == 2
+    assert moved() == {"pooling", "projector", "frontend", "updates"}
+    # and a training without frozen updates starts from these weights
+    SAMUTask.main(cmd=samu_cmd(tmp_path / "plain", *start))
+    assert "updates" not in torch.load(tmp_path / "plain" / "1epoch.pth")
+
+
 def test_refused(samu_cmd, tmp_path, capsys):
     for option, choices in (
         ("pooling", "'attention', 'max', 'mean'"),

@@ -6,6 +6,7 @@ import yaml
 
 from espnet_samu.layers.adapter_mark import adapter_keys
 from espnet_samu.layers.bottleneck import Bottleneck
+from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.tasks.sparing_task import SparingTask
 from espnet_samu.tasks.st import STTask
 
@@ -195,8 +196,13 @@ def test_save_trained_only_resumed(spared, st_cmd, samu_exp, tmp_path):
         assert torch.equal(model.state_dict()[key], value), key
     # from other weights
     message = "begun with other frozen weights than it would be resumed with"
+    cmd = st_cmd(tmp_path, "--resume", "true", **{**conf, "max_epoch": 3})
     with pytest.raises(ValueError, match=message):
-        Task.main(cmd=st_cmd(tmp_path, "--resume", "true", **{**conf, "max_epoch": 3}))
+        Task.main(cmd=cmd)
+    # killed while it wrote the next state
+    (tmp_path / "checkpoint.pth").rename(tmp_path / "checkpoint.earlier.pth")
+    with pytest.raises(ValueError, match=message):
+        Task.main(cmd=cmd)
 
 
 def test_frozen_weights_must_be_there(spared, tmp_path):
@@ -210,3 +216,25 @@ def test_frozen_weights_must_be_there(spared, tmp_path):
     torch.save(base, tmp_path / "base.pth")
     with pytest.raises(ValueError, match="not the file that the checkpoints beside"):
         Task.build_model_from_file(model_file=tmp_path / "1epoch.pth")
+
+
+def test_student_without_its_frozen_weights(samu_cmd, st_cmd, tmp_path):
+    """A translation model starts from all of it."""
+    student, st = tmp_path / "student", tmp_path / "st"
+    rules = ["lna_e", ["^projector", False]]
+    conf = {"trainable": rules, "save_trained_only": True}
+    SAMUTask.main(cmd=samu_cmd(student, **conf))
+    cmd = st_cmd(
+        st,
+        *("--samu_model", f"{student}/1epoch.pth"),
+        init_from_samu=True,
+        samu_weight=1.0,
+        model_conf={"report_bleu": False, "length_normalized_loss": True},
+        optim_conf={"lr": 0.0},
+    )
+    Task.main(cmd=cmd)
+    model, _ = SAMUTask.build_model_from_file(model_file=student / "1epoch.pth")
+    state = load(st)
+    for key, value in model.state_dict().items():
+        name = key if key.startswith("frontend.") else f"distillation.{key}"
+        assert torch.equal(state[name], value), key

@@ -2,8 +2,10 @@ from argparse import Namespace
 
 import pytest
 import torch
+import yaml
 
 from espnet_samu.tasks.student_start import check_student_encoder, student_specs
+from espnet_samu.utils.base_weights import checksum, save_base
 
 
 @pytest.fixture
@@ -44,3 +46,19 @@ def test_nothing_is_lost(save):
     check_student_encoder(save(1), model)
     with pytest.raises(ValueError, match="2 parameters .* place in encoder: Sequent"):
         check_student_encoder(save(2), model)
+
+
+def test_encoder_that_was_frozen(save, tmp_path):
+    """With save_trained_only its parameters are in a file beside the student."""
+    file = save(1)
+    state = torch.load(file)
+    frozen = {k: state.pop(k) for k in list(state) if k.startswith("encoder.")}
+    torch.save(state, file)
+    save_base(frozen, tmp_path / "base.pth")
+    config = {"base_weights": {"file": "base.pth", "sha256": checksum(frozen)}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    specs = [f"{file}:frontend:frontend", f"{file}:encoder:encoder"]
+    assert student_specs(Namespace(samu_model=file)) == specs
+    model = torch.nn.ModuleDict({"encoder": torch.nn.Identity()})
+    with pytest.raises(ValueError, match="2 parameters of the student's encoder"):
+        check_student_encoder(file, model)

@@ -61,7 +61,13 @@ def test_resumed_with_another_teacher(training, tmp_path):
     (tmp_path / "exp" / "checkpoint.pth").touch()
     for part in ("train", "valid"):
         describe(tmp_path / part)
-    with pytest.raises(ValueError, match="teacher.json are of .* normalized True and"):
+    message = "teacher.json are of .* normalized True and"
+    with pytest.raises(ValueError, match=message):
+        check_teacher(training)
+    # killed while it wrote the next state
+    (tmp_path / "exp" / "checkpoint.pth").unlink()
+    (tmp_path / "exp" / "checkpoint.earlier.pth").write_bytes(b"state")
+    with pytest.raises(ValueError, match=message):
         check_teacher(training)
 
 

@@ -31,6 +31,20 @@ def test_encoder_mode():
         assert torch.is_grad_enabled() and not model.encoder.training
 
 
+def test_restart():
+    model = Model(2)
+    model.load_state_dict({**model.state_dict(), "updates": torch.tensor(5)})
+    assert not model.encoder_is_frozen()
+    model.restart_count()
+    assert model.encoder_is_frozen() and model.updates == 0
+    # a model that does not count takes what one that does has saved, and nothing else
+    plain = Model(0)
+    plain.load_state_dict(model.state_dict())
+    plain.restart_count()
+    with pytest.raises(RuntimeError, match='Unexpected .*: "other"'):
+        plain.load_state_dict({**model.state_dict(), "other": torch.tensor(1)})
+
+
 def test_without():
     model = Model(0)
     model.count_update()

@@ -1,8 +1,10 @@
 import pytest
 import torch
+import yaml
 from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
 
-from espnet_samu.utils.init_param import check_init_param
+from espnet_samu.utils.base_weights import checksum, save_base
+from espnet_samu.utils.init_param import add_base_weights, check_init_param
 
 
 @pytest.fixture
@@ -73,6 +75,61 @@ def test_excluded(model, student, save):
     check_init_param([f"{file}:frontend:frontend:frontend.9,frontend.1"], model)
     with pytest.raises(ValueError, match="e.g. frontend.1.bias"):
         check_init_param([f"{file}:frontend:frontend:frontend.0"], model)
+
+
+def test_what_a_training_adds_may_be_new(model, save):
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    model["distillation"] = torch.nn.Linear(2, 3)
+    model.register_buffer("updates", torch.tensor(0))
+    check_init_param([save(state)], model)
+    check_init_param([save(model.state_dict())], model)
+    # all of it or nothing
+    half = {**state, "distillation.weight": torch.zeros(3, 2)}
+    with pytest.raises(ValueError, match="1 of 8 .* e.g. distillation.bias;"):
+        check_init_param([save(half)], model)
+    # a head that is asked for has to be there
+    with pytest.raises(ValueError, match="2 of 2 .* e.g. distillation.weight, "):
+        check_init_param([f"{save(state)}:distillation:distillation"], model)
+
+
+def test_two_files_for_one_destination(model, student, tmp_path):
+    names = list(student)
+    specs = []
+    for file, part in (("a.pth", names[:3]), ("b.pth", names[3:])):
+        torch.save({name: student[name] for name in part}, tmp_path / file)
+        specs.append(f"{tmp_path}/{file}:frontend:frontend")
+    check_init_param(specs, model)
+    with pytest.raises(ValueError, match="1 of 4 .*, e.g. frontend.1.bias;"):
+        check_init_param(specs[:1], model)
+    # the other one is for all of the model
+    with pytest.raises(ValueError, match="1 of 4 .*, e.g. frontend.1.bias;"):
+        check_init_param([specs[0], f"{tmp_path}/b.pth"], model)
+
+
+def test_frozen_weights_beside(model, student, save, tmp_path):
+    frozen = {k: student.pop(k) for k in list(student) if k.startswith("frontend.0.")}
+    file = save(student)
+    spec = f"{file}:frontend:frontend"
+    assert add_base_weights([spec, "no/folder.pth"]) == [spec, "no/folder.pth"]
+    config = {"base_weights": {"file": "base.pth", "sha256": checksum(frozen)}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(FileNotFoundError, match="base.pth is missing"):
+        add_base_weights([spec])
+    save_base(frozen, tmp_path / "base.pth")
+    base = f"{tmp_path}/base.pth"
+    specs = add_base_weights([spec])
+    assert specs == [f"{base}:frontend:frontend", spec]
+    # from an earlier config.yaml they come a second time
+    assert add_base_weights(specs) == specs
+    assert add_base_weights([file]) == [base, file]
+    check_init_param(specs, model)
+    for each in specs:
+        load_pretrained_model(each, model, ignore_init_mismatch=False)
+    for key, value in {**frozen, **student}.items():
+        assert torch.equal(model.state_dict()[key], value)
+    save_base({k: v + 1 for k, v in frozen.items()}, tmp_path / "base.pth")
+    with pytest.raises(ValueError, match="base.pth is not the file that"):
+        add_base_weights([spec])
 
 
 def test_no_file(model, tmp_path):
