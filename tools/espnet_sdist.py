@@ -192,9 +192,11 @@ def install(tree: Path, downloads: Path, version: str, checkout: Optional[str]) 
     if tree.is_symlink():
         tree.unlink()
     sdist = download(version, downloads)
-    # Written first: a tree that is found beside a marker was put there by us.
-    marker.write_text(expected_sha256(version))
+    # A tree that is found beside a marker was put there by us; whether it is the one of
+    # this version is said last, since unpacking may be stopped.
+    marker.write_text("unfinished\n")
     unpack(sdist, tree)
+    marker.write_text(expected_sha256(version))
     return "unpacked"
 
 

@@ -9,6 +9,7 @@ ESPnet's CONTRIBUTING.md. Nothing is written unless all of it holds.
 
 import argparse
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ SHARED = ("db.sh", "path.sh", "pyscripts", "scripts", "st.sh", "steps", "utils")
 DEFAULTS = ("cmd.sh", "conf/pbs.conf", "conf/queue.conf", "conf/slurm.conf")
 LARGE = 2**20  # bytes
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=:])(/(?:data|export|home|mnt|root|work)\S*/\S*)""")
+UPWARDS = re.compile(r"(?<![\w./])(?:\.\./)+[\w./-]*\w")
 VARIABLE = re.compile(r"^\w+=\$\{([A-Z][A-Z0-9_]+):-\}", re.MULTILINE)
 
 
@@ -94,8 +96,33 @@ def check_recipe(
             for number, line in enumerate(source.read_text().splitlines(), 1):
                 if found := ABSOLUTE.search(line):
                     faults.append(f"{path}:{number}: absolute path {found[1]}")
+        elif source.suffix == ".md":
+            faults += dead_paths(path, source.read_text(), files, template.parents[1])
     if faults:
         raise Failure("\n".join(["the recipe is not ready:", *faults]))
+
+
+def dead_paths(
+    path: Path, text: str, files: Sequence[Path], checkout: Path
+) -> list[str]:
+    """Return faults of a page: what it names here may not be there in ESPnet.
+
+    Args:
+        path: The page, relative to root.
+        text: What it says.
+        files: What is to be copied, relative to root.
+        checkout: A clone of ESPnet.
+    """
+    faults = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for name in UPWARDS.findall(line):
+            named = Path(os.path.normpath(path.parent / name))
+            copied = any(named == f or named in f.parents for f in files)
+            if not copied and not (checkout / named).exists():
+                faults.append(f"{path}:{number}: {name} is not there in ESPnet")
+            elif re.search(rf"make -C {re.escape(name)}", line):
+                faults.append(f"{path}:{number}: a target of this project: {line}")
+    return faults
 
 
 def with_row(readme: str, row: str) -> str:
@@ -210,8 +237,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     logging.info("\n".join(str(path) for path in written))
     logging.info(
         f"{len(written)} files written. Before the pull request, in {args.checkout}: "
-        "install this package beside ESPnet (pip install), run the recipe, put its "
-        "scores into RESULTS.md with a link to the model, and run pre-commit."
+        f"install this package beside ESPnet (pip install --no-deps {ROOT}: it pins "
+        "another ESPnet and torch, which would replace yours; pip check names what is "
+        "missing), run the recipe, put its scores into RESULTS.md with a link to the "
+        "model, and run pre-commit."
     )
 
 

@@ -65,8 +65,8 @@ def _make_primary_table(outcomes: Sequence[Outcome], without: str = "") -> Table
         "decide, wider where each seed errs on other sentences. p is two-sided; p "
         "(Holm) is adjusted for the number of these comparisons, of the means, and no "
         "verdict rests on it. d: the difference over the standard deviation over "
-        "seeds, pooled over both arms (Cohen's d). No p can be less than 2 / (resampled "
-        "sets + 1)."
+        "seeds, pooled over both arms (Cohen's d). No p can be less than "
+        "2 / (resampled sets + 1)."
     )
     caption = "Registered comparisons"
     if without:

@@ -113,6 +113,29 @@ def test_install_restores_a_lost_link(
     assert "every file" in verify(sdist_tool, tree, downloads)
 
 
+def test_a_stopped_upgrade_is_made_again(
+    sdist_tool: ModuleType,
+    tree: Path,
+    downloads: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A version whose sdist is the same but for its last bytes.
+    sdist = downloads / "espnet-2.tar.gz"
+    sdist.write_bytes((downloads / f"espnet-{VERSION}.tar.gz").read_bytes() + b"\0")
+    monkeypatch.setitem(sdist_tool.SHA256, "2", sdist_tool.file_sha256(sdist))
+    with monkeypatch.context() as patch:
+
+        def stop(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(sdist_tool, "restore_links", stop)
+        with pytest.raises(KeyboardInterrupt):
+            sdist_tool.install(tree, downloads, "2", None)
+    assert tree.is_dir()  # of the first version
+    assert sdist_tool.install(tree, downloads, "2", None) == "unpacked"
+    assert sdist_tool.install(tree, downloads, "2", None) == "up to date"
+
+
 def test_install_leaves_a_strange_folder_alone(
     sdist_tool: ModuleType, downloads: Path, tmp_path: Path
 ) -> None:

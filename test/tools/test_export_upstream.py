@@ -104,6 +104,11 @@ def test_what_the_checklist_forbids_is_named(checkout, project):
     (recipe / "words.txt").write_bytes(b"a" * (tool.LARGE + 1))
     for path in (recipe / "conf").glob("train*.yaml"):
         path.unlink()
+    (checkout / "tools").mkdir()
+    (recipe / "USE.md").write_text(
+        "make -C ../../../tools setup\n"
+        "[there](../../TEMPLATE/samu_st1/README.md#a) exp/.../valid.pth ../cmd.sh\n"
+    )
     subprocess.run(["git", "-C", project, "add", "-A"], check=True)
     (recipe / "local/path.sh").unlink()
     before = snapshot(checkout)
@@ -119,8 +124,11 @@ def test_what_the_checklist_forbids_is_named(checkout, project):
         "egs2/europarl/samu_st1/words.txt is larger than 1 MB",
         "egs2/europarl/samu_st1/conf has no train*.yaml",
         "egs2/europarl/samu_st1/local/path.sh is known to git, but gone",
+        "egs2/europarl/samu_st1/USE.md:1: a target of this project: make -C ",
+        "egs2/europarl/samu_st1/USE.md:2: ../cmd.sh is not there in ESPnet",
     ):
         assert fault in told
+    assert told.count("USE.md:2:") == 1
     assert snapshot(checkout) == before
 
 

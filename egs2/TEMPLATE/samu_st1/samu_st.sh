@@ -65,7 +65,9 @@ teacher_args=           # Arguments for teacher training, e.g., "--updates 800".
 teacher_embed_args=     # Arguments for teacher_embed, e.g., "--batch_size 512".
 samu_label=transcript   # What the teacher embeds: transcript or translation.
 check_audio=false       # Whether stage 7 reads the audio, to drop what is silent or broken.
-samu_tag=               # Suffix to the result dir for the distillation.
+samu_tag=               # Suffix to the result dir for the distillation (default: names
+                        # config, label, what follows "samu_train" in samu_train_set,
+                        # samu_args).
 samu_exp=               # Specify the directory path for the distillation.
                         # If this option is specified, samu_tag is ignored.
 samu_stats_dir=         # Specify the directory path for distillation statistics.
@@ -78,22 +80,29 @@ retrieval_sets=         # Sets to score retrieval on (default: test_sets).
 retrieval_args=         # Arguments for score_retrieval, e.g., "--margin absolute".
 
 # ST model related
-st_tag=                 # Suffix to the result dir for ST model training.
+st_tag=                 # Suffix to the result dir for ST model training (default: names
+                        # config, languages, the student unless it is that of
+                        # conf/train_samu.yaml, st_args, speed perturbation).
 st_exp=                 # Specify the directory path for the ST experiment.
                         # If this option is specified, st_tag is ignored.
 st_config=conf/train_st.yaml # Config for ST model training.
 num_splits_st=1         # Number of parts that the training set is read in.
 st_args=                # Arguments for ST model training, e.g., "--max_epoch 10".
                         # Note that it will overwrite args in the config.
+train_args=             # Arguments for both trainings, e.g., "--seed 2". No folder is named
+                        # after them: choose --expdir, too.
 
 # Decoding and scoring related
 batch_size=16           # Utterances that are decoded together.
-inference_tag=          # Suffix to the result dir for decoding.
+inference_tag=          # Suffix to the result dir for decoding (default: names config,
+                        # inference_args, model).
 inference_config=conf/decode_st.yaml # Config for decoding.
 inference_args=         # Arguments for decoding, e.g., "--beam_size 10".
 inference_st_model=valid.acc.best.pth # ST model for decoding.
 baseline_exp=           # ST experiment to stand beside this one in the tables, and to test
                         # it against (paired bootstrap, 95 % intervals).
+baseline_config=        # Instead: the config of that experiment, all other options being
+                        # the same.
 score_args=             # Arguments for score_st, e.g. "--slots data/slots.txt".
 report_args=            # Arguments for report, e.g. "--published conf/published.tsv".
 
@@ -107,7 +116,7 @@ statistics; 11 ST training; 12 decoding (st.sh); 13 scoring; 14 packing; 15 uplo
 (st.sh).
 
 Options:
-$(sed -n '/^# General configuration/,/^# What --help/{/^# What/d;s/^\([a-z_]*\)=/    --\1 /p;/^ *#/s/^/    /p;}' "${BASH_SOURCE[0]}")
+$(sed -n '/^# General configuration/,/^# What --help/{/^# What/d;s/^\([a-z_]*\)=/    --\1 /p;/^ \{1,\}#/s/^/      /p;/^#/s/^/    /p;}' "${BASH_SOURCE[0]}")
 
 Every other option is st.sh's: ./st.sh --help
 EOF
@@ -182,15 +191,49 @@ if [ -n "${teacher}" ]; then
 else
     teacher_dir=${expdir}/teacher_small${label_tag}
 fi
-[ -z "${samu_tag}" ] && samu_tag=$(basename "${samu_config}" .yaml)_raw${label_tag}
+
+# Arguments as part of a folder's name, as in st.sh.
+tag_of() {
+    echo "$*" | sed -e "s/--/\_/g" -e "s/[ |=/]//g"
+}
+# samu_train_cs_fr -> _cs_fr: speech of one's own for the distillation.
+data_tag=
+[[ "${samu_train_set}" != samu_train_* ]] || data_tag=${samu_train_set#samu_train}
+if [ -z "${samu_tag}" ]; then
+    samu_tag=$(basename "${samu_config}" .yaml)_raw${label_tag}${data_tag}$(tag_of "${samu_args}")
+fi
+# The student as part of the names of translation models that start from it.
+student_tag=
+if [ -n "${samu_model}${samu_exp}" ]; then
+    _samu_model=${samu_model:-${samu_exp}/${inference_samu_model}}
+    if [ "${_samu_model}" != "${expdir}/samu_train_samu_raw/${inference_samu_model}" ]; then
+        student_tag=$(tag_of "--samu_model ${_samu_model}")
+    fi
+elif [ "${samu_tag}" != train_samu_raw ]; then
+    student_tag=_samu_${samu_tag#train_samu_raw_}
+fi
 [ -z "${samu_exp}" ] && samu_exp=${expdir}/samu_${samu_tag}
-[ -z "${samu_stats_dir}" ] && samu_stats_dir=${expdir}/samu_stats_raw${label_tag}
-[ -z "${st_tag}" ] && st_tag=$(basename "${st_config}" .yaml)_raw_${src_lang}_${tgt_lang}
+[ -z "${samu_stats_dir}" ] && samu_stats_dir=${expdir}/samu_stats_raw${label_tag}${data_tag}
+st_tag_of() {
+    local config=$1 tag
+    tag=$(basename "${config}" .yaml)_raw_${src_lang}_${tgt_lang}
+    if grep -qsE "^(init_from_samu: true|samu_weight:)" "${config}"; then
+        tag+=${student_tag}
+    fi
+    echo "${tag}$(tag_of "${st_args}")${speed_perturb_factors:+_sp}"
+}
+[ -z "${st_tag}" ] && st_tag=$(st_tag_of "${st_config}")
 [ -z "${st_exp}" ] && st_exp=${expdir}/st_${st_tag}
-[ -z "${inference_tag}" ] && \
-    inference_tag=$(basename "${inference_config}" .yaml)_${inference_st_model%.*}
+if [ -n "${baseline_config}" ]; then
+    baseline_exp=${expdir}/st_$(st_tag_of "${baseline_config}")
+fi
+if [ -z "${inference_tag}" ]; then
+    inference_tag=$(basename "${inference_config}" .yaml)$(tag_of "${inference_args}")
+    inference_tag+=_${inference_st_model%.*}
+fi
 _samu_model=${samu_model:-${samu_exp}/${inference_samu_model}}
-retrieval_dir=${samu_exp}/retrieval_${inference_samu_model%.*}
+_name=$(basename "${_samu_model}")
+retrieval_dir=$(dirname "${_samu_model}")/retrieval_${_name%.*}
 if [[ "${audio_format}" == *ark* ]]; then
     _type=kaldi_ark
 else
@@ -254,7 +297,7 @@ st() {
         --st_exp "${st_exp}" \
         --num_splits_st "${num_splits_st}" \
         --st_config "${st_config}" \
-        --st_args "--samu_model ${_samu_model} ${vocab_args} $(tgt_lang_args) ${st_args}" \
+        --st_args "--samu_model ${_samu_model} ${vocab_args} $(tgt_lang_args) ${train_args} ${st_args}" \
         --batch_size "${batch_size}" \
         --inference_tag "${inference_tag}" \
         --inference_config "${inference_config}" \
@@ -282,13 +325,13 @@ tgt_lang_args() {
     fi
 }
 
-# What st.sh does not carry from data/ to dump/: transcripts and target languages of
-# the utterances that are left.
+# What st.sh does not carry from data/ to dump/: transcripts, what the teacher embeds and
+# target languages of the utterances that are left.
 carry_over() {
     local set=$1 file
     # With --speed_perturb_factors st.sh formats the perturbed training set instead.
     [ -e "${data_feats}/${set}/wav.scp" ] || return 0
-    for file in "${transcripts}" utt2tgt_lang; do
+    for file in "${transcripts}" "${label_text}" utt2tgt_lang; do
         if [ -e "data/${set}/${file}" ]; then
             # ESPnet reads files side by side.
             utils/filter_scp.pl "${data_feats}/${set}/wav.scp" "data/${set}/${file}" \
@@ -311,6 +354,14 @@ perturb_tgt_lang() {
     mv "${dir}/.utt2tgt_lang.tmp" "${dir}/utt2tgt_lang"
 }
 
+# Whether the student was scored on a set as it is here: one from another recipe has
+# scores of sets that are called alike.
+retrieved() {
+    [ -e "${retrieval_dir}/$1/retrieval.json" ] \
+        && cmp -s <(cut -d " " -f 1 "${retrieval_dir}/$1/embed.scp") \
+            <(cut -d " " -f 1 "${data_feats}/$1/wav.scp")
+}
+
 # A mark beside a set in dump/ while stages 3 and 4 write it.
 mark_of() {
     echo "${data_feats}/.unfinished.$1"
@@ -327,11 +378,45 @@ if "${skip_data_prep}" || [ "${stage}" -gt 3 ]; then
     done
 fi
 
+if [ "${num_splits_st}" -gt 1 ] && ! "${skip_train}" && runs 11; then
+    _balanced=$(sed -n 's/^balance_languages: *\([a-z]*\).*/\1/p' "${st_config}")
+    # The last one counts.
+    if [[ " ${train_args} ${st_args}" =~ .*\ --balance_languages[\ =]+([a-z]+) ]]; then
+        _balanced=${BASH_REMATCH[1]}
+    fi
+    if [ "${_balanced}" = true ]; then
+        log "Error: --num_splits_st ${num_splits_st} reads parts of the training set, and" \
+            "languages are balanced over all of it: pass --num_splits_st 1, or" \
+            "--st_args \"--balance_languages false\""
+        exit 2
+    fi
+fi
+
+# Most recipes' sets for the distillation have transcripts alone.
+check_labels() {
+    local dset
+    if [ "${samu_label}" = transcript ] || [ -n "${samu_model}" ] || "${skip_train}"; then
+        return 0
+    fi
+    for dset in "${samu_train_set}" "${samu_valid_set}"; do
+        if [ ! -s "data/${dset}/${label_text}" ] && [ ! -s "${data_feats}/${dset}/${label_text}" ]; then
+            log "Error: --samu_label translation: ${dset} has no translations." \
+                "Distil on speech that has them, --samu_train_set ${train_set}" \
+                "--samu_valid_set ${valid_set}, or let stage 1 write data/${dset}/${label_text}"
+            exit 2
+        fi
+    done
+}
+if [ "${stage}" -le 6 ] && { [ "${stage}" -gt 1 ] || "${skip_data_prep}"; }; then
+    check_labels
+fi
+
 # ========================== Main stages start from here. ==========================
 
 if ! "${skip_data_prep}"; then
     if runs 1; then
         st --stage 1 --stop_stage 1
+        check_labels
     fi
 
     if runs 2; then
@@ -483,7 +568,7 @@ elif ! "${skip_train}"; then
                 --resume true \
                 --output_dir "${samu_exp}" \
                 --valid_utt2lang "${data_feats}/${samu_valid_set}/utt2lang" \
-                "${_opts[@]}" ${samu_args}
+                "${_opts[@]}" ${train_args} ${samu_args}
     fi
 
     if runs 9; then
@@ -557,8 +642,10 @@ if ! "${skip_eval}"; then
             _opts=()
             _report=()
             for _exp in "${st_exp}" ${baseline_exp}; do
-                # exp/st_train_st_raw_fr_en -> train_st: the config it was made with.
-                _name=$(basename "${_exp}" "_raw_${src_lang}_${tgt_lang}")
+                # exp/st_train_st_raw_fr_en_max_epoch5 -> train_st_max_epoch5: the config
+                # it was made with, and what was replaced in it.
+                _name=$(basename "${_exp}")
+                _name=${_name/_raw_${src_lang}_${tgt_lang}/}
                 _name=${_name#st_}
                 _text=${_exp}/${inference_tag}/${dset}/text
                 if [ "${_exp}" = "${baseline_exp}" ] && [ ! -e "${_text}" ]; then
@@ -572,7 +659,7 @@ if ! "${skip_eval}"; then
                 fi
                 _json=${retrieval_dir}/${dset}/retrieval.json
                 # A frozen encoder retrieves as the student that it started from.
-                if [ -e "${_json}" ] && grep -q "${_samu_model}:frontend" "${_exp}/config.yaml" \
+                if retrieved "${dset}" && grep -q "${_samu_model}:frontend" "${_exp}/config.yaml" \
                     && grep -q "freeze: true" "${_exp}/config.yaml"; then
                     _opts+=(--retrieval "${_name}=${_json}")
                 fi
@@ -587,11 +674,13 @@ if ! "${skip_eval}"; then
             fi
             # A set that is not searched itself shows how well others are.
             _set=${dset}
-            [ -e "${retrieval_dir}/${dset}" ] || _set=${retrieval_sets%% *}
+            retrieved "${dset}" || _set=${retrieval_sets%% *}
             for _png in "${retrieval_dir}/${_set}"/*.png; do
-                [ -e "${_png}" ] || continue
-                _name="retrieval of ${_set}: $(basename "${_png}" .png)"
-                _report+=(--figure "${_name}=${_png}" --command "${_name}=${run_args} (stage 9)")
+                if [ -e "${_png}" ] && retrieved "${_set}"; then
+                    _name="retrieval of ${_set}: $(basename "${_png}" .png)"
+                    _report+=(--figure "${_name}=${_png}")
+                    _report+=(--command "${_name}=${run_args} (stage 9)")
+                fi
             done
             # shellcheck disable=SC2086
             ${python} -m espnet_samu.bin.score_st \

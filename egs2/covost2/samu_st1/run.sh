@@ -18,7 +18,6 @@ samu_commonvoice=   # Another Common Voice release for them. For stage 1.
 by_direction=false  # Whether each direction is tested as a set of its own.
 local_data_opts=    # Further options of local/data.sh.
 samu_model=         # Use this student instead of distilling one.
-samu_config=conf/train_samu.yaml # Config for the distillation.
 st_config=          # Config for ST model training (default: conf/train_st.yaml; en2x,
                     # multi: conf/tuning/train_st_many.yaml). Names the decoder's model.
 ja_tokenizer=char   # For BLEU into Japanese: char, or ja-mecab (pip install
@@ -34,8 +33,13 @@ opts=()
 while [ $# -gt 0 ]; do
     name=${1#--}
     case "${name}" in
+        help)
+            echo "Options of $0:"
+            sed -n '/^scenario=/,/^}/{/^}/d;s/^\([a-z_0-9]*\)=/    --\1 /;s/^ *#/      &/;p;}' "$0"
+            printf '\nAll other options are those of ./samu_st.sh --help\n'
+            exit 0 ;;
         scenario | langs | commonvoice | covost2 | samu_langs | samu_commonvoice | \
-            by_direction | local_data_opts | samu_model | samu_config | st_config | \
+            by_direction | local_data_opts | samu_model | st_config | \
             ja_tokenizer | score_args | report_args)
             declare "${name}=${2?value of $1 is missing}"
             shift 2 ;;
@@ -107,11 +111,6 @@ else
     [ -n "${samu_langs}" ] && data_opts+=" --samu_langs ${samu_langs}"
     st_opts+=(--samu_train_set "samu_train${samu_tag}")
     st_opts+=(--samu_valid_set "samu_dev${samu_tag}")
-    if [ -n "${samu_tag}" ]; then
-        st_opts+=(--samu_tag "$(basename "${samu_config}" .yaml)_raw${samu_tag}")
-        st_opts+=(--samu_stats_dir "exp/samu_stats_raw${samu_tag}")
-        st_opts+=(--st_tag "$(basename "${st_config}" .yaml)${samu_tag}_raw_multi_${tag}")
-    fi
     # English clips have up to 15 translations: there is nothing to find among them.
     "${many_targets}" && st_opts+=(--retrieval_sets "samu_dev${samu_tag}")
 fi
@@ -145,7 +144,7 @@ fi
     --valid_set "dev.${tag}" \
     --test_sets "${test_sets}" \
     --teacher "${teacher}" \
-    --samu_config "${samu_config}" \
+    --samu_config conf/train_samu.yaml \
     --st_config "${st_config}" \
     --inference_config conf/decode_st.yaml \
     --trim_vocab_args "${trim_vocab_args}" \

@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
     case "${name}" in
         help)
             echo "Options of $0:"
-            sed -n '/^scenario=/,/^$/{/^$/d;s/^\([a-z_]*\)=/    --\1 /;s/^ *#/    &/;p;}' "$0"
+            sed -n '/^scenario=/,/^$/{/^$/d;s/^\([a-z_]*\)=/    --\1 /;s/^ *#/      &/;p;}' "$0"
             printf '\nAll other options are those of ./samu_st.sh --help\n'
             exit 0 ;;
         scenario | europarl_st | src_langs | tgt_langs | st_src_langs | samu_langs | \
@@ -108,10 +108,6 @@ if [ -n "${samu_model}" ]; then
 else
     st_opts+=(--samu_train_set "samu_train${samu_tag}")
     st_opts+=(--samu_valid_set "samu_dev${samu_tag}")
-    if [ -n "${samu_tag}" ]; then
-        st_opts+=(--samu_tag "train_samu_raw${samu_tag}")
-        st_opts+=(--samu_stats_dir "exp/samu_stats_raw${samu_tag}")
-    fi
     # A test set of m2m has each piece of speech up to eight times: which of its equal
     # transcripts is found says nothing.
     [ "${scenario}" = m2m ] && st_opts+=(--retrieval_sets "samu_dev${samu_tag}")

@@ -17,6 +17,11 @@ st_config=     # Config for ST model training (default: conf/train_st.yaml).
 opts=()
 while [ $# -gt 0 ]; do
     case "$1" in
+        --help)
+            echo "Options of $0:"
+            sed -n '/^baseline=/,/^$/{/^$/d;s/^\([a-z_]*\)=/    --\1 /;s/^ *#/      &/;p;}' "$0"
+            printf '\nAll other options are those of ./samu_st.sh --help\n'
+            exit 0 ;;
         --baseline|--seed|--stage|--stop_stage|--expdir|--st_config)
             declare "${1#--}=${2:?value of $1 is missing}"
             shift 2 ;;
@@ -28,13 +33,22 @@ done
 if [ -z "${baseline}" ]; then
     [ -n "${st_config}" ] && baseline=false || baseline=true
 fi
+for option in "${opts[@]}"; do
+    case "${option}" in
+        --st_tag | --st_exp)
+            if [ "${baseline}" = true ]; then
+                echo "Error: ${option} names one folder, and there are two models: pass" \
+                    "--baseline false, too" >&2
+                exit 2
+            fi ;;
+    esac
+done
 [ -z "${st_config}" ] && st_config=conf/train_st.yaml
 if [ -z "${expdir}" ]; then
     expdir=exp
     [ "${seed}" = 1 ] || expdir=exp/seed${seed}
 fi
 baseline_config=conf/tuning/train_st_xlsr.yaml
-baseline_exp=${expdir}/st_$(basename "${baseline_config}" .yaml)_raw_multi_en
 
 updates() {
     awk '/^max_epoch:/ { e = $2 } /^num_iters_per_epoch:/ { n = $2 } END { print e * n }' "$1"
@@ -55,10 +69,9 @@ run() {
         --teacher "" \
         --teacher_bitext data/bitext/bitext.tsv \
         --teacher_args "--updates 400 --seed ${seed}" \
-        --samu_args "--seed ${seed}" \
         --inference_samu_model valid.cos_right.best.pth \
         --st_config "${st_config}" \
-        --st_args "--seed ${seed}" \
+        --train_args "--seed ${seed}" \
         --tgt_token_type bpe \
         --tgt_nbpe 140 \
         --min_wav_duration 0.2 \
@@ -110,7 +123,7 @@ if [ "${baseline}" = true ]; then
     fi
     if [ "${stop_stage}" -ge 13 ]; then
         run --stage "$(most "${stage}" 13)" --stop_stage "${stop_stage}" \
-            --baseline_exp "${baseline_exp}"
+            --baseline_config "${baseline_config}"
     elif [ "${stage}" -le "${stop_stage}" ]; then
         run --stage "${stage}" --stop_stage "${stop_stage}"
     fi

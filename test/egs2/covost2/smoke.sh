@@ -78,14 +78,14 @@ for scenario in "$@"; do
     [ ${#part[@]} -eq 0 ] || tag+=_fr_it_sv-SE
     config=train_st
     case "${scenario}" in en2x | multi) config=train_st_many ;; esac
-    st_exp=exp/st_${config}_cs_fr_raw_multi_${tag}
+    st_exp=exp/st_${config}_raw_multi_${tag}_samu_cs_fr
     decoded=${st_exp}/decode_st_valid.acc.best/test.${tag}
     scores=${decoded}/score_st
     retrieval_set=test.${tag}
     case "${scenario}" in en2x | multi) retrieval_set=samu_dev_cs_fr ;; esac
     check "${tag}" "${retrieval_set}"
     results=${st_exp}/RESULTS.md
-    name="^| ${config}_cs_fr *| "
+    name="^| ${config}_samu_cs_fr *| "
     expect_line "${results}" "tok:13a" "^- chrF2 .*nc:6" "^- TER .*norm:"
     case "${scenario}" in
         en2x)
@@ -93,7 +93,7 @@ for scenario in "$@"; do
                 "^- BLEU (en-zh-CN).*tok:zh" ;;
         *)
             expect_line "${results}" "${name}average (" "${name}high (" "${name}mid (" \
-                "${name}low (" "^- TRFGap of ${config}_cs_fr: "
+                "${name}low (" "^- TRFGap of ${config}_samu_cs_fr: "
             expect_line "${scores}/report.html" "XLS-R 2B (published)" ;;
     esac
     case "${scenario}" in
@@ -113,13 +113,13 @@ done
 
 # Beside another experiment, with tests against it.
 beside() {
-    local scenario=$1 tag=$2 baseline=$3 experiment=exp/st_train_st_cs_fr_raw_multi_$2
+    local scenario=$1 tag=$2 baseline=$3 experiment=exp/st_train_st_raw_multi_$2_samu_cs_fr
     scores=${experiment}/decode_st_valid.acc.best/test.${tag}/score_st
     run --scenario "${scenario}" --stage 13 --baseline_exp "${baseline}"
     name=$(basename "${baseline}" "_raw_multi_${tag}")
     name=${name#st_}
     expect_line "${experiment}/RESULTS.md" "^| ${name} *| average (" \
-        "^- paired bootstrap against ${name}" "^- BLEU (.*bs:1000" "^| train_st_cs_fr .* ± "
+        "^- paired bootstrap against ${name}" "^- BLEU (.*bs:1000" "^| train_st_samu_cs_fr .* ± "
     expect_line "${scores}/report.html" "<h2.*Significance"
 }
 
@@ -133,6 +133,6 @@ if [ ${#part[@]} -gt 0 ]; then
     expect_line "${st_exp}/RESULTS.md" "^| right *| high (fr) *| *100.0 "
 elif [[ " $* " == *" x2en "* ]]; then
     run --scenario x2en --stage 11 --st_config conf/tuning/train_st_xlsr.yaml
-    beside x2en x2en exp/st_train_st_xlsr_cs_fr_raw_multi_x2en
+    beside x2en x2en exp/st_train_st_xlsr_raw_multi_x2en
 fi
 echo "smoke: passed"

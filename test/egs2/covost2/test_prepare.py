@@ -224,6 +224,21 @@ def test_converted_clips(prepare, tmp_path):
     assert len(wavs) == 10
 
 
+def test_converted_clips_that_are_gone(prepare, tmp_path):
+    options = {"audio": "convert", "samu_langs": "cs"}
+    data = prepare(**options)
+    clips = tmp_path / "clips"
+    there = sorted(clips.rglob("*.flac"))
+    shutil.rmtree(clips)  # rm -rf dump
+    prepare(**options)
+    assert sorted(clips.rglob("*.flac")) == there
+    # One clip alone, of the distillation.
+    wav, *_ = read(data / "samu_train" / "wav.scp").values()
+    os.unlink(wav)
+    prepare(**options)
+    assert os.path.getsize(wav) > 0
+
+
 @pytest.fixture
 def state(tmp_path):
     """Function that returns names and times of all that was written."""
@@ -298,9 +313,9 @@ def test_what_is_not_ours_is_kept(prepare, tmp_path, caplog):
     assert (mine / "thesis.txt").read_text() == "mine"
 
 
-def distil(prepare, langs, **options):
+def distil(prepare, samu_langs, **options):
     """Make the sets of the distillation; dropped clips by language and reason."""
-    data = prepare(samu_langs=langs, **options)
+    data = prepare(samu_langs=samu_langs, **options)
     counts = json.loads((data / "local" / "samu_train" / "counts.json").read_text())
     return data, {entry["direction"]: entry for entry in counts["sets"]}
 
@@ -398,6 +413,66 @@ def test_another_release(prepare, tmp_path, write_clips):
     assert "cs_90" in numbers(data / "samu_train") + numbers(data / "samu_dev")
 
 
+@pytest.fixture
+def later(corpus, tmp_path, write_clips):
+    """A later release of fr, which release 4 lacks: without clip 9 of the test set.
+
+    Clips 80 and 81 say the sentences of the held-out clips 8 and 9.
+    """
+    for language in (corpus[0] / RELEASE).iterdir():
+        if language.name == "fr":
+            language.rename(tmp_path / "fr4")
+    texts = {7: "Le développement.", 8: "Le test.", 80: "LE TEST"}
+    texts[81] = "Encore un test !"
+    texts |= {n: f"Phrase numéro {n}." for n in range(30, 70)}
+    rows = [(n, n, text) for n, text in texts.items()]
+    later = tmp_path / "later"
+    write_language(later, "fr", rows)
+    write_clips(later, "fr", texts)
+    write_language(later, "cs", [(1, n, f"Jiná věta {n}.") for n in range(90, 130)])
+    write_clips(later, "cs", range(90, 130))
+    return later
+
+
+def test_unknown_sentences_of_tests(prepare, later, caplog, tmp_path):
+    def distil_later():
+        options = {"scenario": "en2x", "langs": "sv-SE", "samu_commonvoice": later}
+        return distil(prepare, "fr,cs", **options)
+
+    data, counts = distil_later()
+    assert sorted(counts) == ["cs"]
+    folder = tmp_path / "cv" / "fr"
+    assert "distillation: without fr: of 1 of 3 clips of its dev and test" in (
+        caplog.text
+    )
+    assert f"Put validated.tsv of release 4 into {folder};" in caplog.text
+    table = (data / "local" / "samu_train" / "counts.md").read_text()
+    assert table.endswith("whose sentence is not known: 1 of 3\n")
+    # The mend that it names.
+    folder.mkdir()
+    shutil.copy(tmp_path / "fr4" / "validated.tsv", folder)
+    data, counts = distil_later()
+    assert counts["fr"]["dropped"] == {
+        "clip of a dev or test set": 2,
+        "sentence of a dev or test set": 2,
+    }
+    assert counts["fr"]["kept"] == 40
+    assert not {"fr_80", "fr_81"} & {*numbers(data / "samu_train")}
+    assert "left out" not in (data / "local/samu_train/counts.md").read_text()
+
+
+def test_sentences_that_a_later_release_knows(prepare, later):
+    table = later / "fr" / "validated.tsv"
+    line = f"{client(9)}\t{clip('fr', 9)}\tEncore un test.\t2\t0\t\t\t\n"
+    table.write_text(table.read_text() + line)
+    options = {"scenario": "en2x", "langs": "sv-SE", "samu_commonvoice": later}
+    _, counts = distil(prepare, "fr,cs", **options)
+    assert counts["fr"]["dropped"] == {
+        "clip of a dev or test set": 3,
+        "sentence of a dev or test set": 2,
+    }
+
+
 def fails(corpus, caplog, *command):
     """Run with a mistake; what it says."""
     options = ["--commonvoice", str(corpus[0]), "--covost2", str(corpus[1])]
@@ -413,8 +488,10 @@ def test_missing_corpora(corpus, caplog):
     assert f"no {corpus[0]}/it/validated.tsv; unpack 'it' of release 4" in message
     message = fails(corpus, caplog, "--scenario", "en2x", "--langs", "tr")
     assert "no covost_v2.en_tr.tsv (or .tar.gz) in " in message
+    assert "by --covost2, or as COVOST2 in the environment or db.sh" in message
     message = fails(corpus, caplog, "--commonvoice", "/nowhere")
     assert "Common Voice: no folder '/nowhere'" in message
+    assert "by --commonvoice, or as COMMONVOICE in the environment or db.sh" in message
     shutil.copytree(corpus[0] / RELEASE / "fr", corpus[0] / "fr")
     message = fails(corpus, caplog, "--langs", "fr")
     assert "give the folder of one release" in message
@@ -474,7 +551,7 @@ def test_combine_by_hand(tmp_path):
 def test_marker(tmp_path):
     (tmp_path / "in").write_text("1")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "wav.scp").touch()
+    (tmp_path / "out" / "wav.scp").write_text(f"utt {tmp_path}/in\n")
 
     def marker(**options):
         return Marker(tmp_path / "done.json", options, [tmp_path / "in"])

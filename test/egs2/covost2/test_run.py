@@ -129,8 +129,8 @@ def test_parts(options):
     assert given["--ngpu"] == "4"
     given = options("--samu_langs", "fr,cs")
     assert given["--samu_train_set"] == "samu_train_cs_fr"
-    assert given["--samu_tag"] == "train_samu_raw_cs_fr"
-    assert given["--st_tag"] == "train_st_cs_fr_raw_multi_x2en"
+    # samu_st.sh names student, statistics and translation model after that.
+    assert not {"--samu_tag", "--samu_stats_dir", "--st_tag"} & set(given)
     assert "--samu_langs cs,fr" in given["--local_data_opts"]
     many = "ar,bg,ca,cs,cy,da,de,el,en,eo"
     given = options("--samu_langs", many)
@@ -163,6 +163,17 @@ def test_student_from_elsewhere(options):
     assert given["--local_data_opts"].split() == [
         *("--scenario", "x2en", "--commonvoice", "/cv", "--samu_langs", "none")
     ]
+
+
+def test_help(recipe):
+    status, output = call(["./run.sh", "--stage", "1", "--help"], recipe)
+    assert status == 0
+    own = (RECIPE / "run.sh").read_text().partition("\n}\n")[0].split("\n")
+    names = [line.partition("=")[0] for line in own if re.match("[a-z_0-9]+=", line)]
+    assert len(names) == 13
+    for name in names:
+        assert f"\n    --{name} " in output
+    assert "./samu_st.sh --help" in output
 
 
 def test_mistakes(recipe):

@@ -47,7 +47,7 @@ expect_words() {
 }
 
 samu_exp=exp/samu_train_samu_raw_de_en_fr
-decode_dir=decode_st_valid.acc.best
+decode_dir=decode_st_maxlenratio-20_valid.acc.best
 # Of a scenario: options, names, rows of the table.
 describe() {
     case "$1" in
@@ -68,7 +68,8 @@ describe() {
     esac
     st_conf=train_st
     [ "$1" = m2m ] && st_conf=train_st_many
-    st_exp=exp/st_${st_conf}_raw_multi_${tag}
+    st_exp=exp/st_${st_conf}_raw_multi_${tag}_samu_de_en_fr
+    system=${st_conf}_samu_de_en_fr
     options=(--scenario "$1" "${options[@]}")
 }
 
@@ -111,8 +112,8 @@ check_beside_another() {
     run "${options[@]}" --stage 13 --stop_stage 13 --baseline_exp "${right}"
     expect_words "${st_exp}/RESULTS.md" "^| right  *| de  *| *100.0 "
     expect_words "${st_exp}/RESULTS.md" "^- paired bootstrap against right"
-    expect_words "${st_exp}/RESULTS.md" "^| ${st_conf}  *| de .* ± "
-    check_translation "${st_conf}"
+    expect_words "${st_exp}/RESULTS.md" "^| ${system}  *| de .* ± "
+    check_translation "${system}"
 }
 
 student=false
@@ -133,7 +134,7 @@ for scenario in "$@"; do
         run "${options[@]}" --stage 10 --stop_stage 13
     fi
     check_data
-    check_translation "${st_conf}"
+    check_translation "${system}"
     [ $# -gt 1 ] || check_beside_another
     cat "${st_exp}/${decode_dir}/test.${tag}/score_st/table.md"
 done

@@ -11,15 +11,21 @@ set -o pipefail
 copy_recipe mini_asterisk
 recipe=${PWD}
 
-small="--max_epoch 2 --num_iters_per_epoch 3 --batch_bins 400000"
+# The real configurations with other lengths and balanced languages: options would be
+# part of the folders' names.
+find conf -name "train_*.yaml" -exec sed -i \
+    -e "s/^max_epoch: .*/max_epoch: 2/" \
+    -e "s/^num_iters_per_epoch: .*/num_iters_per_epoch: 3/" \
+    -e "s/^batch_bins: .*/batch_bins: 400000/" \
+    -e "$ a balance_languages: true" {} +
+echo "upsampling_factor: 0.05" >> conf/train_samu.yaml
+
 run() {
     echo "smoke: ./run.sh $*"
     ./run.sh \
         --local_data_opts "--train_per_lang 40 --dev_per_lang 6 --test_per_lang 6 --bitext_contents 200" \
         --teacher_args "--updates 20" \
         --check_audio true \
-        --samu_args "${small} --balance_languages true --upsampling_factor 0.05" \
-        --st_args "${small} --balance_languages true" \
         --tgt_nbpe 60 "$@" > "${work}/log" 2>&1 || fail "./run.sh failed"
 }
 
@@ -79,7 +85,8 @@ done
 # Another student, and translation from it.
 run --stage 8 --stop_stage 12 --samu_config conf/tuning/train_samu_augment.yaml \
     --st_config conf/tuning/train_st_augment.yaml --test_sets test
-expect "exp/st_train_st_augment_raw_multi_en/${decode_dir}/test/text"
-expect_line exp/st_train_st_augment_raw_multi_en/config.yaml \
+st_exp=exp/st_train_st_augment_raw_multi_en_samu_train_samu_augment_raw
+expect "${st_exp}/${decode_dir}/test/text"
+expect_line "${st_exp}/config.yaml" \
     "samu_train_samu_augment_raw/valid.cos_right.best.pth:frontend:frontend"
 echo "smoke: passed"

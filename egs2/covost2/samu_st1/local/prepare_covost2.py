@@ -97,8 +97,8 @@ def make_distillation(
     langs = split_list(args.samu_langs) or read_languages(CONF / "samu_langs.tsv")
     release = common_voice
     if args.samu_commonvoice is not None:
-        release = CommonVoice(args.samu_commonvoice)
-    held_out = HeldOut(common_voice, args.covost2)
+        release = CommonVoice(args.samu_commonvoice, "--samu_commonvoice")
+    held_out = HeldOut(common_voice, args.covost2, release)
     limits = Limits(args.samu_dev_per_lang, args.samu_max_clips)
     distillation = Distillation(release, held_out, clips, limits)
     langs = distillation.present(langs)

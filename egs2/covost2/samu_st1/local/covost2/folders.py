@@ -7,6 +7,11 @@ from pathlib import Path
 from covost2.scenarios import Direction
 from covost2.tsv import ARCHIVE
 
+COMMONVOICE = (
+    "--commonvoice, or as COMMONVOICE in the environment or db.sh; it must be release "
+    "4 (cv-corpus-4-2019-12-10)"
+)
+
 
 class CommonVoice:
     """Language folders of a Common Voice release.
@@ -14,18 +19,20 @@ class CommonVoice:
     Args:
         folder: Holds ``<lang>/validated.tsv`` and ``<lang>/clips/``, itself or in one
             folder of the release's name (``cv-corpus-4-2019-12-10``).
+        setting: What it is named by, for messages.
 
     Raises:
         ValueError: There is no such folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, setting: str = COMMONVOICE) -> None:
         if not folder.is_dir():
             raise ValueError(
-                f"Common Voice: no folder '{folder}'; give the one with <lang>/"
-                "validated.tsv and <lang>/clips/ of release 4 (cv-corpus-4-2019-12-10)"
+                f"Common Voice: no folder '{folder}'; name the one with <lang>/"
+                f"validated.tsv and <lang>/clips/ by {setting}"
             )
         self.folder = folder
+        self.setting = setting
 
     def find(self, lang: str) -> Path | None:
         """Return the folder of a language, or None.
@@ -38,7 +45,8 @@ class CommonVoice:
         if len(found) > 1:
             listed = " and ".join(map(str, found))
             raise ValueError(
-                f"Common Voice: '{lang}' is in {listed}; give the folder of one release"
+                f"Common Voice: '{lang}' is in {listed}; give the folder of one "
+                f"release by {self.setting}"
             )
         return found[0] if found else None
 
@@ -52,7 +60,8 @@ class CommonVoice:
         if found is None:
             raise ValueError(
                 f"Common Voice: no {self.folder}/{lang}/validated.tsv; unpack "
-                f"'{lang}' of release 4 there, or leave it out (--langs)"
+                f"'{lang}' of release 4 there, leave it out (--langs), or name another "
+                f"folder by {self.setting}"
             )
         return found
 
@@ -89,6 +98,7 @@ def translations(
         raise ValueError(
             f"CoVoST-2: no {direction.file} (or {ARCHIVE}) in {covost2}, "
             f"{covost2 / direction.source} or beside Common Voice's validated.tsv; "
-            f"get it, or leave '{direction.name}' out (--langs)"
+            f"get it, leave '{direction.name}' out (--langs), or name another folder "
+            "by --covost2, or as COVOST2 in the environment or db.sh"
         )
     return found

@@ -47,22 +47,35 @@ class HeldOut:
     Args:
         common_voice: Release that the translations belong to.
         covost2: Folder of the translations.
+        others: Further releases, which have many of its clips under the same names:
+            their transcripts count, too.
     """
 
-    def __init__(self, common_voice: CommonVoice, covost2: Path) -> None:
+    def __init__(
+        self, common_voice: CommonVoice, covost2: Path, *others: CommonVoice
+    ) -> None:
         self.common_voice = common_voice
+        self.others = others
         found = {d: find_translations(covost2, common_voice, d) for d in ALL}
         self.translations = {d: tsv for d, tsv in found.items() if tsv is not None}
         self.languages = {direction.source for direction in self.translations}
         """Source languages whose translations were found."""
         self.clips: set[str] = set()
         self.sentences: set[bytes] = set()
+        self.unknown: dict[str, tuple[int, int]] = {}
+        """By language whose sentences are not all known: held-out clips without a
+        transcript, held-out clips."""
 
     def files(self) -> list[Path]:
         """Return what :meth:`read` reads."""
-        folders = map(self.common_voice.find, sorted(self.languages))
-        tables = [folder / "validated.tsv" for folder in folders if folder is not None]
+        folders = [f for lang in sorted(self.languages) for f in self.folders(lang)]
+        tables = [folder / "validated.tsv" for folder in folders]
         return [*self.translations.values(), *tables]
+
+    def folders(self, lang: str) -> list[Path]:
+        """Return the folders of a language, of all releases."""
+        found = (release.find(lang) for release in (self.common_voice, *self.others))
+        return list(dict.fromkeys(folder for folder in found if folder is not None))
 
     def read(self) -> None:
         """Read clips and sentences.
@@ -78,11 +91,15 @@ class HeldOut:
                     self.sentences.add(sentence_key(translation))
         for lang, clips in names.items():
             self.clips |= clips
-            folder = self.common_voice.find(lang)
-            if folder is not None:
+            unknown = set(clips)
+            for folder in self.folders(lang):
                 said = read_validated(folder).clips
                 common = clips & said.keys()
                 self.sentences |= {sentence_key(said[n].sentence) for n in common}
+                unknown -= common
+            # What release 4 has no transcript of is in no test set either.
+            if unknown and self.common_voice.find(lang) is None:
+                self.unknown[lang] = len(unknown), len(clips)
         # Nothing to recognise a sentence by.
         self.sentences.discard(sentence_key(""))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, Iterable, Mapping
+
+from covost2.sets import lines
 
 from espnet_samu.utils.atomic import atomic_write
 
@@ -44,7 +47,10 @@ class Marker:
             state = json.loads(self.path.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             return False
-        return state == {**self.state, "outputs": written(outputs)}
+        outputs = list(outputs)
+        return state == {**self.state, "outputs": written(outputs)} and all(
+            map(has_audio, outputs)
+        )
 
     def clear(self) -> None:
         """Say that it is being made again."""
@@ -67,6 +73,19 @@ def fingerprint(path: Path) -> list[int]:
         return []
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def has_audio(data_dir: Path) -> bool:
+    """Return whether all that wav.scp names is there: dump/ may have been removed."""
+    names: dict[bytes, list[bytes]] = {}
+    for _, wav in lines(data_dir / "wav.scp"):
+        folder, _, name = wav.rpartition(b"/")
+        names.setdefault(folder, []).append(name)
+    try:
+        # To list a folder is faster than to look at each of its files.
+        return all(set(os.listdir(f)).issuperset(n) for f, n in names.items())
+    except FileNotFoundError:
+        return False
 
 
 def written(outputs: Iterable[Path]) -> dict[str, list[int]]:

@@ -1,0 +1,244 @@
+"""samu_st.sh, with a stand-in for st.sh: names of folders, and what it refuses."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+ST_SH = (ROOT / "egs2" / "TEMPLATE" / "st1" / "st.sh").resolve()
+DEFAULT = "exp/samu_train_samu_raw/valid.r1.best.pth"
+
+
+def call(command, cwd):
+    """Run a command and return its status and all that it said."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode, result.stdout
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A recipe that setup.sh made; its st.sh prints its options, one a line."""
+    (tmp_path / "egs2").mkdir()
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    (tmp_path / "egs2" / "TEMPLATE").symlink_to(ROOT / "egs2" / "TEMPLATE")
+    recipe = tmp_path / "egs2" / "corpus" / "samu_st1"
+    setup = ["bash", "egs2/TEMPLATE/samu_st1/setup.sh", "egs2/corpus/samu_st1"]
+    assert call(setup, tmp_path)[0] == 0
+    # samu_st.sh reads the names of st.sh's options in it.
+    first, rest = ST_SH.read_text().split("\n", 1)
+    (recipe / "st.sh").unlink()
+    (recipe / "st.sh").write_text(f"{first}\nprintf '%s\\n' \"$@\"; exit 0\n{rest}")
+    (recipe / "st.sh").chmod(0o755)
+    return recipe
+
+
+@pytest.fixture
+def run(recipe):
+    """Function that runs a few stages; status and output."""
+
+    def run(*options, stage=10, stop_stage=10):
+        stages = ("--stage", stage, "--stop_stage", stop_stage)
+        return call(["./run.sh", "--ngpu", 0, *stages, *options], recipe)
+
+    return run
+
+
+@pytest.fixture
+def names(run):
+    """Function that returns folders of translation and decoding, and the student."""
+
+    def names(*options):
+        status, output = run(*options)
+        assert status == 0, output
+        lines = output.split("\n")
+        given = {a: b for a, b in zip(lines, lines[1:]) if a.startswith("--")}
+        assert given["--st_exp"].startswith("exp/st_")
+        student = given["--st_args"].split()[1]
+        return given["--st_exp"][7:], given["--inference_tag"], student
+
+    return names
+
+
+LORA = "conf/tuning/train_st_lora.yaml"
+XLSR = "conf/tuning/train_st_xlsr.yaml"
+
+
+@pytest.mark.parametrize(
+    "options, folder, student",
+    [
+        ([], "train_st_raw_multi_en", DEFAULT),
+        (
+            ["--st_args", "--max_epoch 5 --optim_conf lr=0.1", "--st_config", LORA],
+            "train_st_lora_raw_multi_en_max_epoch5_optim_conflr0.1",
+            DEFAULT,
+        ),
+        (
+            ["--speed_perturb_factors", "0.9 1.0"],
+            "train_st_raw_multi_en_sp",
+            DEFAULT,
+        ),
+        (
+            ["--samu_args", "--max_epoch 5"],
+            "train_st_raw_multi_en_samu_max_epoch5",
+            "exp/samu_train_samu_raw_max_epoch5/valid.r1.best.pth",
+        ),
+        (
+            ["--samu_train_set", "samu_train_cs_fr", "--samu_label", "translation"],
+            "train_st_raw_multi_en_samu_translation_cs_fr",
+            "exp/samu_train_samu_raw_translation_cs_fr/valid.r1.best.pth",
+        ),
+        (
+            ["--samu_config", "conf/tuning/mine.yaml"],
+            "train_st_raw_multi_en_samu_mine_raw",
+            "exp/samu_mine_raw/valid.r1.best.pth",
+        ),
+        (["--samu_model", DEFAULT], "train_st_raw_multi_en", DEFAULT),
+        (
+            ["--samu_model", "a/x.pth"],
+            "train_st_raw_multi_en_samu_modelax.pth",
+            "a/x.pth",
+        ),
+        (
+            ["--samu_exp", "exp/mine"],
+            "train_st_raw_multi_en_samu_modelexpminevalid.r1.best.pth",
+            "exp/mine/valid.r1.best.pth",
+        ),
+        # The baseline starts from no student.
+        (
+            ["--samu_model", "a/x.pth", "--st_config", XLSR],
+            "train_st_xlsr_raw_multi_en",
+            "a/x.pth",
+        ),
+        # What the folder of all experiments tells apart.
+        (["--train_args", "--seed 2"], "train_st_raw_multi_en", DEFAULT),
+        (["--st_args", "--max_epoch 5", "--st_tag", "mine"], "mine", DEFAULT),
+    ],
+)
+def test_two_settings_have_two_folders(names, options, folder, student):
+    assert names(*options) == (folder, "decode_st_valid.acc.best", student)
+
+
+def test_two_decodings_have_two_folders(names):
+    options = ["--inference_args", "--backend beam_search --maxlenratio -30"]
+    decoding = "decode_st_backendbeam_search_maxlenratio-30_valid.acc.best"
+    assert names(*options)[1] == decoding
+    assert names("--inference_tag", "mine")[1] == "mine"
+
+
+def test_arguments_of_both_trainings_come_first(run):
+    status, output = run("--train_args", "--seed 2", "--st_args", "--max_epoch 5")
+    assert status == 0
+    assert f"--samu_model {DEFAULT} " in output
+    assert "--seed 2 --max_epoch 5\n" in output
+
+
+@pytest.mark.parametrize(
+    "options, refused",
+    [
+        ([], True),
+        (["--st_args", "--balance_languages true --balance_languages false"], False),
+        (["--stop_stage", "10"], False),
+        (["--skip_train", "true"], False),
+    ],
+)
+def test_balanced_languages_are_not_read_in_parts(run, options, refused):
+    options = ["--num_splits_st", "4", "--skip_eval", "true", *options]
+    status, output = run(*options, stage=11, stop_stage=11)
+    if refused:
+        assert status == 2
+        assert "--num_splits_st 4 reads parts of the training set" in output
+        assert 'pass --num_splits_st 1, or --st_args "--balance_languages false"' in (
+            output
+        )
+    else:
+        assert status == 0, output
+
+
+def write(path, text):
+    """Write a file in folders that are not there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_labels_of_sets_without_translations(run, recipe):
+    sets = ["--samu_train_set", "samu_train", "--samu_valid_set", "samu_dev"]
+    label = [*sets, "--samu_label", "translation"]
+    for name in ("samu_train", "samu_dev"):
+        write(recipe / "data" / name / "text.tc.multi", "utt eins\n")
+    message = "--samu_label translation: samu_train has no translations"
+    for stage in (1, 4):
+        status, output = run(*label, stage=stage, stop_stage=5)
+        assert status == 2
+        assert message in output
+        assert "--samu_train_set train --samu_valid_set dev, or let stage 1" in output
+    # Not where no student is made.
+    for options in (sets, [*label, "--samu_model", "a.pth"]):
+        assert run(*options, stage=1, stop_stage=2)[0] == 0
+    assert run(*label)[0] == 0
+
+
+def test_translations_of_the_distillation_are_carried_over(run, recipe):
+    for name in ("samu_train", "samu_dev"):
+        for lang, words in (("multi", "eins"), ("en", "one")):
+            text = f"utt1 {words}\nutt2 {words}\n"
+            write(recipe / "data" / name / f"text.tc.{lang}", text)
+        write(recipe / "dump" / "raw" / name / "wav.scp", "utt2 b.flac\n")
+    sets = ["--samu_train_set", "samu_train", "--samu_valid_set", "samu_dev"]
+    options = [*sets, "--samu_label", "translation"]
+    status, output = run(*options, stage=4, stop_stage=4)
+    assert status == 0, output
+    text = recipe / "dump" / "raw" / "samu_train" / "text.tc.en"
+    assert text.read_text() == "utt2 one\n"
+
+
+PYTHON = """#!/usr/bin/env bash
+# Prints the arguments, and leaves what stage 13 reads.
+printf '%s\\n' "$@"
+while [ $# -gt 0 ]; do
+    if [ "$1" = --output_dir ]; then mkdir -p "$2"; touch "$2/table.md"; fi
+    shift
+done
+"""
+
+
+@pytest.mark.parametrize(
+    "student, folder, utts, shown",
+    [
+        (DEFAULT, "exp/samu_train_samu_raw/retrieval_valid.r1.best", "12", True),
+        ("a/x.pth", "a/retrieval_x", "12", True),
+        # Another student than the one that was scored.
+        ("b/x.pth", "exp/samu_train_samu_raw/retrieval_valid.r1.best", "12", False),
+        # The right one, on another corpus' set of that name.
+        ("a/x.pth", "a/retrieval_x", "13", False),
+    ],
+)
+def test_figures_are_those_of_the_student(run, recipe, student, folder, utts, shown):
+    (recipe / "python").write_text(PYTHON)
+    (recipe / "python").chmod(0o755)
+    write(recipe / "dump/raw/test/wav.scp", "utt1 a.flac\nutt2 b.flac\n")
+    write(recipe / "data/train/utt2lang", "utt1 fr\n")
+    test = recipe / folder / "test"
+    write(test / "embed.scp", "".join(f"utt{n} x\n" for n in utts))
+    write(test / "retrieval.json", "{}")
+    write(test / "heat.png", "")
+    config = f"init_param:\n- {student}:frontend:frontend\nfreeze: true\n"
+    write(recipe / "exp/st_mine/config.yaml", config)
+    options = ["--st_exp", "exp/st_mine", "--baseline_config", XLSR]
+    options += ["--python", "./python", "--samu_model", student]
+    status, output = run(*options, stage=13, stop_stage=13)
+    assert status == 0, output
+    # The baseline of the same options.
+    assert "without exp/st_train_st_xlsr_raw_multi_en, which has not" in output
+    figures = [
+        f"mine={folder}/test/retrieval.json",
+        f"retrieval of test: heat={folder}/test/heat.png",
+    ]
+    found = [line for line in output.split("\n") if "retrieval_" in line]
+    assert found == (figures if shown else [])
