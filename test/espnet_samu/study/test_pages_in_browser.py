@@ -91,7 +91,7 @@ def recipe_page(tmp_path, monkeypatch):
 def test_study_page(study_page, width):
     for look in look_at(study_page, width):
         assert look["faults"] == []
-        assert look["svg"] == 15
+        assert look["svg"] == 16
         assert look["seconds_of_sound"] == pytest.approx(16 * 0.5, abs=0.2)
         assert look["least_contrast"] >= 4.5 and look["smallest_font"] >= 10
 
