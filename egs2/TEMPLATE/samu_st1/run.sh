@@ -5,7 +5,8 @@ set -e
 set -u
 set -o pipefail
 
-# Names of the sets: the manifests' file names without .tsv.
+# Names of the sets: the manifests' file names without .tsv. Or as options:
+#   --train_set my_train --valid_set my_dev --test_sets my_test
 train_set="train"
 valid_set="dev"
 test_sets="test"

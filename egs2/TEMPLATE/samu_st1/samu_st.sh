@@ -122,6 +122,11 @@ Every other option is st.sh's: ./st.sh --help
 EOF
 )
 
+if [ ! -e scripts ] || [ ! -e st.sh ]; then
+    log "Error: $(readlink scripts st.sh | paste -s -d " ") lead nowhere: ESPnet is not" \
+        "there. Run: make -C ../../../tools setup"
+    exit 2
+fi
 log "$0 $*"
 run_args=$(scripts/utils/print_args.sh "$0" "$@")
 # Options that are not ours are st.sh's. Which are ours: the variables above.
@@ -155,6 +160,11 @@ set -- "${own_opts[@]}"
 . ./path.sh
 . ./cmd.sh
 
+if ! ${python} -c "import espnet_samu"; then
+    log "Error: ${python} ($(command -v ${python} || echo "not found")) has no espnet_samu." \
+        "Install it there: pip install -e <folder of espnet_samu>"
+    exit 2
+fi
 # Check required arguments
 for required in train_set valid_set test_sets; do
     if [ -z "${!required}" ]; then
@@ -417,6 +427,14 @@ if ! "${skip_data_prep}"; then
     if runs 1; then
         st --stage 1 --stop_stage 1
         check_labels
+        for dset in ${used_sets}; do
+            if [ ! -s "data/${dset}/wav.scp" ]; then
+                log "Error: stage 1 has made no data/${dset}. --train_set, --valid_set," \
+                    "--test_sets, --samu_train_set and --samu_valid_set must be names of" \
+                    "sets that it makes (of a manifest a.tsv: a)"
+                exit 1
+            fi
+        done
     fi
 
     if runs 2; then

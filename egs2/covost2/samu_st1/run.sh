@@ -54,6 +54,12 @@ for name in commonvoice covost2 samu_commonvoice; do
         exit 2
     fi
 done
+case "${by_direction}" in
+    true | false) ;;
+    *)
+        echo "Error: --by_direction must be true or false: '${by_direction}'" >&2
+        exit 2 ;;
+esac
 
 # "fr de" or fr,de -> de,fr: one name for one choice.
 normalize() {
@@ -77,6 +83,7 @@ if [ "$(echo "${samu_langs}" | tr "," "\n" | wc -l)" -gt 8 ]; then
 elif [ -n "${samu_langs}" ]; then
     samu_tag=_${samu_langs//,/_}
 fi
+[ -n "${samu_commonvoice}" ] && samu_tag+=_$(basename "${samu_commonvoice}")
 
 data_opts="--scenario ${scenario}"
 for name in langs commonvoice covost2 samu_commonvoice; do

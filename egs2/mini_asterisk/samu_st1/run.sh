@@ -33,8 +33,17 @@ done
 if [ -z "${baseline}" ]; then
     [ -n "${st_config}" ] && baseline=false || baseline=true
 fi
+case "${baseline}" in
+    true | false) ;;
+    *)
+        echo "Error: --baseline must be true or false: '${baseline}'" >&2
+        exit 2 ;;
+esac
+as_configured=true # whether both trainings have the updates that the files say
 for option in "${opts[@]}"; do
     case "${option}" in
+        --samu_config | --samu_args | --samu_model | --samu_exp | --st_args)
+            as_configured=false ;;
         --st_tag | --st_exp)
             if [ "${baseline}" = true ]; then
                 echo "Error: ${option} names one folder, and there are two models: pass" \
@@ -81,8 +90,12 @@ run() {
 
 score_args="--slots data/slots.txt --allow_extra true"
 score_args+=" --system template_floor=data/template_floor/text --note seed=${seed}"
-score_args+=" updates_distillation=$(updates conf/train_samu.yaml)"
-score_args+=" updates_translation=$(updates "${st_config}")"
+if "${as_configured}"; then
+    if grep -qE "^(init_from_samu: true|samu_weight:)" "${st_config}"; then
+        score_args+=" updates_distillation=$(updates conf/train_samu.yaml)"
+    fi
+    score_args+=" updates_translation=$(updates "${st_config}")"
+fi
 
 least() { echo "$(($1 < $2 ? $1 : $2))"; }
 most() { echo "$(($1 > $2 ? $1 : $2))"; }

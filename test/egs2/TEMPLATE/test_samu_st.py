@@ -170,8 +170,9 @@ def write(path, text):
 def test_labels_of_sets_without_translations(run, recipe):
     sets = ["--samu_train_set", "samu_train", "--samu_valid_set", "samu_dev"]
     label = [*sets, "--samu_label", "translation"]
-    for name in ("samu_train", "samu_dev"):
+    for name in ("train", "dev", "test", "samu_train", "samu_dev"):
         write(recipe / "data" / name / "text.tc.multi", "utt eins\n")
+        write(recipe / "data" / name / "wav.scp", "utt eins.wav\n")
     message = "--samu_label translation: samu_train has no translations"
     for stage in (1, 4):
         status, output = run(*label, stage=stage, stop_stage=5)
@@ -242,3 +243,27 @@ def test_figures_are_those_of_the_student(run, recipe, student, folder, utts, sh
     ]
     found = [line for line in output.split("\n") if "retrieval_" in line]
     assert found == (figures if shown else [])
+
+
+def test_set_that_stage_1_does_not_make_is_named(run, recipe):
+    write(recipe / "data" / "my_train" / "wav.scp", "a a.wav\n")
+    status, output = run("--train_set", "my_train", stage=1, stop_stage=1)
+    assert status == 1
+    assert "Error: stage 1 has made no data/dev. --train_set, --valid_set," in output
+    for dset in ("dev", "test"):
+        write(recipe / "data" / dset / "wav.scp", "a a.wav\n")
+    status, output = run("--train_set", "my_train", stage=1, stop_stage=1)
+    assert status == 0, output
+
+
+def test_without_espnet_or_the_plug_in(run, recipe, tmp_path):
+    (tmp_path / "plain").write_text('#!/bin/sh\nexec python3 -S -I -E "$@"\n')
+    (tmp_path / "plain").chmod(0o755)
+    status, output = run("--python", tmp_path / "plain")
+    assert status == 2
+    assert f"Error: {tmp_path}/plain ({tmp_path}/plain) has no espnet_samu." in output
+    (recipe / "scripts").unlink()
+    (recipe / "scripts").symlink_to("../../TEMPLATE/asr1/gone")
+    status, output = run()
+    assert status == 2
+    assert "../../TEMPLATE/asr1/gone" in output and "make -C ../../../tools" in output

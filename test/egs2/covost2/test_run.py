@@ -213,3 +213,18 @@ def test_stage_1_without_a_corpus(recipe):
     status, output = call(["./run.sh", "--stop_stage", "1"], recipe)
     assert status != 0
     assert "Common Voice: no folder 'downloads'" in output
+
+
+def test_another_release_is_another_student(options):
+    plain, other = options(), options("--samu_commonvoice", "/data/cv-8.0/")
+    assert plain["--samu_train_set"] == "samu_train"
+    assert other["--samu_train_set"] == "samu_train_cv-8.0"
+    assert other["--samu_valid_set"] == "samu_dev_cv-8.0"
+    both = options("--samu_commonvoice", "/data/cv-8.0", "--samu_langs", "fr,cs")
+    assert both["--samu_train_set"] == "samu_train_cs_fr_cv-8.0"
+
+
+def test_by_direction_is_true_or_false(recipe):
+    status, output = call(["./run.sh", "--by_direction", "yes"], recipe)
+    assert status == 2
+    assert output == "Error: --by_direction must be true or false: 'yes'\n"

@@ -72,3 +72,28 @@ def test_help(run):
     for name in ("baseline", "seed", "stage", "stop_stage", "expdir", "st_config"):
         assert f"\n    --{name} " in output
     assert "./samu_st.sh --help" in output
+
+
+XLSR = "conf/tuning/train_st_xlsr.yaml"
+
+
+@pytest.mark.parametrize(
+    "options, updates",
+    [
+        ([], "updates_distillation=1800 updates_translation=1200"),
+        (["--st_config", XLSR], "updates_translation=3000"),
+        (["--baseline", "false", "--samu_args", "--max_epoch 1"], ""),
+        (["--baseline", "false", "--st_args", "--max_epoch 1"], ""),
+    ],
+)
+def test_updates_are_those_of_the_trainings(run, options, updates):
+    status, output, calls = run("--stage", "13", *options)
+    assert status == 0, output
+    said = calls[-1].split("seed=1")[1].split(">")[0]
+    assert said.split(" updates_baseline")[0].strip() == updates
+
+
+def test_baseline_is_true_or_false(run):
+    status, output, calls = run("--baseline", "yes")
+    assert status == 2 and calls == []
+    assert output == "Error: --baseline must be true or false: 'yes'\n"

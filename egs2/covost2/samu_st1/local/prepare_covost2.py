@@ -85,8 +85,29 @@ def make_scenario(
     print((work / "counts.md").read_text("utf-8"))
 
 
+def choose_release(args: argparse.Namespace, common_voice: CommonVoice) -> CommonVoice:
+    """Return the release that the distillation takes its clips from.
+
+    Raises:
+        ValueError: A language that was asked for is not in it.
+    """
+    release = common_voice
+    if args.samu_commonvoice is not None:
+        release = CommonVoice(args.samu_commonvoice, "--samu_commonvoice")
+    langs = split_list(args.samu_langs) if args.samu_langs != NONE else []
+    if absent := [lang for lang in langs if release.find(lang) is None]:
+        raise ValueError(
+            f"--samu_langs: {' '.join(absent)}: no such folder with a validated.tsv in "
+            f"{release.folder}"
+        )
+    return release
+
+
 def make_distillation(
-    args: argparse.Namespace, clips: Clips, common_voice: CommonVoice
+    args: argparse.Namespace,
+    clips: Clips,
+    common_voice: CommonVoice,
+    release: CommonVoice,
 ) -> None:
     """Write the sets of the distillation."""
     outputs = {
@@ -95,9 +116,6 @@ def make_distillation(
     }
     work = args.output_dir / "local" / args.samu_train_set
     langs = split_list(args.samu_langs) or read_languages(CONF / "samu_langs.tsv")
-    release = common_voice
-    if args.samu_commonvoice is not None:
-        release = CommonVoice(args.samu_commonvoice, "--samu_commonvoice")
     held_out = HeldOut(common_voice, args.covost2, release)
     limits = Limits(args.samu_dev_per_lang, args.samu_max_clips)
     distillation = Distillation(release, held_out, clips, limits)
@@ -134,9 +152,10 @@ def main(cmd: Sequence[str] | None = None) -> int:
     try:
         common_voice = CommonVoice(args.commonvoice)
         clips = Clips(args.audio, args.clips_dir, args.nj)
+        release = choose_release(args, common_voice)
         make_scenario(args, clips, common_voice)
         if args.samu_langs != NONE:
-            make_distillation(args, clips, common_voice)
+            make_distillation(args, clips, common_voice, release)
     except ValueError as e:
         logging.error("%s", e)
         return 1
