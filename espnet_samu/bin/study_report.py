@@ -100,7 +100,7 @@ def get_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="Further fact below the title; may be repeated",
+        help="Further fact below the answer; may be repeated",
     )
     return parser
 
@@ -166,7 +166,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         json.dump({"command": own, **results.to_dict()}, f, indent=1, allow_nan=False)
         f.write("\n")
     with atomic_write(out / "RESULTS.md") as f:
-        f.write(make_markdown(results, own))
+        f.write(make_markdown(results, notes, own))
     with atomic_write(out / "report.html") as f:
         f.write(page)
     logging.info(f"wrote results.json, RESULTS.md and report.html to {out}")

@@ -1,11 +1,11 @@
 """The claim and what the study says to it."""
 
-from espnet_samu.study.numbers import format_interval
-from espnet_samu.study.outcome import HOLDS, NOT_TESTED, Outcome
-from espnet_samu.study.resampling import SUPERVISED, ZERO_SHOT
-from espnet_samu.study.study_results import MAIN_SET, StudyResults
+from collections.abc import Sequence
 
-_SAYS = {HOLDS: "yes", "refuted": "no", NOT_TESTED: "not tested"}
+from espnet_samu.study.numbers import format_interval
+from espnet_samu.study.outcome import HOLDS, Outcome
+from espnet_samu.study.resampling import ZERO_SHOT
+from espnet_samu.study.study_results import MAIN_SET, StudyResults
 
 
 def _figure(outcome: Outcome, scope: str) -> str:
@@ -89,52 +89,49 @@ def state_claim(results: StudyResults) -> str:
 
 def state_answer(results: StudyResults) -> str:
     """Return the answer in a sentence."""
-    parts = [
-        f"{one.comparison.name} ({one.comparison.shows}) "
-        f"{_SAYS.get(one.verdict(), one.verdict())}"
-        + ("" if one.mean is None else f": {_figure(one, ZERO_SHOT)}")
+    answer = "Preliminary answer" if state_missing(results) else "Answer"
+    outcomes = results.outcomes
+    if not outcomes:
+        return f"{answer}: no comparison was registered."
+    others = [
+        f"{one.comparison.name} is {one.verdict()}"
+        for one in outcomes
+        if one.verdict() != HOLDS
+    ]
+    held = len(outcomes) - len(others)
+    text = f"all {held}" if not others else f"{held or 'none'} of the {len(outcomes)}"
+    text += f" registered comparisons {'holds' if held == 1 else 'hold'}"
+    text += "".join(f"; {other}" for other in others)
+    return f"{answer}, by the mean BLEU of the zero-shot languages: {text}."
+
+
+def list_outcomes(results: StudyResults) -> list[str]:
+    """Say of every registered comparison what it would show, and what came out."""
+    return [
+        f"{one.comparison.name}, {one.comparison.shows}: {one.verdict()}"
+        + ("." if one.mean is None else f", {_figure(one, ZERO_SHOT)}.")
         for one in results.outcomes
     ]
-    answer = "Preliminary answer" if state_missing(results) else "Answer"
-    return (
-        f"{answer}, on zero-shot BLEU with 95 % intervals: {'; '.join(parts)}."
-        if parts
-        else "Answer: no comparison was registered."
-    )
+
+
+def _state_again(outcomes: Sequence[Outcome]) -> str:
+    """Say what became of comparisons with other seeds than the planned ones."""
+    found = [outcome for outcome in outcomes if outcome.mean is not None]
+    seeds = sorted({s for o in found for s in (*o.mean.paired, *o.mean.unpaired)})
+    parts = []
+    for one in found:
+        said = f"{one.comparison.name} {one.verdict()}, {_figure(one, ZERO_SHOT)}"
+        short = {k: v for k, v in one.shortfalls().items() if k != ZERO_SHOT}
+        if short and one.verdict() == HOLDS:
+            alone = ", ".join(f"{verdict} for {k}" for k, verdict in short.items())
+            said += f" ({alone} alone)"
+        parts.append(said)
+    return f"seeds {', '.join(map(str, seeds))}: {'; '.join(parts)}"
 
 
 def state_limits(results: StudyResults) -> list[str]:
-    """Say what the answer costs, and where it ends: other test sets, and the floor."""
+    """Say where the answer ends: other intervals and seeds, other test sets."""
     lines = []
-    compared = dict.fromkeys(
-        name
-        for outcome in results.outcomes
-        for name in (outcome.comparison.arm, outcome.comparison.against)
-    )
-    if SUPERVISED in results.main.scopes:
-        scores = [
-            f"{name} {results.main.arms[name][SUPERVISED]['bleu'].value:.1f}"
-            for name in compared
-            if name in results.main.arms
-        ]
-        languages = " and ".join(results.options.supervised)
-        lines.append(
-            f"On {languages}, which have translations in training, BLEU is: "
-            f"{', '.join(scores)}."
-        )
-    if results.main.floor is not None:
-        least = results.main.floor[ZERO_SHOT]["bleu"].value
-        distances = [
-            f"{name} {results.main.arms[name][ZERO_SHOT]['bleu'].value - least:+.1f}"
-            for name in compared
-            if name in results.main.arms
-        ]
-        lines.append(
-            f"The template floor (the right template, contents by chance) has "
-            f"{least:.1f} zero-shot BLEU on {MAIN_SET}. From there it is: "
-            f"{', '.join(distances)}. A gain over an arm below the floor is in part "
-            "that arm's failure."
-        )
     for outcome in results.outcomes:
         for scope in (ZERO_SHOT, *outcome.languages):
             found = outcome.find(scope)
@@ -145,25 +142,22 @@ def state_limits(results: StudyResults) -> list[str]:
                     f"{format_interval(found.percentile, 1, '+')}."
                 )
     if results.fresh:
-        seeds = sorted(
-            {
-                seed
-                for outcome in results.fresh
-                if outcome.mean is not None
-                for seed in (*outcome.mean.paired, *outcome.mean.unpaired)
-            }
-        )
-        parts = [
-            f"{outcome.comparison.name} {outcome.verdict()}, "
-            f"{_figure(outcome, ZERO_SHOT)}"
-            for outcome in results.fresh
-            if outcome.mean is not None
-        ]
         lines.append(
             "Some scores of seeds "
             f"{' and '.join(map(str, results.options.seen_seeds))} were known before "
-            f"the registration. With seeds {', '.join(map(str, seeds))} alone: "
-            f"{'; '.join(parts)}."
+            f"the registration. With {_state_again(results.fresh)}."
+        )
+    if results.replicated:
+        left = [
+            f"{arm.name} {seed}"
+            for arm in results.arms
+            for seed in arm.replication
+            if seed not in arm.runs or seed in arm.failed
+        ]
+        missing = f" (preliminary: without {', '.join(left)})" if left else ""
+        lines.append(
+            f"A replication was registered after these runs{missing}. With "
+            f"{_state_again(results.replicated)}. With {_state_again(results.pooled)}."
         )
     for name, scores_there in results.sets.items():
         floor = scores_there.floor

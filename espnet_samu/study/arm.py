@@ -26,3 +26,5 @@ class Arm:
     """Whether translation leaves the student's encoder as it is."""
     primary: bool = False
     """Whether a comparison that counts has it."""
+    replication: tuple[int, ...] = ()
+    """Further seeds, registered later, that are compared by themselves."""

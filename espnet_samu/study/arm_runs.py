@@ -25,6 +25,8 @@ class ArmRuns:
     """Seeds that the plan has for it; none for an arm that is not in the plan."""
     runs: Mapping[int, StudyRun]
     """Runs by seed."""
+    replication: tuple[int, ...] = ()
+    """Seeds of a replication, which do not count with the planned ones."""
 
     @property
     def finished(self) -> dict[int, StudyRun]:
@@ -38,7 +40,8 @@ class ArmRuns:
     @property
     def extra(self) -> list[int]:
         """Seeds beyond the plan, which would else be added until the answer pleases."""
-        return [seed for seed in self.runs if self.planned and seed not in self.planned]
+        known = (*self.planned, *self.replication)
+        return [seed for seed in self.runs if self.planned and seed not in known]
 
     @property
     def failed(self) -> dict[int, str]:
@@ -47,20 +50,22 @@ class ArmRuns:
 
     @property
     def missing(self) -> list[int]:
-        """Seeds of the plan without a run."""
-        return [seed for seed in self.planned if seed not in self.runs]
+        """Seeds of the plan and of a replication without a run."""
+        known = (*self.planned, *self.replication)
+        return [seed for seed in known if seed not in self.runs]
 
     @property
     def hashes(self) -> list[str]:
         """Hashes of the settings of the runs; one, unless settings were changed."""
         return sorted({run.hash for run in self.runs.values()})
 
-    def without(self, seeds: Collection[int]) -> "ArmRuns":
-        """Return the arm as if some seeds had been neither planned nor run."""
+    def with_seeds(self, seeds: Collection[int]) -> "ArmRuns":
+        """Return the arm as if only some seeds had been planned and run."""
         return dataclasses.replace(
             self,
-            planned=tuple(seed for seed in self.planned if seed not in seeds),
-            runs={seed: run for seed, run in self.runs.items() if seed not in seeds},
+            planned=tuple(seeds),
+            runs={seed: run for seed, run in self.runs.items() if seed in seeds},
+            replication=(),
         )
 
     def updates(self) -> dict[str, list[int]]:
@@ -89,6 +94,7 @@ class ArmRuns:
             "finished_seeds": [*self.finished],
             "failed_seeds": {str(seed): error for seed, error in self.failed.items()},
             "missing_seeds": self.missing,
+            "replication_seeds": [s for s in self.replication if s in self.runs],
             "seeds_beyond_the_plan": self.extra,
             "settings": self.hashes,
             "updates": self.updates(),
@@ -123,7 +129,13 @@ def collect_arms(arms: Mapping[str, Arm], runs: Sequence[StudyRun]) -> list[ArmR
             entry = ArmRuns(name, first.letter, what, False, (), found)
         else:
             entry = ArmRuns(
-                name, arm.letter, arm.what, arm.primary, tuple(arm.seeds), found
+                name,
+                arm.letter,
+                arm.what,
+                arm.primary,
+                arm.seeds,
+                found,
+                arm.replication,
             )
         collected.append(entry)
     return collected

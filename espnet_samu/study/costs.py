@@ -39,14 +39,15 @@ def _seconds(
     if isinstance(training, Student):
         conf = training.step.load(recipe, share)
         return SECONDS_PER_UPDATE["student"] * updates_of(conf) + BESIDE
+    conf = training.translation.load(recipe, share)
     known = [
-        run.seconds["translation"] + run.seconds.get("decoding", 0.0)
+        run.seconds["translation"] * updates_of(conf) / run.updates["translation"]
+        + run.seconds.get("decoding", 0.0)
         for run in runs
-        if run.arm == training.name and "translation" in run.seconds
+        if run.arm == training.name and "translation" in run.updates
     ]
     if known:
         return fmean(known)
-    conf = training.translation.load(recipe, share)
     each = SECONDS_PER_UPDATE["frozen" if training.frozen else "trained"]
     if conf.get("samu_weight"):
         each += SECONDS_PER_UPDATE["student"]  # a batch of each in an update

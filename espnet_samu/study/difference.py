@@ -92,7 +92,8 @@ def estimate_difference(
     """Estimate the difference of two arms, `a` minus `b`.
 
     Each replicate is the difference of their means on the same drawn set (paired by
-    sentence), and a draw of what other seeds would have added (paired by seed).
+    sentence), and a draw of what other seeds would have added (paired by seed). An arm
+    of one seed is compared with the same seed of the other, if it has that.
 
     Args:
         a: By seed: array (1 + R,), the score and those of the drawn sets.
@@ -101,6 +102,10 @@ def estimate_difference(
     Returns:
         The difference; None where a score is not defined.
     """
+    paired = [seed for seed in a if seed in b]
+    if paired and min(len(a), len(b)) == 1:
+        # Other seeds of one arm alone would make a difference of seeds.
+        a, b = ({seed: arm[seed] for seed in paired} for arm in (a, b))
     tables = [np.stack([*arm.values()]) for arm in (a, b)]
     wholes = [table[:, 0] for table in tables]
     if any(np.isnan(whole).any() for whole in wholes):
@@ -108,7 +113,6 @@ def estimate_difference(
     value = float(wholes[0].mean() - wholes[1].mean())
     replicates = tables[0][:, 1:].mean(axis=0) - tables[1][:, 1:].mean(axis=0)
     samples = len(replicates)
-    paired = [seed for seed in a if seed in b]
     error = _seed_error(
         *({seed: float(row[0]) for seed, row in arm.items()} for arm in (a, b)), paired
     )

@@ -6,6 +6,7 @@ from espnet_samu.report.commands import show_commands
 from espnet_samu.report.html import Html, definitions, join, tag
 from espnet_samu.report.page import Section, make_page
 from espnet_samu.study.answer import (
+    list_outcomes,
     list_shortfalls,
     state_answer,
     state_claim,
@@ -13,6 +14,7 @@ from espnet_samu.study.answer import (
     state_missing,
     state_mixed,
 )
+from espnet_samu.study.answer_table import make_answer_table
 from espnet_samu.study.chart_sections import (
     make_bleu_section,
     make_curve_section,
@@ -48,9 +50,11 @@ def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Html:
         parts.append(tag("div", tag("p", tag("strong", title)), lines, class_="first"))
     for sentence in (state_claim(results), state_answer(results)):
         parts.append(tag("p", sentence, class_="claim"))
+    parts.append(tag("ul", *(tag("li", line) for line in list_outcomes(results))))
+    parts.append(make_answer_table(results).to_html())
     limits = state_limits(results)
     if limits:
-        parts.append(tag("p", "Its price, and where it ends:"))
+        parts.append(tag("p", "Where the answer ends:"))
         parts.append(tag("ul", *(tag("li", line) for line in limits)))
     runs = [run for arm in results.arms for run in arm.runs.values()]
     missing = sum(len(arm.missing) for arm in results.arms)

@@ -1,6 +1,9 @@
 """RESULTS.md of a study."""
 
+from collections.abc import Mapping
+
 from espnet_samu.study.answer import (
+    list_outcomes,
     list_shortfalls,
     state_answer,
     state_claim,
@@ -8,6 +11,7 @@ from espnet_samu.study.answer import (
     state_missing,
     state_mixed,
 )
+from espnet_samu.study.answer_table import make_answer_table
 from espnet_samu.study.study_results import StudyResults
 from espnet_samu.study.sufficient_statistics import METRICS
 from espnet_samu.study.tables import (
@@ -34,11 +38,12 @@ def describe_method(results: StudyResults) -> str:
     )
 
 
-def make_markdown(results: StudyResults, command: str) -> str:
+def make_markdown(results: StudyResults, notes: Mapping[str, str], command: str) -> str:
     """Return the page.
 
     Args:
         results: What the study found.
+        notes: Further facts, below the answer.
         command: Command line that made it.
     """
     short = list_shortfalls(results)
@@ -49,10 +54,14 @@ def make_markdown(results: StudyResults, command: str) -> str:
     if short:
         lines = "\n".join(f"- {line}" for line in short)
         parts.append(f"{first}\n\n{lines}")
-    parts.append(f"{state_claim(results)}\n{state_answer(results)}")
+    parts += [state_claim(results), state_answer(results)]
+    parts.append("\n".join(f"- {line}" for line in list_outcomes(results)))
+    parts.append(make_answer_table(results).to_markdown())
     limits = "\n".join(f"- {line}" for line in state_limits(results))
     if limits:
-        parts.append(f"Its price, and where it ends:\n\n{limits}")
+        parts.append(f"Where the answer ends:\n\n{limits}")
+    if notes:
+        parts.append("\n".join(f"- {key}: {value}" for key, value in notes.items()))
     parts.append("## Comparisons")
     parts += [table.to_markdown() for table in make_primary_tables(results)]
     for name, scores in results.sets.items():

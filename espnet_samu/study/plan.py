@@ -35,7 +35,7 @@ class Plan:
         """Return arms with seeds in the order they should run.
 
         Primary arms come first, and seed by seed, so that a study that is stopped has
-        as many seeds of one arm as of another.
+        as many seeds of one arm as of another; replications come last.
 
         Args:
             names: Arms; all of them by default.
@@ -50,9 +50,16 @@ class Plan:
             (arm, seed)
             for name, arm in self.arms.items()
             if not names or name in names
-            for seed in (seeds or arm.seeds)
+            for seed in (seeds or (*arm.seeds, *arm.replication))
         ]
-        return sorted(pairs, key=lambda pair: (not pair[0].primary, pair[1]))
+        return sorted(
+            pairs,
+            key=lambda pair: (
+                pair[1] in pair[0].replication,
+                not pair[0].primary,
+                pair[1],
+            ),
+        )
 
     def student_settings(
         self, student: Student, recipe: Path, share: float = 1.0
@@ -154,7 +161,7 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
                 f"arm {name}",
                 table,
                 {"letter", "what", "translation"},
-                {"student", "frozen", "primary"},
+                {"student", "frozen", "primary", "replication"},
             )
             student = table.get("student")
             if student is not None and student not in students:
@@ -173,6 +180,7 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
                 ),
                 frozen=table.get("frozen", False),
                 primary=primary,
+                replication=tuple(table.get("replication", ())),
             )
             arms.append(arm)
         arms.sort(key=lambda arm: not arm.primary)

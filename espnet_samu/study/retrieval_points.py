@@ -25,7 +25,7 @@ class RetrievalPoint:
 
 def collect_points(
     arms: Sequence[ArmRuns], scores: SetScores, zero_shot: Sequence[str]
-) -> tuple[dict[str, list[RetrievalPoint]], list[str]]:
+) -> tuple[dict[str, list[RetrievalPoint]], dict[str, list[int]]]:
     """Pair R@1 and BLEU of all runs that have both.
 
     Args:
@@ -34,18 +34,18 @@ def collect_points(
         zero_shot: Languages without translations in training.
 
     Returns:
-        Points by scope (the mean over the zero-shot languages, each of these), and the
-        runs that finished but have no R@1, as `arm seed N`.
+        Points by scope (the mean over the zero-shot languages, each of these), and by
+        arm the seeds that finished but have no R@1.
     """
     languages = [lang for lang in zero_shot if lang in scores.languages]
     scopes = {ZERO_SHOT: languages, **{lang: [lang] for lang in languages}}
     points: dict[str, list[RetrievalPoint]] = {scope: [] for scope in scopes}
-    without = []
+    without: dict[str, list[int]] = {}
     for arm in arms:
         for seed, run in arm.finished.items():
             table = (run.retrieval or {}).get(scores.name, {})
             if arm.name not in scores.arms or not {*languages} <= {*table}:
-                without.append(f"{arm.name} seed {seed}")
+                without.setdefault(arm.name, []).append(seed)
                 continue
             for scope, members in scopes.items():
                 estimate = scores.arms[arm.name][scope]["bleu"]

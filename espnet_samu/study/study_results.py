@@ -54,10 +54,15 @@ class StudyResults:
     fresh: Sequence[Outcome]
     """The same without the seeds that were seen before; none where no seed was, or no
     other one is there."""
+    replicated: Sequence[Outcome]
+    """Those that have a replication, over its seeds alone; none where no run of it is
+    there."""
+    pooled: Sequence[Outcome]
+    """Those, over the planned seeds and the replication's."""
     points: Mapping[str, Sequence[RetrievalPoint]]
     """R@1 and BLEU of the runs that have both, by scope."""
-    without_retrieval: Sequence[str]
-    """Runs without R@1."""
+    without_retrieval: Mapping[str, Sequence[int]]
+    """Seeds without R@1, by arm."""
     correlations: Mapping[str, Correlation]
     """Correlation of R@1 and BLEU by scope."""
     signature: str
@@ -102,6 +107,8 @@ class StudyResults:
                 "without_seeds": [*self.options.seen_seeds],
                 "comparisons": [outcome.to_dict() for outcome in self.fresh],
             },
+            "replication": [outcome.to_dict() for outcome in self.replicated],
+            "with_replication": [outcome.to_dict() for outcome in self.pooled],
             "arms": {arm.name: arm.to_dict() for arm in self.arms},
             "sets": {name: scores.to_dict() for name, scores in self.sets.items()},
             "retrieval": {
@@ -109,10 +116,42 @@ class StudyResults:
                     scope: [dataclasses.asdict(point) for point in points]
                     for scope, points in self.points.items()
                 },
-                "without": [*self.without_retrieval],
+                "without": dict(self.without_retrieval),
                 "correlation": {k: v.to_dict() for k, v in self.correlations.items()},
             },
         }
+
+
+def _judge_again(
+    resampling: Resampling, arms: Sequence[ArmRuns], options: StudyOptions
+) -> dict[str, list[Outcome]]:
+    """Judge the registered comparisons with other seeds than the planned ones.
+
+    Returns:
+        Outcomes by field of `StudyResults`.
+    """
+
+    def judge_with(
+        seeds: Mapping[str, Sequence[int]], chosen: Sequence[Comparison]
+    ) -> list[Outcome]:
+        """Judge comparisons as if only these seeds of these arms were there."""
+        some = [arm.with_seeds(seeds[arm.name]) for arm in arms if arm.name in seeds]
+        scores = score_set(resampling, some, [(c.arm, c.against) for c in chosen])
+        return judge(chosen, scores, options.zero_shot) if scores.differences else []
+
+    registered, seen = options.comparisons, options.seen_seeds
+    compared = {name for c in registered for name in (c.arm, c.against)}
+    primary = [arm for arm in arms if arm.name in compared]
+    fresh = {a.name: [s for s in a.planned if s not in seen] for a in primary if seen}
+    again = {a.name: a.replication for a in primary if a.replication}
+    chosen = [c for c in registered if {c.arm, c.against} <= {*again}]
+    replicated = judge_with(again, chosen)
+    both = {a.name: (*a.planned, *a.replication) for a in primary if a.name in again}
+    return {
+        "fresh": judge_with(fresh, registered),
+        "replicated": replicated,
+        "pooled": judge_with(both, chosen) if replicated else [],
+    }
 
 
 def analyse(
@@ -149,7 +188,7 @@ def analyse(
     ]
     registered = [(one.arm, one.against) for one in options.comparisons]
     pairs += [*registered, *PAIRS]
-    sets, fresh = {}, []
+    sets = {}
     for name in sorted(first, key=lambda name: (name != MAIN_SET, name)):
         resampling = Resampling(
             StudySet.from_utterances(name, first[name]),
@@ -160,12 +199,8 @@ def analyse(
         )
         floors = None if floor is None else make_floor(first[name], floor, slot_words)
         sets[name] = score_set(resampling, arms, pairs, floors)
-        if name == MAIN_SET and options.seen_seeds:
-            compared = {arm for pair in registered for arm in pair}
-            rest = [a.without(options.seen_seeds) for a in arms if a.name in compared]
-            scores = score_set(resampling, rest, registered)
-            if scores.differences:
-                fresh = judge(options.comparisons, scores, options.zero_shot)
+        if name == MAIN_SET:
+            again = _judge_again(resampling, arms, options)
     main = sets[MAIN_SET]
     missing = [lang for lang in options.zero_shot if lang not in main.languages]
     if missing:
@@ -181,7 +216,7 @@ def analyse(
         arms=arms,
         sets=sets,
         outcomes=judge(options.comparisons, main, options.zero_shot),
-        fresh=fresh,
+        **again,
         points=points,
         without_retrieval=without,
         correlations={

@@ -24,12 +24,15 @@ from espnet_samu.study.table import Table
 FLOOR = "template floor"
 
 
-def _make_primary_table(outcomes: Sequence[Outcome], without: str = "") -> Table:
+def _make_primary_table(
+    outcomes: Sequence[Outcome], which: str = "", note: str = ""
+) -> Table:
     """Return the comparisons that were registered before the runs.
 
     Args:
         outcomes: What became of them.
-        without: Seeds that are left out, if some are.
+        which: Which seeds, if not all that were planned.
+        note: What a reader has to know about these seeds.
     """
     rows = []
     for outcome in outcomes:
@@ -59,7 +62,7 @@ def _make_primary_table(outcomes: Sequence[Outcome], without: str = "") -> Table
             rows.append(row)
     header = ["comparison", "languages", "verdict", "BLEU", "percentiles", "p"]
     header += ["p (Holm)", "d", "exact match", "slot accuracy", "seeds paired + not"]
-    note = (
+    note = note or (
         "Differences with 95 % intervals over seeds and sentences, paired by sentence "
         "and by seed. Percentiles: seeds drawn like sentences, too narrow where seeds "
         "decide, wider where each seed errs on other sentences. p is two-sided; p "
@@ -68,23 +71,25 @@ def _make_primary_table(outcomes: Sequence[Outcome], without: str = "") -> Table
         "seeds, pooled over both arms (Cohen's d). No p can be less than "
         "2 / (resampled sets + 1)."
     )
-    caption = "Registered comparisons"
-    if without:
-        caption += f" without seeds {without}"
-        note = "Without the seeds of which some were seen before the registration."
-    return Table(caption, header, rows, 3, note)
+    return Table(f"Registered comparisons{which}", header, rows, 3, note)
 
 
 def make_primary_tables(results: StudyResults) -> list[Table]:
-    """Return the registered comparisons, and again for the fresh seeds alone.
+    """Return the registered comparisons, and again with other seeds.
 
     Args:
         results: What the study found.
     """
     tables = [_make_primary_table(results.outcomes)]
     if results.fresh:
-        without = " and ".join(map(str, results.options.seen_seeds))
-        tables.append(_make_primary_table(results.fresh, without))
+        which = f" without seeds {' and '.join(map(str, results.options.seen_seeds))}"
+        note = "Without the seeds of which some were seen before the registration."
+        tables.append(_make_primary_table(results.fresh, which, note))
+    if results.replicated:
+        note = "Seeds that were registered and run after all others, by themselves."
+        tables.append(_make_primary_table(results.replicated, ", replicated", note))
+        note = "The planned seeds and those of the replication together."
+        tables.append(_make_primary_table(results.pooled, ", all seeds", note))
     return tables
 
 
@@ -164,12 +169,19 @@ def make_correlation_table(results: StudyResults) -> Table:
         for scope, one in results.correlations.items()
     ]
     note = (
-        "Spearman's rho of R@1 (speech to text, before translation training) and BLEU "
-        "over all runs that have both; 95 % interval by drawing arms with all their "
-        "runs. "
+        "Spearman's rho of R@1 (speech to text) and BLEU, over the runs of distilled "
+        "arms whose encoder stays as R@1 found it; 95 % interval by drawing arms with "
+        "all their runs. "
     )
     if results.without_retrieval:
-        note += f"Without R@1: {', '.join(results.without_retrieval)}."
+        seeds = "; ".join(
+            f"{arm} {' '.join(map(str, seeds))}"
+            for arm, seeds in results.without_retrieval.items()
+        )
+        note += (
+            "Not among them, since they have no distilled encoder or train it on, arm "
+            f"and seeds: {seeds}."
+        )
     header = ["languages", "rho", "95 %", "runs", "arms"]
     return Table("Retrieval and translation", header, rows, 1, note)
 
@@ -191,6 +203,8 @@ def make_run_table(arms: Sequence[ArmRuns]) -> Table:
         minutes = {k: format_seconds(v) for k, v in arm.seconds().items()}
         failed = {str(seed): f"({error})" for seed, error in arm.failed.items()}
         seeds = " ".join(map(str, arm.finished)) or NONE
+        if second := [seed for seed in arm.replication if seed in arm.runs]:
+            seeds += f"; replication: {' '.join(map(str, second))}"
         if arm.extra:
             seeds += f"; beyond the plan, not counted: {' '.join(map(str, arm.extra))}"
         rows.append(
@@ -227,8 +241,8 @@ def make_difference_tables(scores: SetScores) -> list[Table]:
         "Paired by sentence and, where both have it, by seed. p and d are of zero-shot "
         "BLEU. Exploratory, but for the registered comparisons: so many tests by "
         "themselves will show some difference by chance. * over sentences only, "
-        "without p and d: an arm has one seed, which is compared with the mean of the "
-        "other's."
+        "without p and d: an arm has one seed, which is compared with the same seed of "
+        "the other, or with its mean."
     )
     tables = []
     for against in BASELINES:

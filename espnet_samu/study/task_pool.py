@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from espnet_samu.study.seconds import add_seconds
 from espnet_samu.study.task import Task
+
+ERROR = re.compile(r"(Traceback|[\w.]*(Error|Exception|Interrupt))\b[^ ]*:? ")
+"""How a line begins that names an error; a trace's last line comes after the others."""
 
 
 class TaskPool:
@@ -153,7 +157,7 @@ class TaskPool:
             took = time.monotonic() - start
             add_seconds(self.folder / f"{task.name}.seconds.json", command.step, took)
             if status != 0:
-                return f"{command.step}: exit status {status}: {_last_line(log)}"
+                return f"{command.step}: exit status {status}: {_last_error(log)}"
         return None
 
     def _stop(self) -> None:
@@ -168,9 +172,14 @@ class TaskPool:
                 pass
 
 
-def _last_line(log: Path) -> str:
-    """Return the last line of a log with a word, without folders of this machine."""
+def _last_error(log: Path) -> str:
+    """Return the last line of a log that names an error, else the last with a word.
+
+    Folders of this machine and what ESPnet's launcher adds (`# Ended`) are left out.
+    """
     with open(log, encoding="utf-8", errors="replace") as f:
-        lines = [line.strip() for line in f if line.strip()]
-    last = lines[-1] if lines else "no output"
+        lines = [line.strip() for line in f]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    errors = [line for line in lines if ERROR.match(line)]
+    last = (errors or lines or ["no output"])[-1]
     return last.replace(f"{Path.cwd()}/", "")[:300]

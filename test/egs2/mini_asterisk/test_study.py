@@ -232,6 +232,32 @@ def test_changed_setting_is_stored_beside_the_others(recipe: Path):
     assert calls(recipe) == [f"11 {arm}", f"12 {arm}"]
 
 
+def test_teacher_of_other_updates_is_another_one(recipe: Path):
+    command = ["--arms", "c_frozen", "--seeds", "1", "--jobs", "1"]
+    assert study.main(command) == 0
+    calls(recipe)
+    plan = recipe / "study" / "arms.yaml"
+    text = plan.read_text()
+    plan.write_text(text.replace("teacher_updates: 400", "teacher_updates: 800"))
+    assert study.main(command) == 0
+    assert calls(recipe)[:1] == ["6 exp/study/teachers/seed1+800"]
+    assert len(read_runs("study/runs")) == 2
+    plan.write_text(text)
+    assert study.main(command) == 0 and calls(recipe) == []
+
+
+def test_student_of_other_settings_is_not_taken_for_this_one(recipe: Path):
+    command = ["--arms", "c_frozen", "--seeds", "1", "--jobs", "1"]
+    assert study.main(command) == 0
+    calls(recipe)
+    student = recipe / "exp" / "study" / "students" / "all" / "seed1"
+    conf = student / "train.yaml"
+    conf.write_text(conf.read_text().replace("lr: 0.0015", "lr: 0.003"))
+    (recipe / "study" / "runs" / "c_frozen" / "seed1.json").unlink()
+    with pytest.raises(ValueError, match=r"all/seed1/train.yaml has other settings"):
+        study.main(command)
+
+
 def test_stored_run_of_other_settings_is_not_taken_for_this_one(recipe: Path):
     command = ["--arms", "c_frozen", "--seeds", "1"]
     assert study.main(command) == 0
@@ -268,3 +294,13 @@ def test_study_with_another_encoder_and_gpus(recipe: Path):
         assert model == "facebook/wav2vec2-xls-r-300m", name
         assert conf["frontend_conf"].get("freeze", False) is name.startswith("arms")
     assert not (recipe / "study" / "runs").exists()
+    # Another setting stands beside the first one, as in the study itself.
+    calls(recipe)
+    conf = recipe / encoder
+    conf.write_text(conf.read_text().replace("lr: 1.0e-4", "lr: 2.0e-4"))
+    assert "2.0e-4" in conf.read_text()
+    assert study.main([*command, "--jobs", "1"]) == 0
+    first, second = read_runs("exp/xlsr/runs")
+    assert first == run and second.arm == f"c_frozen+{second.hash}"
+    assert second.settings["distillation.optim_conf.lr"] == 2.0e-4
+    assert " exp/xlsr/students/all+" in calls(recipe)[0]

@@ -118,3 +118,15 @@ def test_coverage():
         )
         covered += found.interval[0] <= 0 <= found.interval[1]
     assert 0.93 <= covered / studies <= 0.995
+
+
+def test_one_seed_is_compared_with_the_same_one():
+    found = estimate_difference(constant({2: 60.0}), constant(A))
+    assert (found.value, found.paired, found.unpaired) == (6.0, (2,), ())
+    assert not found.covers_seeds
+    found = estimate_difference(constant(A), constant({2: 60.0}))
+    assert found.value == -6.0
+    # Where the other has not that seed: its mean.
+    found = estimate_difference(constant({9: 60.0}), constant(A))
+    assert found.value == 60.0 - 52.0
+    assert (found.paired, found.unpaired) == ((), (1, 2, 3, 4, 9))

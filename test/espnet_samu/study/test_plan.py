@@ -9,6 +9,7 @@ import yaml
 from espnet_samu.study.costs import BESIDE, SECONDS_PER_UPDATE, TEACHER, estimate_hours
 from espnet_samu.study.data_change import DataChange
 from espnet_samu.study.plan import read_plan
+from espnet_samu.study.step import updates_of
 from espnet_samu.study.stored_settings import (
     StoredSettings,
     read_stored,
@@ -77,6 +78,19 @@ def test_primary_arms_come_first_seed_by_seed(recipe: Path):
     assert chosen == [("b", 7), ("g", 7)]
     with pytest.raises(ValueError, match=r"--arms must be of b c g: \['x'\]"):
         plan.choose(["x"], [])
+
+
+def test_replication_runs_last_whatever_its_seeds(recipe: Path):
+    plan = yaml.safe_load((recipe / "arms.yaml").read_text())
+    plan["arms"]["b"]["replication"] = [4, 0]
+    (recipe / "arms.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    order = read_plan(recipe / "arms.yaml").choose([], [])
+    assert [(arm.name, seed) for arm, seed in order[-3:]] == [
+        ("g", 1),
+        ("b", 0),
+        ("b", 4),
+    ]
+    assert len(order) == 9
 
 
 def test_settings_of_an_arm_are_those_of_all_its_steps(recipe: Path):
@@ -182,6 +196,11 @@ def test_hours_are_those_of_all_tasks_shared_by_the_jobs(recipe: Path):
 def test_hours_of_an_arm_are_those_that_its_runs_took(recipe: Path):
     plan = read_plan(recipe / "arms.yaml")
     seconds = {"translation": 3000.0, "decoding": 600.0}
-    run = StudyRun("c", "c", 1, {"hash": "x"}, "failed", error="e", seconds=seconds)
-    hours = estimate_hours([Task("arms/c+1234/seed2", ())], [run], plan, recipe)
-    assert hours == 1.0
+    wanted = updates_of(plan.arms["c"].translation.load(recipe))
+    # With twice the updates, translation took twice as long.
+    for updates, hours in ((wanted, 1.0), (2 * wanted, (1500 + 600) / 3600)):
+        settings, made = {"hash": "x"}, {"translation": updates}
+        spent = {"updates": made, "seconds": seconds}
+        run = StudyRun("c", "c", 1, settings, "failed", error="e", **spent)
+        task = Task("arms/c+1234/seed2", ())
+        assert estimate_hours([task], [run], plan, recipe) == hours

@@ -6,6 +6,7 @@ from sacrebleu.metrics import BLEU
 from scipy import stats
 
 from espnet_samu.study.answer import (
+    list_outcomes,
     list_shortfalls,
     state_answer,
     state_claim,
@@ -13,10 +14,11 @@ from espnet_samu.study.answer import (
     state_missing,
     state_mixed,
 )
+from espnet_samu.study.answer_table import make_answer_table
 from espnet_samu.study.arm_runs import collect_arms
 from espnet_samu.study.comparison import PRIMARY
 from espnet_samu.study.plan import read_plan
-from espnet_samu.study.resampling import ZERO_SHOT
+from espnet_samu.study.resampling import SUPERVISED, ZERO_SHOT
 from espnet_samu.study.run_file import read_run, read_runs, run_path, write_run
 from espnet_samu.study.study_results import StudyOptions, analyse
 from espnet_samu.study.tables import (
@@ -114,7 +116,7 @@ def test_figures_are_sacrebleu_and_numpy(make_study):
     rho = stats.spearmanr(*zip(*pairs)).statistic
     assert results.correlations[ZERO_SHOT].rho == pytest.approx(rho)
     assert results.correlations[ZERO_SHOT].runs == len(pairs)
-    assert "b seed 1" in results.without_retrieval
+    assert results.without_retrieval["b"] == [1, 2, 3, 4, 5]
 
 
 def test_no_arm_or_seed_is_left_out(make_study):
@@ -176,7 +178,7 @@ def test_comparisons_without_the_seeds_that_were_seen(make_study):
     assert h1.mean.paired == (3, 4, 5) and h3.mean is None
     said = next(line for line in state_limits(results) if "were known before" in line)
     assert "Some scores of seeds 1 and 2 were known before the registration" in said
-    assert f"With seeds 3, 4, 5 alone: H1 {h1.verdict()}, c_frozen - b is" in said
+    assert f"With seeds 3, 4, 5: H1 {h1.verdict()}, c_frozen - b is" in said
     tables = make_primary_tables(results)
     assert tables[1].caption == "Registered comparisons without seeds 1 and 2"
     assert results.to_dict()["primary_fresh_seeds"]["without_seeds"] == [1, 2]
@@ -191,7 +193,8 @@ def test_further_pairs_have_a_table(make_study):
         "Further pairs, on test",
     ]
     (row,) = tables["Further pairs, on test"].rows
-    means = [results.main.arms[a][ZERO_SHOT]["bleu"].value for a in ("k", "k_0")]
+    # One seed of k, which is compared with the same one of k_0.
+    means = [results.main.arms[a][ZERO_SHOT]["bleu"].by_seed[1] for a in ("k", "k_0")]
     assert row[0] == "k - k_0" and row[5].startswith(f"{means[0] - means[1]:+.1f} ")
 
 
@@ -215,9 +218,61 @@ def test_what_does_not_hold_is_said(make_study):
         line.startswith("H3") and "does not hold for it: " in line for line in lines
     )
     assert "es and fr alone, over to it and ru" in state_claim(results)
-    answer = state_answer(results)
-    assert "H1 (distillation helps at equal total updates) yes: c_frozen - b" in answer
-    assert "; H2 (it is" in answer and "not tested" in answer
+    answer, (h1, h2, *_) = state_answer(results), list_outcomes(results)
+    held = verdicts.count("holds")
+    assert f"languages: {held} of the 4 registered comparisons hold" in answer
+    assert "; H2 is not tested" in answer and "H1 is" not in answer
+    assert h1.startswith(
+        "H1, distillation helps at equal total updates: holds, c_frozen"
+    )
+    assert h2.endswith("not the transcribed speech as such: not tested.")
+
+
+def test_replication_counts_by_itself(make_study):
+    names = ("b", "c_frozen", "k")
+    folder = make_study(primary=5, contents=6, arms=names)
+    arms = load(folder)
+    first = analyse(arms, OPTIONS)
+    arms = [
+        (
+            arm
+            if arm.name not in ("c_frozen", "k")
+            else dataclasses.replace(arm, planned=(1, 2, 3), replication=(4, 5, 6))
+        )
+        for arm in arms
+    ]
+    k = next(arm for arm in arms if arm.name == "k")
+    assert [*k.finished] == [1, 2, 3] and k.extra == [] and k.missing == [6]
+    results = analyse(arms, OPTIONS)
+    (h3,) = results.replicated
+    assert h3.comparison.name == "H3" and h3.mean.paired == (4, 5)
+    runs = {arm.name: arm.runs for arm in arms}
+    means = [
+        np.mean(
+            [corpus_bleu(runs[a][s], lang) for s in (4, 5) for lang in ("it", "ru")]
+        )
+        for a in ("k", "c_frozen")
+    ]
+    assert h3.mean.value == pytest.approx(means[0] - means[1])
+    assert h3.p_adjusted == pytest.approx(h3.mean.p_value)
+    (both,) = results.pooled
+    assert both.mean.value == pytest.approx(first.outcomes[2].mean.value)
+    assert both.mean.paired == (1, 2, 3, 4, 5)
+    said = next(line for line in state_limits(results) if "replication" in line)
+    assert (
+        f"With seeds 4, 5: H3 {h3.verdict()}, k - c_frozen is {h3.mean.value:+.1f}"
+        in said
+    )
+    assert f"With seeds 1, 2, 3, 4, 5: H3 {both.verdict()}" in said
+    captions = [table.caption for table in make_primary_tables(results)]
+    assert captions[1:] == [
+        "Registered comparisons, replicated",
+        "Registered comparisons, all seeds",
+    ]
+    rows = {row[0]: row for row in make_run_table(arms).rows}
+    assert rows["k"][2] == "1 2 3; replication: 4 5" and rows["k"][4] == "6"
+    assert first.replicated == [] and first.pooled == []
+    assert not any("replication" in line for line in state_limits(first))
 
 
 @pytest.mark.parametrize("seeds", [5, 4])
@@ -237,7 +292,7 @@ def test_answer_is_preliminary_while_registered_runs_are_missing(make_study, see
         assert answer.startswith("Preliminary answer, ")
 
 
-def test_price_and_limits(make_study):
+def test_compared_arms_and_limits(make_study):
     folder = make_study(primary=2, contents=8, arms=("b", "c_frozen", "a"))
     arms, floor = load(folder), read_text(folder / "floor")
     results = analyse(arms, OPTIONS, floor, ["one", "two"])
@@ -246,16 +301,19 @@ def test_price_and_limits(make_study):
         runs = next(one for one in arms if one.name == arm).finished.values()
         return np.mean([corpus_bleu(run, lang, name) for run in runs for lang in langs])
 
-    price, distance, *_, menardi = state_limits(results)
-    b, c = (mean(arm, "test", ["es", "fr"]) for arm in ("b", "c_frozen"))
-    assert price == (
-        "On es and fr, which have translations in training, BLEU is: "
-        f"c_frozen {c:.1f}, b {b:.1f}."
-    )
     least = results.main.floor[ZERO_SHOT]["bleu"].value
-    b, c = (mean(arm, "test", ["it", "ru"]) - least for arm in ("b", "c_frozen"))
-    assert f"{least:.1f} zero-shot BLEU on test. From there" in distance
-    assert f"c_frozen {c:+.1f}, b {b:+.1f}." in distance
+    other = results.main.floor[SUPERVISED]["bleu"].value
+    expected = []
+    for arm in ("c_frozen", "b"):
+        zero_shot = mean(arm, "test", ["it", "ru"])
+        row = [arm, f"synthetic arm {arm}", f"{zero_shot:.1f}"]
+        row += [f"{mean(arm, 'test', ['es', 'fr']):.1f}", f"{zero_shot - least:+.1f}"]
+        expected.append(row)
+    table = make_answer_table(results)
+    assert [list(row) for row in table.rows[:2]] == expected
+    assert [*table.rows[2]][2:] == [f"{least:.1f}", f"{other:.1f}", "-"]
+    assert table.header[2:4] == ["BLEU zero-shot (it ru)", "BLEU supervised (es fr)"]
+    *_, menardi = state_limits(results)
     least = results.sets["test_menardi"].floor[ZERO_SHOT]["bleu"].value
     found = {
         arm.name: mean(arm.name, "test_menardi", ["it"]) for arm in arms if arm.finished

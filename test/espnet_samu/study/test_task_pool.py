@@ -54,6 +54,21 @@ def test_failure_is_told_to_the_task_and_those_that_need_it_alone(tmp_path: Path
     assert not (tmp_path / "never").exists()
 
 
+def test_error_of_a_training_is_its_own_and_not_the_launcher_s(tmp_path: Path):
+    lines = (
+        "Traceback (most recent call last):",
+        "FileNotFoundError: [Errno 2] no data/tokens.txt",
+        "# Accounting: time=62 threads=1",
+        "# Ended (code 1) at Sat Nov 28",
+        "run.pl: job failed with status 1",
+    )
+    words = "; ".join(f"echo '{line}'" for line in lines)
+    one = pool(tmp_path, jobs=1)
+    one.run([shell("arm", f"{words}; exit 1")])
+    said = "FileNotFoundError: [Errno 2] no data/tokens.txt"
+    assert one.errors == {"arm": f"step: exit status 1: {said}"}
+
+
 def test_fault_in_front_of_and_behind_the_commands_is_a_failure(tmp_path: Path):
     def before() -> None:
         raise ValueError("other settings")

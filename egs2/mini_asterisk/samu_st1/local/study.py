@@ -26,7 +26,7 @@ from espnet_samu.study.task_pool import TaskPool
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--plan", type=Path, default=Path("study/arms.yaml"))
     parser.add_argument("--arms", type=str.split, default=[], help="Default: all")
     parser.add_argument(
@@ -105,10 +105,15 @@ def main(cmd: Sequence[str] | None = None) -> int:
             raise ValueError("--store is for the study itself: not --quick, --encoder")
         write_stored("study/settings.json", settings)
         return 0
-    # A quick study, or one of another encoder, stands for itself.
-    apart = args.quick or encoder is not None
-    stored = settings if apart else read_stored("study/settings.json")
     root, runs = args.root, args.runs
+    stored = read_stored("study/settings.json")
+    if args.quick or encoder is not None:
+        # Stands for itself, compared with the settings of its first call.
+        if not (root / "settings.json").exists() and not args.dry_run:
+            write_stored(root / "settings.json", settings)
+        stored = read_stored(root / "settings.json")
+        if not stored.arms:
+            stored = settings
     if args.quick:
         args.arms = args.arms or plan.quick["arms"]
         args.seeds = args.seeds or plan.quick["seeds"]

@@ -98,7 +98,7 @@ class StudyStore:
         if run.hash != now:
             raise ValueError(
                 f"{path} was made with other settings ({run.hash}, now {now}): "
-                "remove it, or put study/settings.json back"
+                "remove it, or put the settings back that it was made with"
             )
         return run.status == "ok" or not retry_failed
 

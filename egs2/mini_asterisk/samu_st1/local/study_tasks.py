@@ -23,15 +23,28 @@ def write_once(folder: Path, name: str, conf: dict[str, Any]) -> None:
     Raises:
         ValueError: It was.
     """
+    check_same(folder, name, conf)
+    with atomic_write(folder / name) as f:
+        f.write(dump(conf))
+
+
+def dump(conf: dict[str, Any]) -> str:
+    """Return settings as they are written."""
+    return yaml.safe_dump(conf, allow_unicode=True, sort_keys=True)
+
+
+def check_same(folder: Path, name: str, conf: dict[str, Any]) -> None:
+    """Refuse a folder that was made with other settings.
+
+    Raises:
+        ValueError: It was.
+    """
     path = folder / name
-    text = yaml.safe_dump(conf, allow_unicode=True, sort_keys=True)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    if path.exists() and path.read_text(encoding="utf-8") != dump(conf):
         raise ValueError(
-            f"{path} has other settings than this run: remove {folder}, or put the "
+            f"{path} has other settings than this run: remove {folder}*, or put the "
             "settings back"
         )
-    with atomic_write(path) as f:
-        f.write(text)
 
 
 class StudyTasks:
@@ -100,6 +113,7 @@ class StudyTasks:
         folder = self.store.root / name
         mark = folder.with_name(f"{folder.name}.done")
         if mark.exists():
+            check_same(folder, "train.yaml", conf)
             return []
 
         def after(error: str | None) -> None:
@@ -136,7 +150,10 @@ class StudyTasks:
         return self._add_marked(name, commands, needs, conf)
 
     def _teacher(self, seed: int) -> str:
-        return f"teachers/seed{seed}"
+        """Return the name of a teacher: with its updates where they differ."""
+        updates = self.plan.teacher_updates
+        known = {s.get("teacher.updates") for s in self.store.stored.students.values()}
+        return f"teachers/seed{seed}" + ("" if updates in known else f"+{updates}")
 
     def _add_teacher(self, seed: int) -> list[str]:
         """Add a teacher; return what has to be run for it."""
