@@ -60,9 +60,12 @@ while [ $# -gt 0 ]; do
         --quick|--encoder|--local_data_opts) declare "${1#--}=${2:?value of $1 is missing}" ;;
         --hours|--jobs|--retry_failed)
             opts+=("$1" "${2:?value of $1 is missing}") ;;
-        *)
+        --arms|--seeds|--ngpu|--dry_run|--store)
             opts+=("$1" "${2:?value of $1 is missing}")
             command+=$(printf " %q %q" "$1" "$2") ;;
+        *)
+            echo "Error: invalid option $1 (see $0 --help)" >&2
+            exit 2 ;;
     esac
     shift 2
 done
