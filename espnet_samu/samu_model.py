@@ -119,7 +119,7 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
         Args:
             speech: Waveforms (B, N).
             speech_lengths: Samples (B,).
-            embed: Teacher's sentence embeddings (B, E), of length 1.
+            embed: Teacher's sentence embeddings (B, E).
             embed_lengths: Not used.
             utt_id: Names of the utterances.
             kwargs: Not used.

@@ -9,6 +9,7 @@ import yaml
 from typeguard import typechecked
 
 from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.utils.autocast import without_autocast
 from espnet_samu.utils.waveform import check_waveform
 
 
@@ -52,7 +53,7 @@ class Speech2Embedding:
             samu_train_config, samu_model_file, device
         )
         self.dtype = getattr(torch, dtype)
-        self.samu_model = model.to(dtype=self.dtype).eval()
+        self.samu_model = without_autocast(model).to(dtype=self.dtype).eval()
         self.samu_train_args = args
         self.device = device
 

@@ -15,7 +15,12 @@ from espnet_samu.decoding.model_languages import ModelLanguages
 from espnet_samu.decoding.search_settings import SearchSettings
 from espnet_samu.decoding.trained_model import load_model
 from espnet_samu.decoding.translation_maker import TranslationMaker
+from espnet_samu.utils.autocast import without_autocast
 from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform
+
+PIECES = 16
+"""Pieces of long recordings that are translated together, or as many as there are
+recordings."""
 
 
 class Speech2Text:
@@ -76,7 +81,7 @@ class Speech2Text:
         self.backend = self.settings.backend_with(has_lm)
         model, args = load_model(st_train_config, st_model_file, device)
         self.dtype = getattr(torch, dtype)
-        self.model = model.to(dtype=self.dtype).eval()
+        self.model = without_autocast(model).to(dtype=self.dtype).eval()
         self.st_train_args = args
         self.device = device
         bpemodel = args.bpemodel if bpemodel is None else str(bpemodel)
@@ -171,8 +176,10 @@ class Speech2Text:
             cuts = long_form.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
         found: List[List[List[Hypothesis]]] = [[] for _ in speeches]
-        for start in range(0, len(pieces), len(speeches)):
-            owners, waveforms = zip(*pieces[start : start + len(speeches)])
+        # Pieces are translated as many at a time as there are speeches, or PIECES.
+        size = max(len(speeches), PIECES)
+        for start in range(0, len(pieces), size):
+            owners, waveforms = zip(*pieces[start : start + size])
             lengths = torch.tensor([len(waveform) for waveform in waveforms])
             padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
             names = [tgt_langs[i] for i in owners]

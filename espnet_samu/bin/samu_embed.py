@@ -22,7 +22,8 @@ from espnet_samu.utils.waveform import SAMPLING_RATE, CheckedPreprocessor
 def waveforms(loader) -> Iterator[Tuple[str, torch.Tensor]]:
     """Utterance ids and waveforms (N,) of a loader of single utterances."""
     for keys, batch in loader:
-        yield keys[0], batch["speech"][0]
+        # A worker's tensor holds a file descriptor and shared memory.
+        yield keys[0], batch["speech"][0].clone()
 
 
 def embed(

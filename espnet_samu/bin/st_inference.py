@@ -136,6 +136,8 @@ def get_parser() -> argparse.ArgumentParser:
         "killed or had failures is not translated again. Exit status 1: some "
         f"utterances failed, OUTPUT_DIR/{FAILED} says why"
     )
+    (dtype,) = (a for a in parser._actions if "--dtype" in a.option_strings)
+    dtype.choices = [*dtype.choices, "bfloat16"]
     group = parser.add_argument_group("espnet_samu related")
     group.add_argument(
         "--backend",

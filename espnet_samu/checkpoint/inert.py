@@ -16,6 +16,11 @@ from typing import Any, Dict, Set, Union
 
 import torch
 
+_UNREADABLE = (
+    *(pickle.UnpicklingError, RuntimeError, ValueError, TypeError),
+    *(IndexError, EOFError),
+)
+
 
 class Inert:
     """Stands in for an object of any class: keeps what was pickled, does nothing."""
@@ -55,10 +60,15 @@ def load_inert(path: Union[Path, str]) -> Dict[str, Any]:
                 weights_only=True,
                 mmap=zipfile.is_zipfile(path),
             )
-    except (pickle.UnpicklingError, RuntimeError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         # torch's message is mostly advice.
         reason = re.search(r"(Trying to|Unsupported|Can only).*", str(error))
-        reason = reason[0] if reason else str(error).splitlines()[0]
+        if reason is None:
+            raise ValueError(
+                f"{path} is damaged, or no file of torch.save ({_first(error)}); get "
+                "it again"
+            ) from error
+        reason = reason[0]
         raise ValueError(
             f"{path} cannot be read without running code that it names ({reason}). If "
             "you trust it, strip it where the "
@@ -68,6 +78,11 @@ def load_inert(path: Union[Path, str]) -> Dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is not a dictionary but {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _first(error: Exception) -> str:
+    """First line of an error."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 
 from espnet_samu.decoder import target_languages
 from espnet_samu.decoder.prefix_tree import PrefixTree
+from espnet_samu.utils.autocast import at_least_float32
 from espnet_samu.utils.masks import valid_mask
 
 
@@ -127,7 +128,8 @@ class CachedScorer(BatchScorerInterface):
         self.check_length(n_tokens)
         with self.autocast(xs):
             hidden, own = tree.read(tokens, start, own, utterances)
-            scores = self.logits(hidden).log_softmax(-1)
+            # Sums over a hypothesis need more than half precision.
+            scores = at_least_float32(self.logits(hidden)).log_softmax(-1)
         rows = zip(utterances, own)
         return scores, [Prefix(self._search, n_tokens, u, row) for u, row in rows]
 
@@ -137,7 +139,7 @@ class CachedScorer(BatchScorerInterface):
         """Begin the search over frames (B, T, D) with a mask (B, T)."""
         self._tree_languages = self.languages.rows(len(xs), xs.device, repeat)
         with self.autocast(xs):
-            frames = self.encode_frames(xs)
+            frames = self.encode_frames(xs.to(self.model.dtype))
         self._tree = PrefixTree(self.model.model.decoder, frames, valid)
         self._search += 1
         return Prefix(self._search)

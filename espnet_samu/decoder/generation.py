@@ -7,8 +7,10 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutput
 
 from espnet_samu.decoder import target_languages
+from espnet_samu.decoder.frames_cache import FramesCache
 from espnet_samu.decoder.length_limits import LongestLengths, ShortestLengths
 from espnet_samu.decoder.step_scores import ReleaseScores
+from espnet_samu.utils.autocast import at_least_float32
 from espnet_samu.utils.masks import valid_mask
 
 # Rows of logits that are computed at once when a translation is scored.
@@ -69,6 +71,8 @@ class Generation:
         if longest is not None:
             # The last token is not read.
             self.check_length(longest - 1)
+        if options.get("num_beams", 1) > 1:
+            options.setdefault("past_key_values", FramesCache())
         with self.autocast(hs_pad):
             return self.model.generate(
                 encoder_outputs=BaseModelOutput(self.encode_frames(hs_pad)),
@@ -79,6 +83,8 @@ class Generation:
                 pad_token_id=self.model.config.pad_token_id,
                 # The prefix has it already.
                 forced_bos_token_id=None,
+                # mBART's own: at the limit of the longest utterance of the batch alone.
+                forced_eos_token_id=None,
                 return_dict_in_generate=True,
                 **options,
             )
@@ -184,7 +190,9 @@ class Generation:
             steps = max(1, _ROWS // len(sequences))
             targets = sequences[:, prefix:].split(steps, dim=1)
             scores = [
-                self.logits(h).log_softmax(-1).gather(2, t[..., None])[..., 0]
+                at_least_float32(self.logits(h))
+                .log_softmax(-1)
+                .gather(2, t[..., None])[..., 0]
                 for h, t in zip(hidden.split(steps, dim=1), targets)
             ]
         valid = valid_mask(lengths, size).bool()

@@ -12,6 +12,7 @@ from espnet_samu.decoding.abs_search import AbsSearch
 from espnet_samu.decoding.full_width_beam_search import FullWidthBeamSearch
 from espnet_samu.decoding.hypothesis import Hypothesis
 from espnet_samu.decoding.search_settings import SearchSettings
+from espnet_samu.utils.autocast import at_least_float32
 
 
 class FusionSearch(AbsSearch):
@@ -49,6 +50,8 @@ class FusionSearch(AbsSearch):
                     f"ctc_weight {settings.ctc_weight}: the model has no CTC over "
                     "translations; train it with model_conf: st_mtlalpha above 0"
                 )
+            if next(ctc.parameters()).dtype in (torch.float16, torch.bfloat16):
+                ctc.float()  # it reads the frames, which are float32 here
             scorers["ctc"] = CTCPrefixScorer(ctc, model.eos)
         self.search = FullWidthBeamSearch(
             scorers,
@@ -80,8 +83,12 @@ class FusionSearch(AbsSearch):
         shortest, longest = self.settings.length_limits(lengths, positions)
         try:
             with decoder.target_languages(languages):
+                # ESPnet adds scores up in the frames' type.
                 found = self.search.decode(
-                    frames, lengths, shortest.tolist(), longest.tolist()
+                    at_least_float32(frames),
+                    lengths,
+                    shortest.tolist(),
+                    longest.tolist(),
                 )
         finally:
             decoder.forget()

@@ -1,6 +1,7 @@
 """Packed models, opened: zip files, folders and models on the hub."""
 
 import contextlib
+import fcntl
 import hashlib
 import logging
 import zipfile
@@ -58,7 +59,7 @@ def opened(
 def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
     """Folder of an unpacked model."""
     path = Path(tag)
-    if not path.exists() and path.suffix != ".zip":
+    if not path.exists() and path.suffix != ".zip" and not _is_path(str(tag)):
         from espnet_model_zoo.downloader import ModelDownloader
 
         path = Path(ModelDownloader(cache_dir).download(str(tag)))
@@ -71,18 +72,28 @@ def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
     return _unpack(path.absolute(), cache_dir)
 
 
+def _is_path(tag: str) -> bool:
+    """Whether a name can only be a path: those on the hub are user/name."""
+    return tag[:1] in (".", "/", "~") or tag.count("/") > 1
+
+
 def _unpack(path: Path, cache_dir: Union[Path, str, None]) -> Path:
     """Unpack a zip file, unless it was done before."""
     cache = Path(cache_dir or Path.home() / ".cache" / "espnet_samu")
     folder = cache.absolute() / hashlib.sha256(str(path).encode()).hexdigest()[:16]
     stat = path.stat()
     stamp = f"{path} {stat.st_size} {stat.st_mtime_ns}\n"
-    if folder.is_dir() and (folder / ".stamp").read_text(encoding="utf-8") == stamp:
-        return folder
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             _check_inside(path, name)
-        with atomic_folder(folder) as new:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Several jobs may open it for the first time at once.
+    with open(folder.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / ".stamp"
+        if done.is_file() and done.read_text(encoding="utf-8") == stamp:
+            return folder
+        with zipfile.ZipFile(path) as archive, atomic_folder(folder) as new:
             archive.extractall(new)
             (new / ".stamp").write_text(stamp, encoding="utf-8")
     return folder

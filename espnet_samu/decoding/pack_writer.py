@@ -44,6 +44,7 @@ def write_pack(
 
     Raises:
         FileNotFoundError: A file is missing.
+        ValueError: Two files would have the same name.
     """
     for path in [*files.values(), *yaml_files.values(), *option]:
         if not Path(path).exists():
@@ -85,13 +86,32 @@ class _Contents:
         self.scratch = scratch
         self.names: Dict[str, str] = {}
         self.texts: Dict[str, str] = {}
+        self.configs: Dict[str, str] = {}
         self.folders: Set[str] = set()
 
     def add(self, path: Union[Path, str]) -> str:
         """Take a file in; its name in the pack."""
         # Not resolved: exp may be a link to another disk.
         absolute = os.path.abspath(path)
-        return self.names.setdefault(absolute, _name_of(absolute))
+        if absolute not in self.names:
+            self._claim(_name_of(absolute), absolute)
+        return self.names[absolute]
+
+    def _claim(self, name: str, path: str) -> None:
+        """Give a file its name in the pack.
+
+        Raises:
+            ValueError: Another file has it.
+        """
+        other = next((p for p, n in self.names.items() if n == name), None)
+        if other is None and name in self.texts:
+            other = self.configs[name]
+        if other is not None:
+            raise ValueError(
+                f"{other} and {path} would both be {name} in the pack; pack in a "
+                "folder above both"
+            )
+        self.names[path] = name
 
     def add_tree(self, path: Path) -> None:
         """Take a file in, or all files of a folder."""
@@ -102,18 +122,25 @@ class _Contents:
         for file in sorted(path.rglob("*")):
             if file.is_file():
                 inside = file.relative_to(path).as_posix()
-                self.names.setdefault(os.path.abspath(file), f"{name}/{inside}")
+                if os.path.abspath(file) not in self.names:
+                    self._claim(f"{name}/{inside}", os.path.abspath(file))
 
     def add_config(self, path: str) -> str:
         """Take a configuration in, and what it needs; its name in the pack."""
         config = read_yaml(path)
-        name = _name_of(os.path.abspath(path))
+        absolute = os.path.abspath(path)
+        name = _name_of(absolute)
+        if self.configs.setdefault(name, absolute) != absolute:
+            raise ValueError(
+                f"{self.configs[name]} and {absolute} would both be {name} in the "
+                "pack; pack in a folder above both"
+            )
         if config.get("token_type") == "hugging_face":
             tokenizer = f"{os.path.dirname(name)}/tokenizer"
             self._add_tokenizer(config["bpemodel"], tokenizer)
             config["bpemodel"] = tokenizer
         elif config.get("bpemodel"):
-            self.add(config["bpemodel"])
+            config["bpemodel"] = self.add(config["bpemodel"])
         if config.get("base_weights"):
             self.add(Path(path).parent / config["base_weights"]["file"])
         self.texts[name] = dump_yaml(map_strings(self._name_in_pack, config))
@@ -137,8 +164,11 @@ class _Contents:
 
 
 def _name_of(path: str) -> str:
-    """Name in the pack of a file: as seen from here, or under exp/."""
+    """Name in the pack of a file: as seen from here, or under exp/.
+
+    It has a folder, by which an opened pack knows it for a path.
+    """
     relative = os.path.relpath(path)
-    if relative.startswith(os.pardir + os.sep):
+    if relative.startswith(os.pardir + os.sep) or os.sep not in relative:
         relative = os.path.join("exp", *Path(path).parts[-2:])
     return Path(relative).as_posix()

@@ -78,6 +78,9 @@ class Run:
         )
         window: List[Reading] = []
         for reading in progress(readings, len(missing), "utterances"):
+            if reading.speech is not None:
+                # A worker's tensor holds a file descriptor and shared memory.
+                reading = reading._replace(speech=reading.speech.clone())
             window.append(reading)
             if len(window) == self.batch_size * _WINDOW:
                 self._translate_window(window)

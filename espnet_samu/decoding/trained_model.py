@@ -42,6 +42,10 @@ def load_model(
             raise FileNotFoundError(f"{name} {path} is missing")
     try:
         model, args = STTask.build_model_from_file(config, file, device)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or file is None:
+            raise
+        raise ValueError(f"{file} cannot be read; is it whole? {error}") from error
     except RuntimeError as error:
         shapes = _SHAPES.findall(str(error))
         if not shapes:

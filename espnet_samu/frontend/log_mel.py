@@ -87,14 +87,16 @@ class LogMel(torch.nn.Module):
         overlap: half the memory traffic of the same arithmetic frame by frame. The
         mean then counts 1 - 0.97 times.
         """
+        # A model that is cast to half precision casts its constants, too.
+        window = self.window.float()
         mean = torch.nn.functional.avg_pool1d(waveforms[:, None], WINDOW, HOP)
         mean = mean[:, 0, :, None]
         first = waveforms.unfold(1, WINDOW, HOP)[..., 0]
         emphasised = waveforms.clone()
         emphasised[:, 1:] -= PREEMPHASIS * waveforms[:, :-1]
-        frames = emphasised.unfold(1, WINDOW, HOP) * self.window
-        frames[..., 0] = (1 - PREEMPHASIS) * first * self.window[0]
-        return frames.addcmul_(mean, self.window, value=PREEMPHASIS - 1)
+        frames = emphasised.unfold(1, WINDOW, HOP) * window
+        frames[..., 0] = (1 - PREEMPHASIS) * first * window[0]
+        return frames.addcmul_(mean, window, value=PREEMPHASIS - 1)
 
     @torch.no_grad()
     def forward(
@@ -114,7 +116,7 @@ class LogMel(torch.nn.Module):
             frames = self._windowed_frames(waveforms.float() * INT16)
             spectrum = torch.view_as_real(torch.fft.rfft(frames, FFT))
             power = spectrum.square().sum(-1)
-            mel = (power @ self.filters).clamp(min=FLOOR).log()
+            mel = (power @ self.filters.float()).clamp(min=FLOOR).log()
 
             n_frames = torch.div(lengths - WINDOW, HOP, rounding_mode="floor") + 1
             mask = torch.arange(mel.size(1), device=mel.device) < n_frames[:, None]
@@ -122,6 +124,9 @@ class LogMel(torch.nn.Module):
             count = n_frames[:, None, None].clamp(min=2)
             mean = (mel * mask).sum(1, keepdim=True) / count
             centred = (mel - mean) * mask
+            # Sums round as their length, padding included, makes them: what the first
+            # one left is small, and so is the second one's error.
+            centred = (centred - centred.sum(1, keepdim=True) / count) * mask
             variance = centred.square().sum(1, keepdim=True) / (count - 1)
             mel = centred / (variance + 1e-7).sqrt()
 

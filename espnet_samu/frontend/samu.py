@@ -15,6 +15,7 @@ from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.frontend.state_choice import StateChoice
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.frozen import eval_frozen
+from espnet_samu.utils.init_param import MASK_VECTOR
 
 
 class SamuFrontend(AbsFrontend):
@@ -141,6 +142,7 @@ class SamuFrontend(AbsFrontend):
                 self.family.final_norm(self.model),
                 self.family.LAST_STATE_IS_OUTPUT,
             )
+        self.register_load_state_dict_pre_hook(_drop_mask_vector)
         self.options = {
             "model": model,
             "revision": revision,
@@ -248,6 +250,12 @@ class SamuFrontend(AbsFrontend):
             frames = self.family.encode(self.model, features, input_lengths)
         frames = frames[:, : int(out_lengths.max())]
         return frames.to(self.model.dtype), out_lengths
+
+
+def _drop_mask_vector(frontend, state: Dict[str, Any], prefix: str, *_) -> None:
+    """A hook of load_state_dict: a model without masks needs no vector for them."""
+    if getattr(frontend.model, "masked_spec_embed", None) is None:
+        state.pop(f"{prefix}model.{MASK_VECTOR}", None)
 
 
 def _check_finite(waveforms: torch.Tensor) -> None:

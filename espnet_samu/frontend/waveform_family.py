@@ -1,5 +1,7 @@
 """Encoders over the waveform: wav2vec2 (XLS-R), HuBERT, WavLM."""
 
+import logging
+import os
 from typing import Any, Dict, Optional
 
 import torch
@@ -16,7 +18,8 @@ class WaveformFamily(AbsFamily):
 
     Args:
         normalize: Zero mean and unit variance for each waveform. None: as the
-            checkpoint's preprocessor_config.json says, else False.
+            checkpoint's preprocessor_config.json says. A folder without that file:
+            as models of its kind of norm are usually trained, with a warning.
         source: Hub id or folder of that checkpoint.
         revision: Branch, tag or commit on the hub.
     """
@@ -30,7 +33,7 @@ class WaveformFamily(AbsFamily):
     ):
         super().__init__()
         if normalize is None:
-            normalize = source is not None and _normalizes(source, revision)
+            normalize = False if source is None else _normalizes(source, revision)
         self.normalize = normalize
 
     def portable_conf(self) -> Dict[str, Any]:
@@ -39,6 +42,14 @@ class WaveformFamily(AbsFamily):
 
     def take_over(self, model: torch.nn.Module) -> None:
         """See :class:`AbsFamily`."""
+        if self.normalize is None:
+            self.normalize = model.config.feat_extract_norm == "layer"
+            logging.warning(
+                "no preprocessor_config.json says whether the encoder takes normalised "
+                f"waveforms; normalize_waveform: {str(self.normalize).lower()} is what "
+                f"models with feat_extract_norm: {model.config.feat_extract_norm} "
+                "usually take. Say it in frontend_conf"
+            )
         if model.config.feat_extract_norm == "group":
             first = model.feature_extractor.conv_layers[0]
             first.layer_norm = MaskedGroupNorm.take_over(first.layer_norm)
@@ -114,14 +125,27 @@ class WaveformFamily(AbsFamily):
         return model(features, attention_mask=mask).last_hidden_state
 
 
-def _normalizes(model: str, revision: Optional[str]) -> bool:
-    """What the checkpoint's preprocessor_config.json says of normalisation."""
+def _normalizes(model: str, revision: Optional[str]) -> Optional[bool]:
+    """What the checkpoint's preprocessor_config.json says of normalisation.
+
+    Returns:
+        None for a folder that has none.
+
+    Raises:
+        ValueError: The hub does not give it: a request that fails once must not train
+            another model.
+    """
     from transformers import AutoFeatureExtractor
 
     try:
         extractor = AutoFeatureExtractor.from_pretrained(
             model, revision=revision, trust_remote_code=False
         )
-    except OSError:
-        return False
+    except OSError as error:
+        if os.path.isdir(model):
+            return None
+        raise ValueError(
+            f"preprocessor_config.json of {model} cannot be read; try again, or say "
+            "normalize_waveform: true (XLS-R) or false in frontend_conf"
+        ) from error
     return bool(getattr(extractor, "do_normalize", False))

@@ -38,7 +38,7 @@ class DistillationLoss(torch.nn.Module):
 
         Args:
             student: Utterance embeddings (B, E), of length 1.
-            teacher: Sentence embeddings (B, E), of length 1.
+            teacher: Sentence embeddings (B, E), of whatever length.
 
         Returns:
             Weighted sum; without a gradient it and its parts (``loss``,
@@ -55,7 +55,8 @@ class DistillationLoss(torch.nn.Module):
                 f"the teacher's embeddings have {teacher.size(-1)} dimensions, the "
                 f"projector {student.size(-1)}: set output_size in projector_conf"
             )
-        teacher = teacher.to(student.dtype)
+        # Those of another tool may have another length, and dot products are cosines.
+        teacher = torch.nn.functional.normalize(teacher.to(student.dtype), dim=-1)
         # Its matrix products are of half precision whatever goes into them: there a
         # sentence that occurs twice is not like itself, but a wrong answer.
         with torch.autocast(student.device.type, enabled=False):

@@ -17,6 +17,25 @@ from espnet_samu.train.unused_parameters import has_unused_parameters
 from espnet_samu.utils.init_param import add_base_weights, check_init_param
 
 
+def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
+    """Refuse to train in float16 without ESPnet's scaling of the loss.
+
+    Most gradients of a deep encoder are below what float16 holds, and become 0.
+
+    Raises:
+        ValueError: Naming the part.
+    """
+    for name in ("frontend", "decoder"):
+        part = getattr(model, name, None)
+        if getattr(part, "dtype", None) != torch.float16 or use_amp:
+            continue
+        if any(parameter.requires_grad for parameter in part.parameters()):
+            raise ValueError(
+                f"{name}_conf: dtype: float16 loses gradients; add use_amp: true, "
+                "which scales the loss, or take bfloat16"
+            )
+
+
 class ExactTask(BalancedTask, SparingTask):
     """Mixed in before an ESPnet task, or a task's base.
 
@@ -56,7 +75,7 @@ class ExactTask(BalancedTask, SparingTask):
         Raises:
             FileNotFoundError: A file of init_param is missing.
             ValueError: Nothing is trained, init_param does not fill what it is for,
-                or init is not one of ESPnet's.
+                init is not one of ESPnet's, or gradients would be lost in float16.
         """
         if args.init not in (None, *INITIALIZATIONS):
             raise ValueError(
@@ -71,6 +90,7 @@ class ExactTask(BalancedTask, SparingTask):
                 "no parameter is left to train: look at freeze_param and at 'freeze' "
                 "in frontend_conf"
             )
+        check_float16(model, args.use_amp)
         args.init_param = add_base_weights(args.init_param)
         if not args.ignore_init_mismatch:
             check_init_param(args.init_param, model)

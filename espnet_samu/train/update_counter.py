@@ -61,7 +61,8 @@ class UpdateCounter(torch.nn.Module):
         frozen = self.encoder_is_frozen()
         if self.training and self.freeze_encoder_updates > 0:
             for part in (self.frontend, self.encoder):
-                if part is not None:
+                # Walking through all modules costs as much as a small forward.
+                if part is not None and part.training == frozen:
                     part.train(not frozen)
         return torch.no_grad() if frozen else contextlib.nullcontext()
 

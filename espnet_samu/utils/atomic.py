@@ -3,14 +3,16 @@
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 
 def _temporary_name(path: Path) -> Path:
-    """Return a hidden name of this process beside `path`, on the same file system."""
-    return path.with_name(f".{path.name}.tmp{os.getpid()}")
+    """Return a hidden name of this thread beside `path`, on the same file system."""
+    own = f"{os.getpid()}-{threading.get_ident()}"
+    return path.with_name(f".{path.name}.tmp{own}")
 
 
 @contextlib.contextmanager

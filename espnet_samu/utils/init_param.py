@@ -11,6 +11,8 @@ from espnet_samu.utils.base_weights import base_of
 # What a training gives to a model: the head of a kept distillation, which its student
 # has filled, and the count of updates.
 _OF_TRAINING = ("distillation.", "updates")
+MASK_VECTOR = "masked_spec_embed"
+"""What transformers puts in the place of masked frames; only there if masks are on."""
 
 
 def add_base_weights(specs: Sequence[str]) -> List[str]:
@@ -99,8 +101,9 @@ def _split(spec: str) -> Tuple[str, str, str, str]:
 
 def _new_keys(target: torch.nn.Module, dst: str, found: Set[str]) -> Set[str]:
     """Keys of the parts that may be new and of which nothing was found."""
-    parts = [adapter_keys(target)]
+    keys = target.state_dict()
+    parts = [adapter_keys(target), {k for k in keys if k.endswith(MASK_VECTOR)}]
     if not dst:
         for name in _OF_TRAINING:
-            parts.append({k for k in target.state_dict() if k.startswith(name)})
-    return {key for keys in parts if not keys & found for key in keys}
+            parts.append({k for k in keys if k.startswith(name)})
+    return {key for part in parts if not part & found for key in part}

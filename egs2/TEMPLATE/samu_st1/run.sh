@@ -17,7 +17,7 @@ teacher=sentence-transformers/LaBSE
 # Token list and decoder (decoder_conf of conf/train_st.yaml) must name the same model.
 mbart=facebook/mbart-large-50-many-to-many-mmt
 
-# nj: each job of stage 10 holds the whole model in memory.
+# nj: of stages 3 and 10; more where there are more cores.
 ./samu_st.sh \
     --ngpu 1 \
     --nj 4 \

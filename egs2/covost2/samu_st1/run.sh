@@ -137,7 +137,7 @@ if [ "${scenario}" != en2x ]; then
     report="--published conf/published.tsv"
 fi
 
-# nj: each job of stage 10 holds the whole model in memory.
+# nj: of stages 3 and 10; more where there are more cores.
 ./samu_st.sh \
     --ngpu 1 \
     --nj 4 \
@@ -151,6 +151,7 @@ fi
     --valid_set "dev.${tag}" \
     --test_sets "${test_sets}" \
     --teacher "${teacher}" \
+    --check_audio true \
     --samu_config conf/train_samu.yaml \
     --st_config "${st_config}" \
     --inference_config conf/decode_st.yaml \

@@ -118,7 +118,7 @@ case "${tgt_langs}" in
     "" | en | *,*) report_args="--published conf/published.tsv ${report_args}" ;;
 esac
 
-# nj: each job of stage 10 holds the whole model in memory.
+# nj: of stages 3 and 10; more where there are more cores.
 ./samu_st.sh \
     --ngpu 1 \
     --nj 4 \
@@ -132,6 +132,7 @@ esac
     --valid_set "dev.${tag}" \
     --test_sets "test.${tag}" \
     --teacher "${teacher}" \
+    --check_audio true \
     --samu_config conf/train_samu.yaml \
     --st_config "${st_config}" \
     --inference_config conf/decode_st.yaml \

@@ -84,6 +84,26 @@ def test_experiment_on_another_disk(train, batch, tmp_path):
     assert decode(batch, tmp_path / "packed.zip", tmp_path / "cache") == expected
 
 
+def test_from_inside_the_experiment(train, batch, tmp_path, monkeypatch):
+    cmd = [word.replace("exp/st/", "") for word in train()]
+    monkeypatch.chdir("exp/st")
+    expected = decode(batch, st_model_file="1epoch.pth")
+    main(cmd)
+    with zipfile.ZipFile("packed.zip") as archive:
+        assert "exp/st/1epoch.pth" in archive.namelist()
+    assert decode(batch, "packed.zip", tmp_path / "cache") == expected
+
+
+def test_two_files_of_one_name(train, tmp_path):
+    cmd = train(exp=f"{tmp_path}/one/st")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    lm = tmp_path / "two" / "st"
+    cmd += [f"--lm_train_config={lm}/config.yaml", f"--lm_file={lm}/1epoch.pth"]
+    with pytest.raises(ValueError, match="would both be exp/st/1epoch.pth in the pack"):
+        main(cmd)
+    assert not (tmp_path / "one" / "st" / "packed.zip").exists()
+
+
 def test_frozen_weights_come_along(train, batch, tmp_path):
     rules = {"trainable": "none", "save_trained_only": True}
     rules["trainable"] = ["none", ["layer_norm", True]]

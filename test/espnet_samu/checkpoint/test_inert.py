@@ -1,6 +1,7 @@
 import argparse
 import enum
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -67,8 +68,16 @@ def test_nothing_is_run(tmp_path):
 
 def test_refused(tmp_path):
     (tmp_path / "text.pt").write_text("no checkpoint\n")
-    with pytest.raises(ValueError, match="text.pt cannot be read .*torch.save"):
-        load_inert(tmp_path / "text.pt")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
+        archive.writestr("a", "no checkpoint")
+    torch.save({"model": {}}, tmp_path / "whole.pt")
+    (tmp_path / "part.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:200])
+    for name in ("text", "empty", "zip", "part"):
+        with pytest.raises(ValueError) as error:
+            load_inert(tmp_path / f"{name}.pt")
+        assert f"{name}.pt is damaged, or no file of torch.save" in str(error.value)
+        assert "weights_only" not in str(error.value)
     torch.save([1], tmp_path / "list.pt")
     with pytest.raises(ValueError, match="list.pt is not a dictionary but list"):
         load_inert(tmp_path / "list.pt")

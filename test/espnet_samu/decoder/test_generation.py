@@ -31,6 +31,7 @@ def test_generate(plain, folder, frames, family, beams, lang):
         attention_mask=(torch.arange(7) < frames[1][:, None]).long(),
         decoder_start_token_id=EOS,
         forced_bos_token_id=lang,
+        forced_eos_token_id=None,
         max_new_tokens=8 if lang is None else 9,
         return_dict_in_generate=True,
         **options,

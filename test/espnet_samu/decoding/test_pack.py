@@ -1,5 +1,6 @@
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import espnet2
 import pytest
@@ -146,11 +147,24 @@ def test_no_packs(tmp_path):
     for tag, message in (
         (tmp_path / "none.zip", "none.zip: there is no such packed model"),
         (tmp_path / "text.zip", "text.zip is no zip file"),
+        (tmp_path / "none", "none: there is no such packed model"),
+        ("./none", "none: there is no such packed model"),
         (tmp_path, "has no meta.yaml: it is no packed model. An experiment is read by"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             with opened(tag):
                 pass
+
+
+def test_several_jobs_open_a_new_pack_at_once(make_zip, tmp_path):
+    path = make_zip(members=[f"exp/st/{i}" for i in range(200)])
+
+    def read(_):
+        with opened(path, tmp_path / "cache") as files:
+            return open(files["st_model_file"]).read()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert {*pool.map(read, range(16))} == {"bytes of exp/st/model.pth"}
 
 
 def test_hub(make_zip, tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ import pytest
 import torch
 import yaml
 from espnet2.torch_utils.initialize import initialize
+from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
 from transformers import (
+    AutoFeatureExtractor,
     AutoModel,
     AutoModelForCTC,
     AutoModelForPreTraining,
@@ -16,6 +18,8 @@ from transformers import (
 )
 
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.frontend.waveform_family import WaveformFamily
+from espnet_samu.utils.init_param import check_init_param
 
 FAMILIES = (
     "wav2vec2-layer",
@@ -135,11 +139,55 @@ def test_pretrained_log_mel(save, noise):
     torch.testing.assert_close(frames, expected[:, :24], rtol=0, atol=1e-3)
 
 
-def test_folder_without_extractor(save, noise):
+def test_folder_without_extractor(save, noise, caplog):
     folder, _ = save("wav2vec2-layer", Wav2Vec2FeatureExtractor(do_normalize=True))
     assert SamuFrontend(model=folder).normalize_waveform
     (Path(folder) / "preprocessor_config.json").unlink()
-    assert not SamuFrontend(model=folder).normalize_waveform
+    with caplog.at_level("WARNING"):
+        # As XLS-R, whose convolutions have layer norms.
+        assert SamuFrontend(model=folder).normalize_waveform
+    assert "no preprocessor_config.json says whether" in caplog.text
+
+
+def test_failed_request_is_not_taken_for_a_missing_file(monkeypatch):
+    def fail(*_, **__):
+        raise OSError("429 Client Error")
+
+    monkeypatch.setattr(AutoFeatureExtractor, "from_pretrained", fail)
+    with pytest.raises(ValueError, match="preprocessor_config.json of a/b cannot be"):
+        WaveformFamily(source="a/b")
+    assert WaveformFamily(True, "a/b").normalize
+
+
+def test_vector_of_masks_may_be_new_or_left_over(build, tmp_path):
+    masks = {"mask_time_prob": 0.5, "mask_time_length": 2}
+    none = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+    for first, then in ((masks, none), (none, masks)):
+        student, start = build("wav2vec2-layer", first), build("wav2vec2-layer", then)
+        wanted = {k: v for k, v in student.state_dict().items() if "masked" not in k}
+        model = torch.nn.Module()
+        model.frontend = start
+        spec = f"{tmp_path}/student.pth:frontend:frontend"
+        state = {f"frontend.{k}": v for k, v in student.state_dict().items()}
+        torch.save(state, tmp_path / "student.pth")
+        check_init_param([spec], model)
+        load_pretrained_model(
+            spec, model, ignore_init_mismatch=False, map_location="cpu"
+        )
+        for key, value in wanted.items():
+            assert torch.equal(start.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@family
+def test_half_precision_as_a_whole(build, noise, family, dtype):
+    speech, lengths = noise(2999, 5000)
+    frontend = build(family)
+    expected, _ = frontend(speech, lengths)
+    frames, _ = frontend.to(dtype)(speech.to(dtype), lengths)
+    assert frames.dtype == dtype
+    difference = (frames.float() - expected).norm() / expected.norm()
+    assert difference < (0.2 if dtype == torch.bfloat16 else 0.05)
 
 
 @family

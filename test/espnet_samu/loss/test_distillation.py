@@ -28,6 +28,17 @@ def test_by_hand():
     assert {k: v.item() for k, v in stats.items()} == pytest.approx(expected, abs=1e-5)
 
 
+def test_length_of_the_teacher_does_not_matter():
+    torch.manual_seed(0)
+    student, teacher = torch.nn.functional.normalize(torch.randn(2, 6, 16), dim=-1)
+    loss = DistillationLoss(LOSSES, WEIGHTS)
+    expected, expected_stats = loss(student, teacher)
+    total, stats = loss(student, 1.74 * teacher)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, value in expected_stats.items():
+        assert stats[name].item() == pytest.approx(value.item(), rel=1e-4), name
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_under_autocast(dtype):
     torch.manual_seed(0)

@@ -150,3 +150,16 @@ def test_checkpoint_must_fit(samu_exp, tmp_path):
     torch.save({"module": state}, tmp_path / "model.pth")
     model, _ = SAMUTask.build_model_from_file(config, tmp_path / "model.pth")
     assert torch.equal(model.projector.linear.bias, bias)
+
+
+def test_float16_needs_amp(built):
+    model, args = built
+    model.frontend.dtype = torch.float16
+    with pytest.raises(ValueError, match="frontend_conf: dtype: float16 loses grad"):
+        SAMUTask.build_optimizers(args, model)
+    args.use_amp = True
+    assert SAMUTask.build_optimizers(args, model)
+    # Nothing is lost where nothing is trained.
+    args.use_amp = False
+    model.frontend.requires_grad_(False)
+    assert SAMUTask.build_optimizers(args, model)
