@@ -27,7 +27,8 @@ class Speech2Embedding:
             samu_model_file.
         samu_model_file: Checkpoint.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: Of the whole model: float16, bfloat16, float32, float64.
+        dtype: Of the whole model, whatever it was trained in: float16, bfloat16,
+            float32, float64.
 
     Raises:
         ValueError: The checkpoint does not fill the model, or dtype is unknown.

@@ -41,7 +41,8 @@ class Speech2Text:
         token_type: As in training if it is None.
         bpemodel: Of the tokenizer; as in training if it is None.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: Of the whole model: float16, bfloat16, float32, float64.
+        dtype: Of the whole model, whatever it was trained in: float16, bfloat16,
+            float32, float64.
         chunk_seconds: Longer utterances are cut where they are quiet, into pieces of
             at most so many seconds, which are translated one by one: their texts are
             joined, the n-th of all pieces to the n-th of the utterance, and their
