@@ -65,7 +65,7 @@ def test_config_needs_no_folder(samu_cmd, frontend_conf, tmp_path, batch):
     torch.manual_seed(7)
     plain = SamuFrontend(**frontend_conf).model
     plain.save_pretrained(source)
-    conf = {"model": str(source), "freeze": True}
+    conf = {"model": str(source), "freeze": True, "normalize_waveform": False}
     SAMUTask.main(cmd=samu_cmd(exp, frontend_conf=conf))
     shutil.rmtree(source)
     model, args = SAMUTask.build_model_from_file(None, exp / "1epoch.pth")
