@@ -96,7 +96,8 @@ if [ "${root}" = exp/study ] && [ -n "${local_data_opts}" ]; then
     exit 2
 fi
 if [ -d "${root}/arms" ] && [ "$(cat "${root}/.data_opts" 2> /dev/null)" != "${local_data_opts}" ]; then
-    echo "Error: ${root} was made with --local_data_opts '$(cat "${root}/.data_opts")': pass" \
+    echo "Error: ${root} was made with --local_data_opts" \
+        "'$(cat "${root}/.data_opts" 2> /dev/null)': pass" \
         "the same, or remove ${root}" >&2
     exit 2
 fi
