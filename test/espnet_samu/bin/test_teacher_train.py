@@ -41,6 +41,7 @@ def digest(folder):
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
+@pytest.mark.timeout(30)  # two trainings
 def test_learns_and_is_deterministic(bitext, tmp_path, capsys):
     cmd = ["--bitext", str(bitext), "--updates", "60", "--batch_size", "24"]
     cmd += ["--dim", "32", "--lr", "0.005", "--output_dir"]
