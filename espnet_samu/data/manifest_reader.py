@@ -11,6 +11,7 @@ from typing import Sequence
 
 from espnet_samu.data.data_dir import DataDir
 from espnet_samu.data.manifest_options import ManifestOptions
+from espnet_samu.text.clean import clean_text
 
 REQUIRED = (
     "id",
@@ -202,8 +203,9 @@ class ManifestReader:
 
     def text(self, column: str, row: dict[str, str]) -> str:
         """Return a text that must be there."""
-        if row[column]:
-            return row[column]
+        text = clean_text(row[column])
+        if text:
+            return text
         mend = "fill it in or remove the line"
         if column == "transcript" and not self.options.samu:
             mend += " (--use_src_lang false does without transcripts)"

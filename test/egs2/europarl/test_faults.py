@@ -4,8 +4,8 @@ import pytest
 
 FAULTS = {
     # name: start, end, transcript, translation
-    "empty transcript": (2.5, 2.75, "", "written"),
-    "empty translation": (2.5, 2.75, "said", ""),
+    "empty transcript": (2.5, 2.75, "\u200e", "written"),
+    "empty translation": (2.5, 2.75, "said", "\u200b\ufeff"),
     "impossible times": (2.75, 2.5, "said", "written"),
     "outside the audio": (3.0, 3.5, "said", "written"),
     "shorter than 0.2 s": (2.5, 2.6, "said", "written"),

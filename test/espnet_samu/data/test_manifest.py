@@ -44,7 +44,7 @@ def test_values_and_order(tmp_path):
         [
             [*HEADER, "speaker"],
             ["u2", "b.wav", "fr", 'dit "non"', "says no", "en", "s"],
-            ["u10", "a.wav", "it", "più\\n", "more", "de", "s"],
+            ["u10", "a.wav", "it", "piu\u0300\\n", "\u200emore", "de", "s"],
             ["s-u1", "a.wav", "zh-CN", "好", "good", "en", "s"],
         ],
     )
@@ -141,7 +141,7 @@ MISTAKES = {
     "column twice": ([[*HEADER, "id"], TIMED], 1, "column 'id' comes twice"),
     "end missing": ([[*HEADER, "start"], TIMED], 1, "belong together"),
     "fields": ([HEADER, GOOD, [*SECOND, "x"]], 3, "7 fields, but the header has 6"),
-    "no translation": ([HEADER, [*GOOD[:4], "", "en"]], 2, "translation of 'u1'"),
+    "no translation": ([HEADER, [*GOOD[:4], "\u200b", "en"]], 2, "translation of 'u1'"),
     "no transcript": ([HEADER, [*GOOD[:3], " ", "x", "en"]], 2, "transcript of 'u1'"),
     "order of times": ([TIMES, [*TIMED, "2", "2.0"]], 2, "start 2 is not before"),
     "negative": ([TIMES, [*TIMED, "-1", "2"]], 2, "negative time"),

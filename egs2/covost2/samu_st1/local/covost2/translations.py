@@ -12,6 +12,8 @@ from covost2.scenarios import SPLITS, Direction
 from covost2.tsv import TsvReader
 from covost2.validated import Clip, Validated, utterance_id
 
+from espnet_samu.text.clean import clean_text
+
 COLUMNS = ("path", "translation", "split")
 # CoVoST-2's second version: its own additions to Common Voice's training split.
 SPLIT_OF = {"train": "train", "train_covost": "train", "dev": "dev", "test": "test"}
@@ -56,6 +58,7 @@ def join(
             continue
         counts.listed[direction.name, split] += 1
         clip = validated.clips.get(name)
+        translation = clean_text(translation)
         reason = None
         if name in seen:
             reason = "duplicate clip"

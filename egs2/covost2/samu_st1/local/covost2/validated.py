@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from covost2.tsv import TsvReader
 
+from espnet_samu.text.clean import clean_text
+
 SPEAKER_DIGITS = 16
 """Hexadecimal digits of a speaker id. All are of one length, so that speakers sort as
 their utterances do; Common Voice's own have 128."""
@@ -70,7 +72,7 @@ def read_validated(folder: Path) -> Validated:
         elif name in clips:
             result.duplicates.append(name)
         else:
-            clips[name] = Clip(speaker_id(client, name), sentence)
+            clips[name] = Clip(speaker_id(client, name), clean_text(sentence))
     result.malformed = sorted(result.malformed + reader.malformed)
     return result
 

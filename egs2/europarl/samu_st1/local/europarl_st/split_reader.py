@@ -9,6 +9,8 @@ from pathlib import Path
 from europarl_st.corpus_error import CorpusError
 from europarl_st.segment import Segment
 
+from espnet_samu.text.clean import clean_text
+
 # Line ends of other systems and control characters, which would break Kaldi's lines.
 # Other blanks, such as the no-break space of French, are part of the reference.
 BREAKS = re.compile("[\t\r\v\f\x1c-\x1f\x85\u2028\u2029]+")
@@ -58,8 +60,8 @@ class SplitReader:
                     speakers[speech],
                     start,
                     end,
-                    transcripts[number - 1],
-                    translations[number - 1],
+                    clean_text(transcripts[number - 1]),
+                    clean_text(translations[number - 1]),
                 )
             )
         return segments
