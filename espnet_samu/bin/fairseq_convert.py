@@ -7,6 +7,7 @@ import sys
 from typing import List, Optional
 
 from espnet_samu.checkpoint.fairseq import convert
+from espnet_samu.utils.command import run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,4 +35,4 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -11,6 +11,7 @@ from espnet2.bin import pack as host
 from espnet_samu.decoding.config_yaml import decoder_of
 from espnet_samu.decoding.pack import FILES, YAML_FILES
 from espnet_samu.decoding.pack_writer import write_pack
+from espnet_samu.utils.command import run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -60,4 +61,4 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -34,6 +34,7 @@ from espnet_samu.scoring.score_inputs import (
     read_values,
 )
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
 
 
@@ -218,4 +219,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

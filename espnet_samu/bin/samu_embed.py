@@ -13,6 +13,7 @@ from espnet2.utils.types import str_or_none
 
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import iterate_text, write_vectors
 from espnet_samu.utils.progress import progress
 from espnet_samu.utils.sorted_batches import map_in_batches
@@ -164,4 +165,4 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,6 +9,7 @@ from typing import List, Optional
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.checkpoint.export import export
+from espnet_samu.utils.command import run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -54,4 +55,4 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

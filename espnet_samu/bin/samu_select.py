@@ -9,6 +9,7 @@ from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.data.selection import language_rows, select
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -71,4 +72,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,6 +2,7 @@
 """Distil a sentence encoder into a speech encoder."""
 
 from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.utils.command import run
 
 
 def get_parser():
@@ -21,4 +22,4 @@ def main(cmd=None):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

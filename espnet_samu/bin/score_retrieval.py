@@ -22,6 +22,7 @@ from espnet_samu.scoring.retrieval_score import RetrievalScore
 from espnet_samu.scoring.retrieval_table import make_retrieval_table
 from espnet_samu.scoring.xsim import MARGINS
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text, read_vectors
 
 EXAMPLES = """
@@ -205,4 +206,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -34,6 +34,7 @@ from espnet_samu.scoring.translation_table import (
     make_translation_table,
 )
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
 
 
@@ -294,4 +295,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

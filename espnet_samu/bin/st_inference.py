@@ -23,6 +23,7 @@ from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
 
 _SEARCH = [field.name for field in dataclasses.fields(SearchSettings)]
 _FILES = "st_train_config st_model_file lm_train_config lm_file".split()
@@ -210,4 +211,4 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

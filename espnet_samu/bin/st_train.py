@@ -2,6 +2,7 @@
 """Train speech translation: espnet2.bin.st_train with the plug-in's task."""
 
 from espnet_samu.tasks.st import STTask
+from espnet_samu.utils.command import run
 
 
 def get_parser():
@@ -21,4 +22,4 @@ def main(cmd=None):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

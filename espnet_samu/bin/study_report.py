@@ -21,6 +21,7 @@ from espnet_samu.study.plan import read_plan
 from espnet_samu.study.run_file import read_runs
 from espnet_samu.study.study_results import MAIN_SET, StudyOptions, analyse
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
 
 
@@ -173,4 +174,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -17,6 +17,7 @@ from espnet_samu.teacher.sentence_encoder import (
     SentenceEncoder,
 )
 from espnet_samu.teacher.text_embedder import TextEmbedder
+from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
 
 
@@ -158,4 +159,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

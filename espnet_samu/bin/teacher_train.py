@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from espnet_samu.teacher.bitext import Pair, distinct_batches, read_bitext
 from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.command import run
 from espnet_samu.utils.hashing import hash_file
 
 if TYPE_CHECKING:
@@ -168,4 +169,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,6 +10,7 @@ from espnet2.utils.types import str_or_none
 
 from espnet_samu.text.trim_report import table
 from espnet_samu.text.trimming import trim
+from espnet_samu.utils.command import run
 
 
 def add_languages(value: str) -> dict[str, str]:
@@ -94,4 +95,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

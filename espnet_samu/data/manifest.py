@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 from typing import Sequence
 
 from espnet_samu.data.data_dir import write_data_dir
 from espnet_samu.data.manifest_options import ManifestOptions
 from espnet_samu.data.manifest_reader import ManifestReader
+from espnet_samu.utils.command import run
 
 
 def str2bool(value: str) -> bool:
@@ -44,31 +44,22 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> int:
-    """Run from the command line.
-
-    Returns:
-        Exit status: 1 after a mistake in the manifest, which is printed in one line.
-    """
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
-        options = ManifestOptions(
-            args.src_lang,
-            args.tgt_lang,
-            args.src_case,
-            args.tgt_case,
-            tuple(args.langs.replace(",", " ").split()),
-            args.samu,
-            args.use_src_lang,
-        )
-        data = ManifestReader(args.manifest, options).read()
-        if not args.check_only:
-            write_data_dir(data, args.output_dir)
-    except ValueError as e:
-        logging.error("%s", e)
-        return 1
+    options = ManifestOptions(
+        args.src_lang,
+        args.tgt_lang,
+        args.src_case,
+        args.tgt_case,
+        tuple(args.langs.replace(",", " ").split()),
+        args.samu,
+        args.use_src_lang,
+    )
+    data = ManifestReader(args.manifest, options).read()
     if not args.check_only:
+        write_data_dir(data, args.output_dir)
         langs = set(data.files["utt2lang"].values())
         logging.info(
             "%s: %d utterances, languages %s",
@@ -76,8 +67,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
             len(data.lines),
             " ".join(sorted(langs)),
         )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -14,6 +14,8 @@ from covost2.scenarios import FROM_ENGLISH, INTO_ENGLISH, SCENARIOS, choose_scen
 from covost2.sets import combine
 from covost2.validated import read_validated, speaker_id
 
+from espnet_samu.utils.command import run
+
 from .conftest import RECIPE
 from .tree import RELEASE, client, clip, write_language
 
@@ -51,7 +53,7 @@ def prepare(corpus, tmp_path):
         command += ["--scenario", scenario, "--langs", langs]
         for name, value in options.items():
             command += [f"--{name}", str(value)]
-        assert prepare_covost2.main(command) == 0
+        prepare_covost2.main(command)
         return tmp_path / "data"
 
     return prepare
@@ -303,13 +305,12 @@ def test_interrupted(prepare, corpus, tmp_path, monkeypatch):
     assert (data / "local" / "x2en_fr_sv-SE" / "done.json").exists()
 
 
-def test_what_is_not_ours_is_kept(prepare, tmp_path, caplog):
+def test_what_is_not_ours_is_kept(prepare, tmp_path):
     mine = tmp_path / "data" / "train.fr-en"
     mine.mkdir(parents=True)
     (mine / "thesis.txt").write_text("mine")
-    with pytest.raises(AssertionError):
+    with pytest.raises(ValueError, match="exists and is no data directory"):
         prepare()
-    assert "exists and is no data directory" in caplog.text
     assert (mine / "thesis.txt").read_text() == "mine"
 
 
@@ -472,38 +473,40 @@ def test_sentences_that_a_later_release_knows(prepare, later):
     }
 
 
-def fails(corpus, caplog, *command):
+def fails(corpus, capsys, *command):
     """Run with a mistake; what it says."""
     options = ["--commonvoice", str(corpus[0]), "--covost2", str(corpus[1])]
     output = str(corpus[0].parent / "data")
     options += ["--output_dir", output, "--audio", "stat", "--samu_langs", "none"]
-    assert prepare_covost2.main([*options, *command]) == 1
+    with pytest.raises(SystemExit) as end:
+        run(prepare_covost2.main, [*options, *command])
+    assert end.value.code == 1
     assert not os.path.exists(output)
-    return caplog.text
+    return capsys.readouterr().err
 
 
-def test_missing_corpora(corpus, caplog):
-    message = fails(corpus, caplog, "--langs", "it")
+def test_missing_corpora(corpus, capsys):
+    message = fails(corpus, capsys, "--langs", "it")
     assert f"no {corpus[0]}/it/validated.tsv; unpack 'it' of release 4" in message
-    message = fails(corpus, caplog, "--scenario", "en2x", "--langs", "tr")
+    message = fails(corpus, capsys, "--scenario", "en2x", "--langs", "tr")
     assert "no covost_v2.en_tr.tsv (or .tar.gz) in " in message
     assert "by --covost2, or as COVOST2 in the environment or db.sh" in message
-    message = fails(corpus, caplog, "--commonvoice", "/nowhere")
+    message = fails(corpus, capsys, "--commonvoice", "/nowhere")
     assert "Common Voice: no folder '/nowhere'" in message
     assert "by --commonvoice, or as COMMONVOICE in the environment or db.sh" in message
     shutil.copytree(corpus[0] / RELEASE / "fr", corpus[0] / "fr")
-    message = fails(corpus, caplog, "--langs", "fr")
+    message = fails(corpus, capsys, "--langs", "fr")
     assert "give the folder of one release" in message
 
 
-def test_wrong_languages(corpus, caplog):
-    assert "--langs 'xx' is not one of fr de" in fails(corpus, caplog, "--langs", "xx")
-    message = fails(corpus, caplog, "--scenario", "high2en", "--langs", "cy")
+def test_wrong_languages(corpus, capsys):
+    assert "--langs 'xx' is not one of fr de" in fails(corpus, capsys, "--langs", "xx")
+    message = fails(corpus, capsys, "--scenario", "high2en", "--langs", "cy")
     assert "leaves no direction of high2en to train on" in message
 
 
-def test_language_that_was_asked_for_and_is_not_there(corpus, caplog):
-    message = fails(corpus, caplog, "--samu_langs", "fr,xx")
+def test_language_that_was_asked_for_and_is_not_there(corpus, capsys):
+    message = fails(corpus, capsys, "--samu_langs", "fr,xx")
     assert (
         f"--samu_langs: xx: no such folder with a validated.tsv in {corpus[0]}"
         in message

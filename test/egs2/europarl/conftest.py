@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from espnet_samu.utils.command import run
+
 from .tree import Tree, fill
 
 ROOT = Path(__file__).parents[3]
@@ -46,9 +48,23 @@ def prepare(tree, data):
     def prepare(*options, langs="de,en,fr", root=None):
         command = ["--root", str(root or tree.root), "--output_dir", str(data)]
         command += ["--samu_langs", langs, "--src_langs", langs]
-        return prepare_europarl.main([*command, *options])
+        with pytest.raises(SystemExit) as end:
+            run(prepare_europarl.main, [*command, *options])
+        return end.value.code
 
     return prepare
+
+
+@pytest.fixture
+def stderr(capsys):
+    """Return a function that returns what was written to stderr so far."""
+    parts = []
+
+    def stderr():
+        parts.append(capsys.readouterr().err)
+        return "".join(parts)
+
+    return stderr
 
 
 @pytest.fixture

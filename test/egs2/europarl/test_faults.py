@@ -116,11 +116,11 @@ def test_a_dev_speech_tested_in_another_direction(prepare, tree, data, counts, r
     assert "en_test.0" not in read(data / "samu_dev" / "wav.scp")
 
 
-def test_a_speech_in_two_splits(prepare, tree, data, caplog):
+def test_a_speech_in_two_splits(prepare, tree, data, stderr):
     tree.speech("fr-en", "test", "train.1")
     assert prepare("--src_langs", "de,fr") == 1
     where = f"{tree.root}/fr/en/test/speeches.lst:2"
-    assert f"{where}: speech 'train.1' is in train, too; take it out" in caplog.text
+    assert f"{where}: speech 'train.1' is in train, too; take it out" in stderr()
     assert not list(data.glob("*/segments"))
 
 
@@ -144,19 +144,19 @@ def test_train_and_noisy_are_one_split(prepare, tree):
         ("segments.en", None, 1, "no such file"),
     ],
 )
-def test_malformed(prepare, tree, data, caplog, name, content, line, problem):
+def test_malformed(prepare, tree, data, stderr, name, content, line, problem):
     path = tree.folder("de-en", "test") / name
     if content is None:
         path.unlink()
     else:
         path.write_text(content)
     assert prepare("--src_langs", "de,fr") == 1
-    assert f"{path}:{line}: {problem}" in caplog.text
-    assert "unpack the corpus again" in caplog.text
+    assert f"{path}:{line}: {problem}" in stderr()
+    assert "unpack the corpus again" in stderr()
     assert not data.exists()
 
 
-def test_all_that_is_not_aligned_is_counted(prepare, tree, data, caplog):
+def test_all_that_is_not_aligned_is_counted(prepare, tree, data, stderr):
     lines = {}
     for direction, split in (("de-en", "train"), ("fr-en", "test"), ("en-de", "dev")):
         path = tree.folder(direction, split) / "segments.de"
@@ -166,50 +166,50 @@ def test_all_that_is_not_aligned_is_counted(prepare, tree, data, caplog):
         path.write_text("one\n")
     assert prepare() == 1
     # 6 directions of three splits
-    assert "3 of 18 splits are faulty:" in caplog.text
+    assert "3 of 18 splits are faulty:" in stderr()
     for path, number in lines.items():
         problem = f"{path}:2: 1 lines, but segments.lst beside it has {number}; unpack"
-        assert problem in caplog.text
-    assert caplog.text.count("ERROR") == 1
+        assert problem in stderr()
+    assert stderr().count("Error: ") == 1
     assert not data.exists()
 
 
-def test_two_speakers(prepare, tree, caplog):
+def test_two_speakers(prepare, tree, stderr):
     tree.speech("de-en", "test", "test.0", "EUmember_7")
     assert prepare() == 1
-    assert "/de/en/test/speeches.lst:2: speech 'test.0' has two speakers" in caplog.text
+    assert "/de/en/test/speeches.lst:2: speech 'test.0' has two speakers" in stderr()
 
 
-def test_not_utf8(prepare, tree, caplog):
+def test_not_utf8(prepare, tree, stderr):
     path = tree.folder("de-en", "test") / "segments.de"
     path.write_bytes("gut\nschön\n".encode("latin-1"))
     assert prepare() == 1
-    assert f"{path}:2: not UTF-8" in caplog.text
+    assert f"{path}:2: not UTF-8" in stderr()
 
 
-def test_missing_audio(prepare, tree, data, caplog):
+def test_missing_audio(prepare, tree, data, stderr):
     (tree.root / "de" / "audios" / "test.0.flac").unlink()
     (tree.root / "fr" / "audios" / "test.0.flac").unlink()
     assert prepare() == 1
     where = f"{tree.root}/de/en/test/segments.lst:1"
-    assert f"{where}: no audio: de/audios/test.0.m4a is missing (2 s" in caplog.text
+    assert f"{where}: no audio: de/audios/test.0.m4a is missing (2 s" in stderr()
     assert not data.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no audio"])
-def test_broken_audio(prepare, tree, data, caplog, content):
+def test_broken_audio(prepare, tree, data, stderr, content):
     path = tree.root / "de" / "audios" / "test.0.flac"
     path.write_bytes(content)
     assert prepare() == 1
-    assert f"{path}:1: it cannot be read" in caplog.text
+    assert f"{path}:1: it cannot be read" in stderr()
     assert not list(data.glob("*/segments"))
 
 
-def test_nothing_left(prepare, tree, caplog):
+def test_nothing_left(prepare, tree, stderr):
     (tree.folder("de-en", "dev") / "segments.en").write_text("\n\n")
     assert prepare() == 1
     message = "dev.de-en would be empty: none of 2 segments is left (2: empty transl"
-    assert message in caplog.text
+    assert message in stderr()
 
 
 def test_line_ends_and_blanks(prepare, tree, data, read):

@@ -130,7 +130,7 @@ def test_hours_and_published_counts(prepare, capsys):
         ("--samu_langs de,pl", "/pl holds no direction such as pl/en; unpack the"),
     ],
 )
-def test_options_that_do_not_fit(prepare, data, caplog, options, message):
+def test_options_that_do_not_fit(prepare, data, stderr, options, message):
     assert prepare(*options.split()) == 1
-    assert message in caplog.text
+    assert message in stderr()
     assert not data.exists()

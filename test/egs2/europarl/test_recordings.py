@@ -108,14 +108,14 @@ def test_durations_are_asked_for_once(stand_in, m4a, prepare, tree):
 
 
 def test_what_was_asked_before_a_mistake_is_remembered(
-    stand_in, m4a, prepare, tree, caplog
+    stand_in, m4a, prepare, tree, stderr
 ):
     folder = m4a(rename_wav)
     good = (folder / "train.1.m4a").read_bytes()
     (folder / "train.1.m4a").write_bytes(b"half a download")
     assert prepare() == 1
     message = f"{folder}/train.1.m4a:1: it cannot be read (moov atom not found); unpack"
-    assert message in caplog.text
+    assert message in stderr()
     (folder / "train.1.m4a").write_bytes(good)
     assert prepare() == 0
     assert stand_in("ffprobe").count("train.0.m4a") == 1
@@ -123,16 +123,16 @@ def test_what_was_asked_before_a_mistake_is_remembered(
 
 
 @pytest.mark.parametrize("missing", ["ffmpeg", "ffprobe"])
-def test_without_ffmpeg(m4a, prepare, data, monkeypatch, tmp_path, caplog, missing):
+def test_without_ffmpeg(m4a, prepare, data, monkeypatch, tmp_path, stderr, missing):
     m4a(rename_wav)
     for name in {"ffmpeg", "ffprobe"} - {missing}:
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert prepare() == 1
-    assert caplog.text.count("ERROR") == 1
-    assert f"{missing} is missing: libsndfile does not read" in caplog.text
-    assert "apt-get install ffmpeg" in caplog.text
+    assert stderr().count("Error: ") == 1
+    assert f"{missing} is missing: libsndfile does not read" in stderr()
+    assert "apt-get install ffmpeg" in stderr()
     assert not data.exists()
 
 

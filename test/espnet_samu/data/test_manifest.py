@@ -8,6 +8,7 @@ import pytest
 from espnet_samu.data.manifest import main
 from espnet_samu.data.manifest_options import ManifestOptions
 from espnet_samu.data.manifest_reader import ManifestError, ManifestReader
+from espnet_samu.utils import command
 
 HEADER = "id audio language transcript translation target_language".split()
 TIMES = [*HEADER, "speaker", "start", "end"]
@@ -27,8 +28,10 @@ def write_manifest(folder: Path, rows: list[list[str]], audio: bool = True) -> P
 def run(manifest: Path, *options: str) -> tuple[int, Path]:
     """Run the command; return its status and the output directory."""
     output = manifest.parent / "data" / "train"
-    command = ["--manifest", str(manifest), "--output_dir", str(output), *options]
-    return main(command), output
+    options = ["--manifest", str(manifest), "--output_dir", str(output), *options]
+    with pytest.raises(SystemExit) as end:
+        command.run(main, options)
+    return end.value.code, output
 
 
 def read(folder: Path) -> dict[str, list[str]]:
@@ -170,15 +173,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistake_is_named_and_nothing_written(tmp_path, caplog, name):
+def test_mistake_is_named_and_nothing_written(tmp_path, capsys, name):
     rows, line, problem = MISTAKES[name]
     manifest = write_manifest(tmp_path, rows)
     before = sorted(tmp_path.rglob("*"))
     status, _ = run(manifest)
     assert status == 1
-    (record,) = caplog.records
-    message = record.getMessage()
-    assert message.startswith(f"{manifest}:{line}: ")
+    message = capsys.readouterr().err
+    assert message.startswith(f"Error: {manifest}:{line}: ")
     assert problem in message
     assert "; " in message  # what to do about it
     assert sorted(tmp_path.rglob("*")) == before
@@ -192,12 +194,12 @@ def test_language_list(tmp_path):
     assert run(manifest, "--langs", "es fr")[0] == 0
 
 
-def test_not_utf8(tmp_path, caplog):
+def test_not_utf8(tmp_path, capsys):
     manifest = write_manifest(tmp_path, [HEADER, GOOD, SECOND])
     with manifest.open("ab") as stream:
         stream.write(b"u3\ta.wav\tfr\tcaf\xe9\tx\ten\n")
     assert run(manifest)[0] == 1
-    assert f"{manifest}:4: not UTF-8" in caplog.text
+    assert f"{manifest}:4: not UTF-8" in capsys.readouterr().err
 
 
 def test_windows_file(tmp_path):
@@ -222,13 +224,13 @@ def test_old_directory_survives_a_mistake(tmp_path):
     assert [path.name for path in output.parent.iterdir()] == ["train"]
 
 
-def test_foreign_directory_is_kept(tmp_path, caplog):
+def test_foreign_directory_is_kept(tmp_path, capsys):
     manifest = write_manifest(tmp_path, [HEADER, GOOD])
     output = tmp_path / "data" / "train"
     output.mkdir(parents=True)
     (output / "thesis.tex").write_text("x")
     assert run(manifest)[0] == 1
-    assert "no data directory" in caplog.text
+    assert "no data directory" in capsys.readouterr().err
     assert (output / "thesis.tex").read_text() == "x"
 
 

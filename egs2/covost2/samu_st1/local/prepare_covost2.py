@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 from typing import Sequence
 
@@ -23,6 +22,8 @@ from covost2.held_out import HeldOut
 from covost2.marker import Marker
 from covost2.scenario_sets import ScenarioSets
 from covost2.scenarios import SCENARIOS, choose_scenario
+
+from espnet_samu.utils.command import run
 
 CONF = Path(__file__).parents[1] / "conf"
 NONE = "none"
@@ -141,26 +142,17 @@ def make_distillation(
     print((work / "counts.md").read_text("utf-8"))
 
 
-def main(cmd: Sequence[str] | None = None) -> int:
-    """Run from the command line.
-
-    Returns:
-        Exit status: 1 after a mistake in the corpus, which is printed in one line.
-    """
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
-        common_voice = CommonVoice(args.commonvoice)
-        clips = Clips(args.audio, args.clips_dir, args.nj)
-        release = choose_release(args, common_voice)
-        make_scenario(args, clips, common_voice)
-        if args.samu_langs != NONE:
-            make_distillation(args, clips, common_voice, release)
-    except ValueError as e:
-        logging.error("%s", e)
-        return 1
-    return 0
+    common_voice = CommonVoice(args.commonvoice)
+    clips = Clips(args.audio, args.clips_dir, args.nj)
+    release = choose_release(args, common_voice)
+    make_scenario(args, clips, common_voice)
+    if args.samu_langs != NONE:
+        make_distillation(args, clips, common_voice, release)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 from typing import Iterable, Iterator, Sequence
 
@@ -21,6 +20,7 @@ from europarl_st.recordings import Recordings
 from europarl_st.report import table, write_report
 from europarl_st.segment import Segment
 
+from espnet_samu.utils.command import run
 from espnet_samu.utils.progress import progress
 
 MOST_FAULTS = 20  # that are listed
@@ -108,21 +108,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line.
-
-    Returns:
-        Exit status: 1 after a mistake, which is printed in one line.
-    """
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
     args = get_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    try:
-        print(prepare(args))
-    except ValueError as e:
-        logging.error("%s", e)
-        return 1
-    return 0
+    print(prepare(args))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

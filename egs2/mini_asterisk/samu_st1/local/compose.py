@@ -27,6 +27,8 @@ from grammar import (
 )
 from spoken import speak, transcript
 
+from espnet_samu.utils.command import run
+
 Pools = dict[str, list[Content]]  # template -> contents
 SUPERVISED = ("es", "fr")  # it and ru are zero-shot languages: no translations
 SPEAKERS = {
@@ -174,4 +176,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

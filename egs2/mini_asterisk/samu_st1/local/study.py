@@ -22,6 +22,7 @@ from espnet_samu.study.plan import read_plan
 from espnet_samu.study.run_file import read_runs
 from espnet_samu.study.stored_settings import StoredSettings, read_stored, write_stored
 from espnet_samu.study.task_pool import TaskPool
+from espnet_samu.utils.command import run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -163,8 +164,4 @@ def main(cmd: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except ValueError as e:
-        logging.error(f"Error: {e}")
-        sys.exit(2)
+    run(main)

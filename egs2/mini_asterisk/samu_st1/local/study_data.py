@@ -14,6 +14,7 @@ from pathlib import Path
 from espnet2.utils.types import str2bool
 
 from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text, write_text
 
 TRANSCRIPTS = "text.tc.multi"
@@ -201,4 +202,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

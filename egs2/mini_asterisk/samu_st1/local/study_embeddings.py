@@ -13,6 +13,7 @@ from pathlib import Path
 
 from espnet_samu.bin import samu_embed
 from espnet_samu.study.untrained import write_untrained
+from espnet_samu.utils.command import run
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
@@ -42,4 +43,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

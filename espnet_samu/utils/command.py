@@ -1,0 +1,66 @@
+"""How our commands end: a user's mistake in one line, a bug in a traceback."""
+
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+_DEBUG = "--debug"
+
+
+def is_mistake(error: Exception, home: Path) -> bool:
+    """Return whether an exception reports a user's mistake, or a bug.
+
+    A mistake is a missing, unreadable or unwritable file or module, and what a
+    ``raise`` statement of this package, of ESPnet or of a recipe found wrong. The same
+    exception out of an expression, or out of another library, is a bug: a check is
+    missing.
+
+    Args:
+        error: What ended the command.
+        home: Folder of the command; a recipe's code is there.
+    """
+    if isinstance(error, (OSError, ImportError)):
+        return True
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    file = frame.f_code.co_filename
+    if not linecache.getline(file, line).lstrip().startswith("raise "):
+        return False
+    package = frame.f_globals.get("__name__", "").partition(".")[0]
+    if package == "espnet2":
+        return isinstance(error, (ValueError, RuntimeError))
+    ours = package == "espnet_samu" or home in Path(file).resolve().parents
+    return ours and isinstance(error, ValueError)
+
+
+def run(
+    main: Callable[[Sequence[str]], int | None], cmd: Sequence[str] | None = None
+) -> NoReturn:
+    """Run a command, and exit.
+
+    A user's mistake is printed to stderr as ``Error: ...``, and the exit status is 1.
+    With ``--debug``, an option of every command, the traceback is printed, too.
+
+    Args:
+        main: The command; returns its exit status, or None for 0.
+        cmd: Its arguments; those of the process by default.
+    """
+    cmd = sys.argv[1:] if cmd is None else cmd
+    debug = _DEBUG in cmd
+    try:
+        status = main([argument for argument in cmd if argument != _DEBUG])
+    except Exception as error:
+        home = Path(main.__code__.co_filename).resolve().parent
+        if not is_mistake(error, home):
+            raise
+        if debug:
+            traceback.print_exception(error)
+        print(f"Error: {error}", file=sys.stderr)
+        status = 1
+    except SystemExit as end:
+        if end.code == 0 and {"-h", "--help"} & {*cmd}:
+            print(f"  {_DEBUG:<22}Show the traceback of a mistake, too")
+        raise
+    sys.exit(status or 0)

@@ -1,0 +1,109 @@
+"""A mistake ends a command in one line, a bug in a traceback."""
+
+import json
+import re
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+from espnet2.train.class_choices import ClassChoices
+
+from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
+
+ROOT = Path(__file__).parents[3]
+
+
+def ends(main, *options):
+    """Return the exit status of a command."""
+    with pytest.raises(SystemExit) as end:
+        run(main, options)
+    return end.value.code
+
+
+def recipe_mistake(cmd):
+    """Find a mistake as a recipe's own code does."""
+    raise ValueError("a.tsv:3: no text")
+
+
+def espnet_mistake(cmd):
+    """Name a class that ESPnet does not know."""
+    ClassChoices("frontend", {"default": int}, default="default").get_class("samu")
+
+
+MISTAKES = {
+    "no such file": (
+        lambda cmd: open("/no/file"),
+        "[Errno 2] No such file or directory: '/no/file'",
+    ),
+    "a missing module": (
+        lambda cmd: __import__("no_such_module"),
+        "No module named 'no_such_module'",
+    ),
+    "the recipe's own": (recipe_mistake, "a.tsv:3: no text"),
+    "the package's": (
+        lambda cmd: atomic_write("file", "r").__enter__(),
+        "mode must be 'w' or 'wb': 'r'",
+    ),
+    "ESPnet's": (espnet_mistake, "--frontend must be one of ('default',): "),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line(capsys, name):
+    main, message = MISTAKES[name]
+    assert ends(main) == 1
+    output, error = capsys.readouterr()
+    assert error.startswith(f"Error: {message}")
+    assert error.count("\n") == 1
+    assert output == ""
+
+
+BUGS = {
+    "a value that nobody checked": (lambda cmd: int("a"), ValueError),
+    "another library's ValueError": (lambda cmd: json.loads("{"), ValueError),
+    "a key that is not there": (lambda cmd: {}["a"], KeyError),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_bug_keeps_its_traceback(name):
+    main, error = BUGS[name]
+    with pytest.raises(error):
+        run(main, [])
+
+
+def test_debug_shows_the_traceback_too(capsys):
+    assert ends(recipe_mistake, "--debug") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback")
+    assert "in recipe_mistake" in error
+    assert error.endswith("\nError: a.tsv:3: no text\n")
+
+
+def test_status_and_arguments():
+    seen = []
+    assert ends(seen.extend, "--a", "--debug", "b") == 0
+    assert seen == ["--a", "b"]
+    assert ends(lambda cmd: 3) == 3
+
+
+def test_help_has_debug(capsys):
+    assert ends(ArgumentParser().parse_args, "--help") == 0
+    assert "  --debug               Show the traceback" in capsys.readouterr().out
+
+
+def test_every_command_ends_this_way():
+    """List_directions runs before there is a Python that has the package."""
+    commands = [
+        path
+        for folder in ("espnet_samu/bin", "espnet_samu/data", "egs2/*/samu_st1/local")
+        for path in ROOT.glob(f"{folder}/*.py")
+        if path.name not in ("list_directions.py", "make_downloads.py")
+    ]
+    ended = {
+        p.name: re.findall("__main__.*\n    (.*)", p.read_text()) for p in commands
+    }
+    ended = {name: last for name, last in ended.items() if last}
+    assert len(ended) >= 20
+    assert {name for name, last in ended.items() if last != ["run(main)"]} == set()
