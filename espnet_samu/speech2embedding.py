@@ -5,9 +5,9 @@ from typing import Any, Sequence, Union
 
 import numpy as np
 import torch
-import yaml
 from typeguard import typechecked
 
+from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.autocast import without_autocast
 from espnet_samu.utils.waveform import check_waveform
@@ -143,6 +143,12 @@ def _files_of(folder: Path) -> dict[str, Path]:
             f"{folder} has no meta.yaml: it is not a folder of samu_export. An "
             "experiment is read by samu_model_file=FOLDER/CHECKPOINT.pth"
         )
-    content = yaml.safe_load(meta.read_text(encoding="utf-8"))
-    files = {**content["files"], **content["yaml_files"]}
+    content = read_yaml(meta)
+    files = {**content.get("files", {}), **content.get("yaml_files", {})}
+    if set(files) != {"samu_model_file", "samu_train_config"}:
+        raise ValueError(
+            f"{meta} names {', '.join(sorted(files)) or 'no files'}; a student has "
+            "samu_model_file and samu_train_config. A translation model is opened by "
+            "Speech2Text.from_pretrained"
+        )
     return {key: folder / name for key, name in files.items()}

@@ -14,12 +14,17 @@ def read_yaml(path: Union[Path, str]) -> Dict[str, Any]:
     """Read a configuration.
 
     Raises:
-        ValueError: It is not a mapping.
+        ValueError: It is no YAML file of options and values; names the file.
     """
-    with open(path, encoding="utf-8") as file:
-        content = yaml.load(file, Loader=_Loader)
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is no YAML file: {reason}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is not a configuration: {type(content).__name__}")
+        kind = "empty" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{path} is no configuration (`option: value`) but {kind}")
     return content
 
 

@@ -7,6 +7,7 @@ from espnet2.text.build_tokenizer import build_tokenizer
 from typeguard import typechecked
 
 from espnet_samu.text.languages import is_code
+from espnet_samu.utils.token_list import read_bpemodel
 
 # Tokens without a text, of ESPnet's token lists and of mBART's.
 _SILENT = frozenset(["<blank>", "<sos/eos>", "<s>", "<pad>", "</s>", "<mask>"])
@@ -34,6 +35,8 @@ class Detokenizer:
                 f"bpemodel '{bpemodel}', the sentencepiece model of the translations, "
                 "is missing; name it with --bpemodel"
             )
+        if token_type == "bpe":
+            read_bpemodel(bpemodel)  # ESPnet reads it at the first text
         try:
             self.tokenizer = build_tokenizer(token_type, bpemodel)
             if token_type == "hugging_face":

@@ -7,13 +7,14 @@ from typing import List, Optional, Tuple, Union
 
 import torch
 from espnet2.torch_utils.initialize import INITIALIZATIONS, initialize
-from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
+from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.layers import budget
 from espnet_samu.tasks.balanced_task import BalancedTask
 from espnet_samu.tasks.sparing_task import SparingTask
 from espnet_samu.train.unused_parameters import has_unused_parameters
+from espnet_samu.utils.base_weights import read_state_dict
 from espnet_samu.utils.init_param import add_base_weights, check_init_param
 
 
@@ -123,14 +124,16 @@ class ExactTask(BalancedTask, SparingTask):
             device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
         Raises:
-            ValueError: The checkpoint has parameters too many or too few.
+            FileNotFoundError: A file is missing.
+            ValueError: config.yaml is none, or the checkpoint is none, or it has
+                parameters too many or too few.
         """
         if config_file is None and model_file is not None:
             config_file = Path(model_file).parent / "config.yaml"
+        read_yaml(config_file)  # ESPnet takes it for a mapping
         model, args = super().build_model_from_file(config_file, None, device)
         if model_file is not None:
-            state = safe_torch_load(model_file, map_location="cpu")
-            state = state.get("module", state)
+            state = read_state_dict(model_file)
             missing, unexpected = model.load_state_dict(state, strict=False)
             if missing or unexpected:
                 raise ValueError(

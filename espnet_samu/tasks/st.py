@@ -27,7 +27,7 @@ from espnet_samu.train.safe_trainer import SafeTrainer  # noqa: E402
 from espnet_samu.train.translation_preprocessor import (  # noqa: E402
     TranslationPreprocessor,
 )
-from espnet_samu.utils.token_list import read_token_list  # noqa: E402
+from espnet_samu.utils.token_list import check_bpemodel, read_token_list  # noqa: E402
 
 registry.register(host)
 
@@ -87,11 +87,18 @@ class STTask(DistillingTask, ExactTask, host.STTask):
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
     ) -> Optional[Callable[[str, Dict[str, np.array]], Dict[str, np.ndarray]]]:
-        """ESPnet's preprocessing, and target languages."""
+        """ESPnet's preprocessing, and target languages.
+
+        Raises:
+            ValueError: bpemodel is none, or not of the token list.
+        """
         preprocess = super().build_preprocess_fn(args, train)
         if preprocess is None:
             return None
-        languages = TargetLanguages(read_token_list(args.token_list))
+        tokens = read_token_list(args.token_list)
+        if args.token_type == "bpe":
+            check_bpemodel(args.bpemodel, tokens)
+        languages = TargetLanguages(tokens)
         return TranslationPreprocessor(preprocess, languages)
 
     @classmethod

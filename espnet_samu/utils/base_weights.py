@@ -15,6 +15,37 @@ from espnet_samu.layers.adapter_mark import WRAPPED
 from espnet_samu.utils.atomic import atomic_write
 
 
+def read_state_dict(path: Union[Path, str]) -> Dict[str, torch.Tensor]:
+    """Read the parameters of a checkpoint, on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or holds something else.
+    """
+    from espnet2.torch_utils.safe_torch_load import safe_torch_load
+
+    try:
+        state = safe_torch_load(path, map_location="cpu")
+    except (RuntimeError, EOFError) as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise ValueError(
+            f"{path} is damaged, or no checkpoint of a model ({reason})"
+        ) from error
+    if isinstance(state, dict):
+        state = state.get("module", state)
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(value, torch.Tensor) for value in state.values())
+    ):
+        kind = type(state).__name__
+        raise ValueError(
+            f"{path} is no checkpoint of a model: a {kind}, not tensors by name. "
+            "Models of an experiment are valid.*.pth and *epoch.pth, not checkpoint.pth"
+        )
+    return state
+
+
 def frozen_weights(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
     """Frozen parameters, by their keys in the state dict."""
     return {
@@ -55,14 +86,12 @@ def read_base(path: Union[Path, str], sha256: str) -> Dict[str, torch.Tensor]:
         FileNotFoundError: There is no such file.
         ValueError: Its content is another one.
     """
-    from espnet2.torch_utils.safe_torch_load import safe_torch_load
-
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"{path} is missing: the checkpoints beside it have only what was trained "
             "(save_trained_only), and it has the rest; copy it with them"
         )
-    weights = safe_torch_load(path, map_location="cpu")
+    weights = read_state_dict(path)
     if checksum(weights) != sha256:
         raise ValueError(
             f"{path} is not the file that the checkpoints beside it belong to: its "
@@ -101,14 +130,9 @@ def read_weights(checkpoint: Union[Path, str]) -> Dict[str, torch.Tensor]:
         FileNotFoundError: A file is missing.
         ValueError: The frozen weights are others than those of the training.
     """
-    from espnet2.torch_utils.safe_torch_load import safe_torch_load
-
-    state = safe_torch_load(checkpoint, map_location="cpu")
-    state = state.get("module", state)
+    state = read_state_dict(checkpoint)
     base = base_of(checkpoint)
-    if base is None:
-        return state
-    return {**safe_torch_load(base, map_location="cpu"), **state}
+    return state if base is None else {**read_state_dict(base), **state}
 
 
 def load_base(model: torch.nn.Module, path: Union[Path, str], sha256: str) -> None:

@@ -6,7 +6,7 @@ from typing import Dict, List, Sequence, Set, Tuple
 import torch
 
 from espnet_samu.layers.adapter_mark import adapter_keys
-from espnet_samu.utils.base_weights import base_of
+from espnet_samu.utils.base_weights import base_of, read_state_dict
 
 # What a training gives to a model: the head of a kept distillation, which its student
 # has filled, and the count of updates.
@@ -64,16 +64,13 @@ def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
 
 
 def _check_destination(dst: str, specs: List[str], model: torch.nn.Module) -> None:
-    from espnet2.torch_utils.safe_torch_load import safe_torch_load
-
     target = model.get_submodule(dst)
     names = list(target.state_dict())
     found: Set[str] = set()
     excluded: Set[str] = set()
     for spec in specs:
         path, src, _, excludes = _split(spec)
-        state = safe_torch_load(path, map_location="cpu")
-        state = state.get("module", state)
+        state = read_state_dict(path)
         prefix = f"{src}." if src else ""
         found.update(k for k in names if prefix + k in state)
         beginnings = tuple(e for e in excludes.split(",") if e)

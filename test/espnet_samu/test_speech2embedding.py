@@ -93,3 +93,21 @@ def test_a_partial_checkpoint_names_its_keys(samu_exp, tmp_path):
     torch.save(state, tmp_path / "partial.pth")
     with pytest.raises(ValueError, match=r"1 parameters missing .*projector.linear.b"):
         Speech2Embedding(samu_exp / "config.yaml", tmp_path / "partial.pth")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("null\n", "is no configuration .* but empty"),
+        ("- a\n", "is no configuration .* but a list"),
+        ("files: {\n", "is no YAML file: .* line 2, column 1"),
+        ("\udcff", "is no YAML file: .* invalid start byte"),
+        ("files: {st_model_file: a}\n", "names st_model_file; a student has"),
+        ("espnet: 1\n", "names no files; a student has"),
+    ],
+)
+def test_a_foreign_meta_yaml(tmp_path, content, message):
+    (tmp_path / "meta.yaml").write_text(content, "utf-8", "surrogateescape")
+    with pytest.raises(ValueError, match=f"{tmp_path}/meta.yaml {message}") as end:
+        Speech2Embedding.from_pretrained(tmp_path)
+    assert str(end.value).count("\n") == 0

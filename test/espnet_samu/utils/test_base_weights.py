@@ -6,6 +6,7 @@ from espnet_samu.utils.base_weights import (
     frozen_weights,
     leave_out,
     load_base,
+    read_state_dict,
     save_base,
 )
 
@@ -89,3 +90,41 @@ def test_missing_and_other_file(make_model, tmp_path):
         load_base(model, tmp_path / "base.pth", "0" * 64)
     with pytest.raises(ValueError, match="the model has no embed.weight, out.weight"):
         load_base(model["body"], tmp_path / "base.pth", checksum(weights))
+
+
+NO_CHECKPOINTS = {
+    "text": b"not a checkpoint\n",
+    "empty": b"",
+    "a list": [torch.zeros(2)],
+    "a number": 3,
+    "no tensors": {},
+    "what a training resumes from": {"model": {"a": torch.zeros(2)}, "epoch": 3},
+}
+
+
+@pytest.mark.parametrize("name", NO_CHECKPOINTS)
+def test_no_state_dict(tmp_path, name):
+    path, content = tmp_path / "a.pth", NO_CHECKPOINTS[name]
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(
+        ValueError, match=f"{path} is .*no checkpoint of a model"
+    ) as end:
+        read_state_dict(path)
+    assert str(end.value).count("\n") == 0
+
+
+def test_cut_state_dict(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.zeros(2)}, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"{path} is damaged, or no checkpoint"):
+        read_state_dict(path)
+
+
+def test_state_dict(tmp_path):
+    for content in ({"a": torch.ones(2)}, {"module": {"a": torch.ones(2)}}):
+        torch.save(content, tmp_path / "a.pth")
+        assert read_state_dict(tmp_path / "a.pth")["a"].tolist() == [1, 1]
