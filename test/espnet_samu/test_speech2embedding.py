@@ -107,6 +107,8 @@ def test_a_partial_checkpoint_names_its_keys(samu_exp, tmp_path):
     ],
 )
 def test_a_foreign_meta_yaml(tmp_path, content, message):
+    from espnet_samu.speech2embedding import Speech2Embedding
+
     (tmp_path / "meta.yaml").write_text(content, "utf-8", "surrogateescape")
     with pytest.raises(ValueError, match=f"{tmp_path}/meta.yaml {message}") as end:
         Speech2Embedding.from_pretrained(tmp_path)
