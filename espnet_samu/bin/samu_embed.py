@@ -14,7 +14,7 @@ from espnet2.utils.types import str_or_none
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.command import run
-from espnet_samu.utils.kaldi_io import iterate_text, write_vectors
+from espnet_samu.utils.kaldi_io import check_data_files, iterate_text, write_vectors
 from espnet_samu.utils.progress import progress
 from espnet_samu.utils.sorted_batches import map_in_batches
 from espnet_samu.utils.waveform import SAMPLING_RATE, CheckedPreprocessor
@@ -46,12 +46,13 @@ def embed(
         num_workers: Of the data loader.
 
     Raises:
-        ValueError: A waveform is empty, of several channels, not finite, or its sound
-            file is not of 16 kHz; names the utterance.
+        ValueError: wav_scp names a command; a waveform is empty, of several channels,
+            not finite, or its sound file is not of 16 kHz; names the utterance.
         RuntimeError: The model refuses a batch; names its utterances.
     """
     path, _, kind = wav_scp.partition(",")
     kind = kind or "sound"
+    check_data_files([(path, "speech", kind)])
     train_args = speech2embedding.samu_train_args
     loader = SAMUTask.build_streaming_iterator(
         [(path, "speech", kind)],

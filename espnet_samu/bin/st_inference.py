@@ -24,6 +24,7 @@ from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
+from espnet_samu.utils.kaldi_io import check_data_files
 
 _SEARCH = [field.name for field in dataclasses.fields(SearchSettings)]
 _FILES = "st_train_config st_model_file lm_train_config lm_file".split()
@@ -184,6 +185,7 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
     """Decode with mbart here, with any other decoder by ESPnet's own command."""
     parser = get_parser()
     args = parser.parse_args(cmd)
+    check_data_files(args.data_path_and_name_and_type)
     # Without a configuration it is a packed model, which is checked when it is opened.
     if args.st_train_config and decoder_of(args.st_train_config) != "mbart":
         # ESPnet's beam search takes one utterance at a time.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet_samu.teacher.bitext import Pair, distinct_batches, read_bitext
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
 from espnet_samu.utils.hashing import hash_file
 
@@ -134,9 +134,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if is_up_to_date(args.output_dir, key):
         print(f"{args.output_dir}: up to date")
         return
-    output = Path(args.output_dir)
-    if output.is_dir() and any(output.iterdir()) and not (output / INFO_FILE).is_file():
-        raise ValueError(f"output_dir is not empty and not a teacher's: {output}")
+    output = AtomicFolder(args.output_dir, "teacher_train", [args.bitext])
     pairs = read_bitext(args.bitext)
 
     import torch
@@ -158,12 +156,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
         "vocab_size": len(model.tokenizer),
         "final_loss": loss,
     }
-    with atomic_folder(output) as folder:
+    with output as folder:
         model.save(str(folder), create_model_card=False)
         (folder / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n")
     seconds = time.perf_counter() - start
     print(
-        f"{output}: {len(pairs)} pairs, {len(model.tokenizer)} tokens, "
+        f"{args.output_dir}: {len(pairs)} pairs, {len(model.tokenizer)} tokens, "
         f"loss {loss:.4f}, {seconds:.0f} s"
     )
 

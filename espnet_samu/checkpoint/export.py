@@ -25,7 +25,7 @@ from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.layers.lora import merge_lora
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.atomic import AtomicFolder
 
 # Not samu/: espnet_model_zoo takes a config's value for a path if the archive has a
 # folder of that name, and frontend: samu would become one.
@@ -48,15 +48,18 @@ def export(
         samu_train_config: config.yaml of the distillation. None: beside
             samu_model_file.
         samu_model_file: Checkpoint.
-        output_dir: Replaced as a whole.
+        output_dir: Replaced as a whole if an earlier export made it.
         frame_encoder: Write the frame encoder too, beside the whole student.
 
     Raises:
-        ValueError: The frontend is not ``samu``, the checkpoint does not fill the
+        ValueError: output_dir holds an input or what samu_export has not made, the
+            frontend is not ``samu``, the checkpoint does not fill the
             model, or transformers alone would not give the student's frames: it has
             bottleneck adapters (LoRA is merged) or takes another hidden state.
     """
-    model, args = SAMUTask.build_model_from_file(samu_train_config, samu_model_file)
+    config = samu_train_config or Path(samu_model_file).parent / "config.yaml"
+    output = AtomicFolder(output_dir, "samu_export", [samu_model_file, config])
+    model, args = SAMUTask.build_model_from_file(config, samu_model_file)
     if not isinstance(model.frontend, SamuFrontend):
         raise ValueError(
             f"{samu_model_file} has frontend: {args.frontend}; only frontend: samu is "
@@ -73,7 +76,7 @@ def export(
             f"{samu_model_file} has adapters that transformers does not know: "
             f"{adapters}. Export the utterance embeddings only (--frame_encoder false)"
         )
-    with atomic_folder(output_dir) as folder:
+    with output as folder:
         if frame_encoder:
             save_frame_encoder(model.frontend, folder)
             _check_frames(model.frontend, folder, samu_model_file)

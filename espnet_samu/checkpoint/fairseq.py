@@ -21,7 +21,7 @@ from espnet_samu.checkpoint.fairseq_config import SAMPLING_RATE, configuration
 from espnet_samu.checkpoint.fairseq_settings import FairseqSettings
 from espnet_samu.checkpoint.inert import load_inert
 from espnet_samu.utils import huggingface
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.atomic import AtomicFolder
 
 _CONVOLUTION = r"(feature_extractor\.conv_layers\.\d+)"
 _LAYER = r"(encoder\.layers\.\d+)"
@@ -76,14 +76,17 @@ def convert(checkpoint: Union[Path, str], output_dir: Union[Path, str]) -> Conve
     Args:
         checkpoint: ``.pt`` file. Nothing that it names is run.
         output_dir: Folder for config.json, model.safetensors and
-            preprocessor_config.json; replaced as a whole.
+            preprocessor_config.json; replaced as a whole if an earlier conversion
+            made it.
 
     Raises:
-        ValueError: The file cannot be read, is of another architecture (names the
-            keys that are missing or not known), or does not tell a setting.
+        ValueError: output_dir holds the checkpoint or what fairseq_convert has not
+            made; the file cannot be read, is of another architecture (names the keys
+            that are missing or not known), or does not tell a setting.
     """
     from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
+    output = AtomicFolder(output_dir, "fairseq_convert", [checkpoint])
     content = load_inert(checkpoint)
     weights = content.get("model", content.get("model_weight"))
     if not isinstance(weights, dict):
@@ -108,7 +111,7 @@ def convert(checkpoint: Union[Path, str], output_dir: Union[Path, str]) -> Conve
         do_normalize=normalize,
         return_attention_mask=config.feat_extract_norm == "layer",
     )
-    with atomic_folder(output_dir) as folder:
+    with output as folder:
         transformers_folder.save(model, extractor, folder)
     left_out = ", ".join(f"{n} of {head}" for head, n in sorted(dropped.items()))
     logging.info(

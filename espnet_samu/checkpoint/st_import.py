@@ -19,7 +19,7 @@ from espnet_samu.checkpoint.published_decoding import Decoding
 from espnet_samu.checkpoint.published_st import PublishedST
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.checkpoint import find_weights
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.atomic import AtomicFolder
 
 CONFIG, MODEL, TOKENIZER, DECODE = (
     "config.yaml",
@@ -41,22 +41,24 @@ def import_st(
 
     Args:
         source: Hub id or folder of a ``SpeechEncoderDecoderModel`` of transformers.
-        output_dir: Replaced as a whole. config.yaml names the tokeniser in it by this
-            path: as ESPnet's own paths, one that is relative is relative to where
-            the model is used.
+        output_dir: Replaced as a whole if an earlier import made it. config.yaml
+            names the tokeniser in it by this path: as ESPnet's own paths, one that is
+            relative is relative to where the model is used.
         revision: Branch, tag or commit on the hub.
         tgt_lang_token: Token that begins every translation, e.g. ``de_DE``. None: the
             one that the published model is decoded with, if there is one.
 
     Raises:
         OSError: There is no such model, or a file of it is missing.
-        ValueError: It is of a kind that is not imported, its weights are not what its
-            configuration says, or there is no such target-language token.
+        ValueError: output_dir is the source's folder or holds what st_import has not
+            made; the model is of a kind that is not imported, its weights are not what
+            its configuration says, or there is no such target-language token.
     """
+    output = AtomicFolder(output_dir, "st_import", [source])
     published = PublishedST(source, revision)
     files = find_weights(source, revision)
     decoding = published.decoding
-    with atomic_folder(output_dir) as folder:
+    with output as folder:
         tokens = published.save_tokenizer(folder / TOKENIZER)
         if tgt_lang_token is None and decoding.language is not None:
             tgt_lang_token = tokens[decoding.language]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.atomic import AtomicFolder
+
+MAKER = "the data preparation of espnet_samu"
 
 
 @dataclass
@@ -27,24 +31,25 @@ class DataDir:
         self.files.setdefault(file, {})[utt] = value
 
 
-def write_data_dir(data: DataDir, output: Path) -> None:
+def write_data_dir(data: DataDir, output: Path, inputs: Iterable[Path] = ()) -> None:
     """Write a data directory, whole or not at all.
 
     Args:
         data: What to write.
-        output: Replaced if it is a data directory already.
+        output: Replaced as a whole if it was written by this function.
+        inputs: Files that it was made of, beside the recordings.
 
     Raises:
-        ValueError: ``output`` holds something else.
+        ValueError: ``output`` holds an input or something else.
     """
-    if output.exists() and any(output.iterdir()):
-        if not (output / "wav.scp").is_file():
-            raise ValueError(f"{output}: exists and is no data directory; remove it")
+    # Commands have no folder: "ffmpeg -i FILE ... |".
+    folders = {os.path.dirname(wav) for wav in data.wavs.values() if wav[-1:] != "|"}
+    replaced = AtomicFolder(output, MAKER, [*inputs, *folders])
     by_speaker: dict[str, list[str]] = {}
     for utt, speaker in sorted(data.files["utt2spk"].items()):
         by_speaker.setdefault(speaker, []).append(utt)
     spk2utt = {speaker: " ".join(utts) for speaker, utts in by_speaker.items()}
-    with atomic_folder(output) as folder:
+    with replaced as folder:
         files = {**data.files, "wav.scp": data.wavs, "spk2utt": spk2utt}
         for name, values in files.items():
             # Code points sort as UTF-8 bytes do: this is LC_ALL=C.

@@ -59,7 +59,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     )
     data = ManifestReader(args.manifest, options).read()
     if not args.check_only:
-        write_data_dir(data, args.output_dir)
+        write_data_dir(data, args.output_dir, [args.manifest])
         langs = set(data.files["utt2lang"].values())
         logging.info(
             "%s: %d utterances, languages %s",

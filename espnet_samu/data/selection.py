@@ -4,9 +4,9 @@ import dataclasses
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
-from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.kaldi_io import Archives, ForbiddenEntry, iterate_text, read_text
 
 SAMPLES_PER_HOUR = 16000 * 3600  # at 16 kHz
 SHORTEST = 400
@@ -47,7 +47,8 @@ def select(
         jobs: Threads that read audio.
 
     Raises:
-        ValueError: Nothing is left; or a file is malformed (names file and line).
+        ValueError: Nothing is left; or a file is malformed, or names a command or a
+            pickle (names file and line).
     """
     wavs = read_text(data_dir / "wav.scp", allow_empty=False)
     counts = read_text(data_dir / "utt2num_samples", allow_empty=False)
@@ -71,10 +72,18 @@ def select(
         if utt not in wavs:
             dropped.setdefault(utt, "no audio")
     if check_audio:
-        utts = list(samples)
+        scp = data_dir / "wav.scp"
+        lines = [line for line in iterate_text(scp) if line[1] in samples]
+
+        def fault_of(line: Tuple[int, str, str]) -> Optional[str]:
+            number, utt, path = line
+            try:
+                return audio_fault(path)
+            except ForbiddenEntry as error:
+                raise ValueError(f"{scp}:{number}: entry of '{utt}' {error}") from None
+
         with ThreadPoolExecutor(jobs) as pool:
-            faults = pool.map(audio_fault, [wavs[utt] for utt in utts])
-            for utt, fault in zip(utts, faults):
+            for (_, utt, _), fault in zip(lines, pool.map(fault_of, lines)):
                 if fault is not None:
                     dropped[utt] = fault
                     del samples[utt]
@@ -102,8 +111,11 @@ def _lost_in_formatting(source_dir: Path, text: str, left: Dict[str, str]):
 
 
 def audio_fault(path: str) -> Optional[str]:
-    """Reason why a sound file, or a place in an ark, cannot be used, else None."""
-    import kaldiio
+    """Reason why a sound file, or a place in an ark, cannot be used, else None.
+
+    Raises:
+        ForbiddenEntry: The path is a command, or a pickle is at the place.
+    """
     import numpy as np
     import soundfile
 
@@ -111,7 +123,13 @@ def audio_fault(path: str) -> Optional[str]:
         if Path(path).exists():
             wave, rate = soundfile.read(path, dtype="float32")
         else:
-            rate, wave = kaldiio.load_mat(path)
+            with Archives() as archives:
+                audio = archives.read(path)
+            if not isinstance(audio, tuple):
+                return "unreadable audio"
+            rate, wave = audio
+    except ForbiddenEntry:
+        raise
     except (soundfile.SoundFileError, OSError, ValueError):
         return "unreadable audio"
     if rate != 16000:

@@ -12,7 +12,7 @@ import espnet2
 
 import espnet_samu
 from espnet_samu.decoding.config_yaml import dump_yaml, map_strings, read_yaml
-from espnet_samu.utils.atomic import atomic_folder, atomic_write
+from espnet_samu.utils.atomic import AtomicFolder, atomic_write
 
 META = "meta.yaml"
 # Arguments of Speech2Text that a pack may name files for.
@@ -93,7 +93,8 @@ def _unpack(path: Path, cache_dir: Union[Path, str, None]) -> Path:
         done = folder / ".stamp"
         if done.is_file() and done.read_text(encoding="utf-8") == stamp:
             return folder
-        with zipfile.ZipFile(path) as archive, atomic_folder(folder) as new:
+        output = AtomicFolder(folder, "the unpacking of models")
+        with zipfile.ZipFile(path) as archive, output as new:
             archive.extractall(new)
             (new / ".stamp").write_text(stamp, encoding="utf-8")
     return folder

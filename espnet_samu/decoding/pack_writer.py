@@ -44,11 +44,13 @@ def write_pack(
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: Two files would have the same name.
+        ValueError: Two files would have the same name, or outpath is one of them.
     """
     for path in [*files.values(), *yaml_files.values(), *option]:
         if not Path(path).exists():
             raise FileNotFoundError(f"{path}, which is to be packed, is missing")
+        if os.path.realpath(path) == os.path.realpath(outpath):
+            raise ValueError(f"{outpath} is to be packed, and cannot be the pack, too")
     with tempfile.TemporaryDirectory() as folder:
         contents = _Contents(Path(folder))
         for path in option:

@@ -16,6 +16,7 @@ from espnet_samu.tasks.sparing_task import SparingTask
 from espnet_samu.train.unused_parameters import has_unused_parameters
 from espnet_samu.utils.base_weights import read_state_dict
 from espnet_samu.utils.init_param import add_base_weights, check_init_param
+from espnet_samu.utils.kaldi_io import check_data_files
 
 
 def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
@@ -40,12 +41,24 @@ def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
 class ExactTask(BalancedTask, SparingTask):
     """Mixed in before an ESPnet task, or a task's base.
 
+    * No command in an scp file of archives is run.
     * ``--init_param`` and checkpoints fill what they are meant to fill, or raise.
     * Frozen parameters are not in the optimiser; what is trained is printed and
       saved as ``budget.json``.
     * DistributedDataParallel is told of parameters that updates leave out.
     * config.yaml rebuilds the model without a hub or the folder it came from.
     """
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """Train; entries of archives are places in them, not commands.
+
+        Raises:
+            ValueError: An scp file of the data names a command.
+        """
+        check_data_files(args.train_data_path_and_name_and_type)
+        check_data_files(args.valid_data_path_and_name_and_type)
+        super().main_worker(args)
 
     @staticmethod
     def initialize(args: argparse.Namespace, model: AbsESPnetModel) -> None:

@@ -17,6 +17,7 @@ from espnet_samu.teacher import cache
 from espnet_samu.teacher.identity import IDENTITY, TEACHER_FILE, check_teacher
 from espnet_samu.train.distillation_head import DistillationHead
 from espnet_samu.utils.base_weights import read_weights
+from espnet_samu.utils.kaldi_io import check_data_files
 
 _DATA = "--samu_data_path_and_name_and_type"
 _SHAPE = "--samu_shape_file"
@@ -178,7 +179,7 @@ def _defaults() -> argparse.Namespace:
 
 
 def _check_data(args: argparse.Namespace, config: Path) -> None:
-    """See that files are named, and are there."""
+    """See that files are named, are there, and name no commands."""
     named: Dict[str, Any] = {
         name: path for path, name, _ in args.train_data_path_and_name_and_type
     }
@@ -200,6 +201,7 @@ def _check_data(args: argparse.Namespace, config: Path) -> None:
             f"names it, as seen from the folder it was distilled in. Run stages 6 and "
             f"7, or {mend}"
         )
+    check_data_files(args.train_data_path_and_name_and_type)
 
 
 def _there(path: str) -> bool:

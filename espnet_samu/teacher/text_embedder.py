@@ -12,7 +12,7 @@ from typeguard import typechecked
 from espnet_samu.teacher import cache
 from espnet_samu.teacher.abs_sentence_encoder import AbsSentenceEncoder
 from espnet_samu.teacher.part_store import PartStore
-from espnet_samu.utils.kaldi_io import read_text, write_vectors
+from espnet_samu.utils.kaldi_io import Archives, read_text, write_vectors
 
 PART_FOLDER = ".parts"
 
@@ -133,14 +133,7 @@ class TextEmbedder:
 
     def _copies(self, first: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """Read the sentences that other files had, under this file's utterances."""
-        import kaldiio
-
-        files: dict = {}  # open archives, kept by kaldiio
-        try:
+        with Archives() as archives:
             for sentence, utt in first.items():
                 if sentence in self._place_of:
-                    place = self._place_of[sentence]
-                    yield utt, kaldiio.load_mat(place, fd_dict=files)
-        finally:
-            for f in files.values():
-                f.close()
+                    yield utt, archives.read(self._place_of[sentence])

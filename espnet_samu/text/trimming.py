@@ -30,7 +30,7 @@ from espnet_samu.text.languages import is_code, to_code
 from espnet_samu.text.layout import find_layout
 from espnet_samu.text.trim_report import REPORT_FILE, input_key, read_report
 from espnet_samu.text.vocabulary import Vocabulary
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.atomic import AtomicFolder
 
 TOKEN_LIST = "tokens.txt"
 # The name that st.sh gives to a tokeniser.
@@ -54,7 +54,7 @@ def trim(
     Args:
         model: Hub id or folder: mBART-25, mBART-50, M2M-100 or NLLB.
         texts: Kaldi text files of the training targets.
-        output_dir: Replaced as a whole.
+        output_dir: Replaced as a whole if an earlier trimming made it.
         revision: Branch, tag or commit on the hub.
         check_texts: Kaldi text files to count unknown characters in.
         add_languages: New language tokens, each with the language whose token it
@@ -66,7 +66,8 @@ def trim(
 
     Raises:
         FileNotFoundError: The model or a text is not complete.
-        ValueError: The model is of another family or size than those published,
+        ValueError: output_dir holds an input or what trim_vocab has not made, the
+            model is of another family or size than those published,
             there is no sentence, or a language cannot be added.
     """
     files = checkpoint.find_files(model, revision)
@@ -77,6 +78,8 @@ def trim(
         logging.info(f"{output_dir} is up to date")
         return report
 
+    inputs = [model, *texts, *check_texts]
+    output = AtomicFolder(output_dir, "trim_vocab", inputs)
     config = json.loads(files.config.read_text(encoding="utf-8"))
     vocabulary = _read_vocabulary(files, config)
     neighbours = _neighbours(added, vocabulary)
@@ -111,7 +114,7 @@ def trim(
         "check": [coverage.compare(full, trimmed, text, nj) for text in check_texts],
         "key": key,
     }
-    with atomic_folder(output_dir) as folder:
+    with output as folder:
         for name in (BPE_MODEL, checkpoint.TOKENIZER_FILE):
             (folder / name).write_bytes(proto)
         lines = "".join(f"{token}\n" for token in tokens)

@@ -1,8 +1,10 @@
 """Kaldi-style text files (`id value...`) and ark/scp archives of vectors."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from espnet_samu.utils.atomic import atomic_write
 
 # Kaldi splits at ASCII blanks only; str.split() would also cut at U+00A0 or U+3000
 _BLANKS = " \t"
+_PLACE = re.compile(r"(.+):(\d{1,18})")
 
 
 def iterate_text(
@@ -87,30 +90,126 @@ def write_text(path: str | os.PathLike[str], table: Mapping[str, str]) -> None:
             f.write(f"{key} {value}\n" if value else f"{key}\n")
 
 
+class ForbiddenEntry(ValueError):
+    """An entry of an scp file that Kaldi's readers would run."""
+
+
+def ark_place(entry: str) -> tuple[str, int]:
+    """Split an entry of an scp file, ``FILE:OFFSET``.
+
+    Kaldi's readers take a command for an entry, too (``cat a.ark |``), and run it. We
+    write places in archives only, and files may come from strangers: there is nothing
+    else to read.
+
+    Raises:
+        ForbiddenEntry: The entry is a command.
+        ValueError: It is anything else but a place.
+    """
+    match = _PLACE.fullmatch(entry)
+    file = match[1].strip() if match else ""
+    if entry.strip("| \t") != entry or file.strip("|") != file:
+        raise ForbiddenEntry(f"is a command, which is not run: {entry!r}")
+    if match is None or file in ("", "-"):
+        raise ValueError(f"is not FILE:OFFSET, a place in an archive: {entry!r}")
+    return match[1], int(match[2])
+
+
+def check_data_files(files: Iterable[tuple[str, str, str]]) -> None:
+    """See that scp files name places in archives only, before ESPnet reads them.
+
+    Args:
+        files: ``(path, name, type)`` each, as ESPnet's options have them; those of
+            type ``kaldi_ark`` are checked.
+
+    Raises:
+        ValueError: Naming file and line.
+    """
+    for scp in (path for path, _, kind in files if kind == "kaldi_ark"):
+        for number, key, entry in iterate_text(scp, allow_empty=False):
+            try:
+                ark_place(entry)
+            except ValueError as error:
+                raise ValueError(f"{scp}:{number}: entry of '{key}' {error}") from None
+
+
+class Archives:
+    """Reads entries of scp files; archives stay open until the end of the block.
+
+    Examples:
+        >>> with Archives() as archives:
+        ...     vector = archives.read("exp/embed.ark:12")
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, BinaryIO] = {}
+
+    def __enter__(self) -> "Archives":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def read(self, entry: str) -> Any:
+        """Return the array of an entry, or the rate and the array of a waveform.
+
+        Raises:
+            OSError: There is no such file.
+            ForbiddenEntry: The entry is a command, or a pickle is at its place.
+            ValueError: It is no place in an archive, or what is there cannot be read.
+        """
+        from kaldiio.matio import read_kaldi
+
+        path, offset = ark_place(entry)
+        if path not in self._files:
+            self._files[path] = open(path, "rb")
+        file = self._files[path]
+        file.seek(offset)
+        head = file.read(10)
+        if head.startswith(b"PKL"):
+            raise ForbiddenEntry(f"is a pickle, which is not run: {entry!r}")
+        file.seek(offset)
+        try:
+            array = read_kaldi(file)
+        except Exception as error:
+            # The library asserts; what it raises for other bytes may be anything.
+            raise ValueError(f"cannot be read: {entry!r} ({error!r})") from error
+        # It takes what is left of an archive that was cut.
+        if (
+            head.startswith(b"\0BFV \4")
+            and len(array).to_bytes(4, "little") != head[6:]
+        ):
+            raise ValueError(f"cannot be read: {entry!r} (the archive is cut)")
+        return array
+
+
 def read_vectors(scp: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read every vector that an scp file names.
 
     Args:
-        scp: File of lines `id ark:offset`; several ids may share an offset.
+        scp: File of lines `id file:offset`; several ids may share an offset.
 
     Returns:
         Vector (D,) of every id, in the order of the file, float32. Ids that share an
         offset share one array.
 
     Raises:
-        ValueError: Naming file and line, for malformed or repeated entries, and for
-            an entry that is not a vector of the same size D as the first one.
+        ValueError: Naming file and line, for malformed or repeated entries, commands
+            and pickles among them, and for an entry that is not a vector of the same
+            size D as the first one.
     """
-    import kaldiio
-
     vectors: dict[str, np.ndarray] = {}
     by_place: dict[str, np.ndarray] = {}
-    files: dict = {}  # open archives, kept by kaldiio
     size: int | None = None
-    try:
+    with Archives() as archives:
         for number, key, place in iterate_text(scp, allow_empty=False):
             if place not in by_place:
-                vector = kaldiio.load_mat(place, fd_dict=files)
+                try:
+                    vector = archives.read(place)
+                except (OSError, ValueError) as error:
+                    raise ValueError(
+                        f"{scp}:{number}: entry of '{key}' {error}"
+                    ) from error
                 shape = getattr(vector, "shape", None)
                 if shape is None or len(shape) != 1 or shape[0] != (size or shape[0]):
                     raise ValueError(
@@ -120,9 +219,6 @@ def read_vectors(scp: str | os.PathLike[str]) -> dict[str, np.ndarray]:
                 size = shape[0]
                 by_place[place] = np.asarray(vector, dtype=np.float32)
             vectors[key] = by_place[place]
-    finally:
-        for f in files.values():
-            f.close()
     if not vectors:
         raise ValueError(f"{scp}: file is empty")
     return vectors

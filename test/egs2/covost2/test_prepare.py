@@ -61,7 +61,7 @@ def prepare(corpus, tmp_path):
 
 def test_one_direction(prepare, corpus):
     train = prepare() / "train.fr-en"
-    assert sorted(p.name for p in train.iterdir()) == [
+    assert sorted(p.name for p in train.glob("[!.]*")) == [
         *("spk2utt", "text.tc.en", "text.tc.fr"),
         *("utt2lang", "utt2spk", "utt2tgt_lang", "wav.scp"),
     ]
@@ -86,7 +86,7 @@ def test_one_direction(prepare, corpus):
     assert read(train / "utt2spk")[FR] == client(1)[:16]
     assert set(read(train / "utt2lang").values()) == {"fr"}
     assert set(read(train / "utt2tgt_lang").values()) == {"en"}
-    for file in train.iterdir():
+    for file in train.glob("[!.]*"):
         keys = [line.split(b" ")[0] for line in file.read_bytes().splitlines()]
         assert keys == sorted(keys), file.name
 
@@ -162,7 +162,7 @@ def test_counts_and_faults(prepare, capsys):
 
 def test_directions_together(prepare):
     train = prepare() / "train.x2en_fr_sv-SE"
-    assert sorted(p.name for p in train.iterdir()) == [
+    assert sorted(p.name for p in train.glob("[!.]*")) == [
         *("spk2utt", "text.tc.multi", "text.tc.x2en_fr_sv-SE"),
         *("utt2lang", "utt2spk", "utt2tgt_lang", "wav.scp"),
     ]
@@ -309,7 +309,7 @@ def test_what_is_not_ours_is_kept(prepare, tmp_path):
     mine = tmp_path / "data" / "train.fr-en"
     mine.mkdir(parents=True)
     (mine / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match="exists and is no data directory"):
+    with pytest.raises(ValueError, match="not empty and was not made by"):
         prepare()
     assert (mine / "thesis.txt").read_text() == "mine"
 
@@ -336,7 +336,7 @@ def test_distillation(prepare, corpus, capsys):
     assert counts["sv-SE"]["dropped"] == {"clip of a dev or test set": 2}
 
     train, dev = data / "samu_train", data / "samu_dev"
-    assert sorted(p.name for p in train.iterdir()) == [
+    assert sorted(p.name for p in train.glob("[!.]*")) == [
         *("spk2utt", "text.tc.multi", "utt2lang", "utt2spk", "wav.scp")
     ]
     langs = [*read(train / "utt2lang").values(), *read(dev / "utt2lang").values()]

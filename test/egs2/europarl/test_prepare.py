@@ -38,7 +38,7 @@ def test_x2en(prepare, data, read, tree):
     texts = {"said": "de test.0 1.25", "written": "en of de test.0 1.25"}
     for name, src, tgt in (("test.de-en", "de", "en"), ("test.x2en", "multi", "x2en")):
         folder = data / name
-        files = {path.name for path in folder.iterdir()}
+        files = {path.name for path in folder.glob("[!.]*")}
         assert files == {
             *("wav.scp", "spk2utt", f"text.tc.{src}", f"text.tc.{tgt}"),
             *expected,
@@ -53,7 +53,7 @@ def test_x2en(prepare, data, read, tree):
 def test_distillation_has_transcripts_alone(prepare, data, read):
     assert prepare() == 0
     folder = data / "samu_train"
-    files = {path.name for path in folder.iterdir()}
+    files = {path.name for path in folder.glob("[!.]*")}
     assert files == {
         *("wav.scp", "segments", "utt2spk", "spk2utt", "utt2lang", "text.tc.multi")
     }

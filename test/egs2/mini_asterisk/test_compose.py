@@ -37,7 +37,7 @@ def downloads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def corpus(downloads, tmp_path_factory):
     """The recordings."""
-    return Corpus(downloads, tmp_path_factory.mktemp("corpus"))
+    return Corpus(downloads, tmp_path_factory.mktemp("corpus"), {})
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def test_sets(data):
         "test_prompts": (4 * 62, "es fr it ru", True),
     }
     for name, (count, langs, translated) in expected.items():
-        files = {path.name: read(path) for path in (data / name).iterdir()}
+        files = {path.name: read(path) for path in (data / name).glob("[!.]*")}
         names = {"wav.scp", "utt2spk", "spk2utt", "utt2lang", "text.tc.multi"}
         names |= {"text.tc.en", "utt2tgt_lang"} if translated else set()
         assert set(files) == names

@@ -46,6 +46,8 @@ def test_converts(tmp_path, speech_models):
     cfg = {"encoder_attention_heads": 2, "layer_norm_first": True, "normalize": True}
     cfg["conv_feature_layers"] = "[(16, 10, 5), (16, 8, 4), (16, 4, 2)]"
     torch.save({"model": state, "cfg": {"model": cfg}}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="holds an input, .*/model.pt"):
+        main(["--checkpoint", f"{tmp_path}/model.pt", "--output_dir", str(tmp_path)])
     main(["--checkpoint", f"{tmp_path}/model.pt", "--output_dir", f"{tmp_path}/out"])
 
     converted = transformers.AutoModel.from_pretrained(tmp_path / "out")

@@ -206,6 +206,8 @@ def test_missing_files(train, capsys):
         FileNotFoundError, match="exp/st/ppl, which is to be packed, is"
     ):
         main([*cmd, "--option=exp/st/ppl"])
+    with pytest.raises(ValueError, match="exp/st/1epoch.pth is to be packed, and"):
+        main([*cmd, "--outpath=exp/st/1epoch.pth"])
     with pytest.raises(SystemExit):
         main(["st", "--outpath=x.zip"])
     assert "st_train_config" in capsys.readouterr().err

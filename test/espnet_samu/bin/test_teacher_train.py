@@ -72,7 +72,12 @@ def test_refused(bitext, tmp_path):
     cmd = ["--bitext", str(bitext), "--output_dir"]
     with pytest.raises(ValueError, match="batch_size must be at least 2: 1"):
         main([*cmd, str(tmp_path / "x"), "--batch_size", "1"])
-    with pytest.raises(ValueError, match="not empty and not a teacher's"):
+    with pytest.raises(ValueError, match="holds an input, .*bitext.tsv"):
         main([*cmd, str(tmp_path)])
+    student = tmp_path / "student"  # teacher.json is in an experiment, too
+    student.mkdir()
+    (student / "teacher.json").write_text("{}")
+    with pytest.raises(ValueError, match="student is not empty and was not made by te"):
+        main([*cmd, str(student)])
     assert bitext.exists()
     assert get_parser().description

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 import yaml
@@ -98,6 +100,22 @@ def test_round_trip(student, speech_models, speech, tmp_path, family, options):
     assert all(torch.equal(v, state[k]) for k, v in frontend.state_dict().items())
 
 
+def test_experiments_are_kept(samu_exp, tmp_path):
+    from espnet_samu.checkpoint.export import export
+
+    shutil.copytree(samu_exp, tmp_path / "exp" / "samu")
+    before = sorted((tmp_path / "exp").rglob("*"))
+    model_file = tmp_path / "exp" / "samu" / "1epoch.pth"
+    for folder in ("exp", "exp/samu"):
+        with pytest.raises(ValueError, match=f"{folder} would be .* holds an input"):
+            export(None, model_file, tmp_path / folder)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "teacher.json").touch()
+    with pytest.raises(ValueError, match="other is not empty and was not made by samu"):
+        export(None, model_file, tmp_path / "other")
+    assert sorted((tmp_path / "exp").rglob("*")) == before
+
+
 def test_no_paths_of_the_machine(samu_exp, tmp_path):
     """Of a student that began as a local folder, in an experiment elsewhere."""
     from espnet_samu.checkpoint.export import export
@@ -113,6 +131,7 @@ def test_no_paths_of_the_machine(samu_exp, tmp_path):
     export(tmp_path / "config.yaml", samu_exp / "1epoch.pth", out)
 
     assert sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()) == [
+        ".made_by",
         "config.json",
         "meta.yaml",
         "model.safetensors",
@@ -144,7 +163,7 @@ def test_frames_that_transformers_lacks(
     assert not out.exists()
 
     export(None, model_file, out, frame_encoder=False)
-    assert sorted(p.name for p in out.iterdir()) == ["meta.yaml", "student"]
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["meta.yaml", "student"]
     found = Speech2Embedding.from_pretrained(out)(speech[0][0])
     with torch.no_grad():
         expected = model.embed(*speech).embedding[0]

@@ -9,6 +9,7 @@ import yaml
 from espnet_samu.bin import st_import, st_inference
 from espnet_samu.checkpoint.st_import import import_st
 from espnet_samu.speech2text import Speech2Text
+from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.kaldi_io import read_text
 
 # Encoder's fields and decoder's dimension, by what is between the two.
@@ -191,7 +192,7 @@ def test_commands(published, data, exp, tmp_path, two, monkeypatch):
     # The published folder is needed no more.
     theirs = Theirs(folder)
     folder.rename(tmp_path / "moved")
-    assert sorted(path.name for path in exp.iterdir()) == [
+    assert sorted(path.name for path in exp.glob("[!.]*")) == [
         "config.yaml",
         "decode.yaml",
         "imported.pth",
@@ -273,9 +274,13 @@ def test_target_language(published, exp, tmp_path, two, caplog):
 
 def test_refused(published, exp, tmp_path):
     """With the folder's name; what was there is still there."""
-    exp.mkdir(parents=True)
-    (exp / "before").touch()
+    with AtomicFolder(exp, "st_import") as before:
+        (before / "before").touch()
     folder = published(tmp_path / "published")
+    with pytest.raises(ValueError, match="published would be .* holds an input"):
+        import_st(str(folder), folder)
+    with pytest.raises(ValueError, match="is not empty and was not made by st_import"):
+        import_st(str(folder), tmp_path)
     path = folder / "config.json"
     config = json.loads(path.read_text())
     config["decoder"]["decoder_layers"] = 3
@@ -284,4 +289,4 @@ def test_refused(published, exp, tmp_path):
     with pytest.raises(ValueError, match=missing):
         import_st(str(folder), exp)
     assert [path.name for path in exp.parent.iterdir()] == [exp.name]
-    assert [path.name for path in exp.iterdir()] == ["before"]
+    assert [path.name for path in exp.glob("[!.]*")] == ["before"]

@@ -1,3 +1,5 @@
+import pickle
+
 import kaldiio
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import soundfile
 
 from espnet_samu.bin import samu_select
 from espnet_samu.data.selection import audio_fault, select
-from espnet_samu.utils.kaldi_io import read_text, write_text
+from espnet_samu.utils.kaldi_io import read_text, write_text, write_vectors
 
 GOOD = ("good1", "good2")
 DROPPED = {
@@ -113,3 +115,18 @@ def test_audio_in_an_ark(tmp_path):
     faults = {name: audio_fault(place) for name, place in read_text(scp).items()}
     assert faults == {"good": None, "silent": "silent"}
     assert audio_fault(str(tmp_path / "none.wav")) == "unreadable audio"
+    place = write_vectors(tmp_path, [("two", np.ones(2))]).read_text().split()[1]
+    assert audio_fault(place) == "unreadable audio"
+
+
+@pytest.mark.parametrize("entry", ["touch {} |", "{}.ark:0"])
+def test_nothing_is_run(corpus, entry):
+    dump, canary = corpus / "dump", corpus / "canary"
+    (corpus / "canary.ark").write_bytes(b"PKL" + pickle.dumps(range))
+    wavs = {**read_text(dump / "wav.scp"), "good2": entry.format(canary)}
+    write_text(dump / "wav.scp", wavs)
+    with pytest.raises(
+        ValueError, match="wav.scp:2: entry of 'good2' is a (comm|pick)"
+    ):
+        select(dump, dump / "text.tc.multi", dump / "embed.scp", check_audio=True)
+    assert not canary.exists()

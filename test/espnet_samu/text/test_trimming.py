@@ -264,6 +264,9 @@ def test_wrong_input(mbart_folder, targets, tmp_path):
     (tmp_path / "empty").write_text("utt1\n")
     with pytest.raises(ValueError, match="empty: there is no sentence"):
         trim(str(mbart_folder), [str(tmp_path / "empty")], str(tmp_path / "out"))
+    for out in (mbart_folder, targets.parent):
+        with pytest.raises(ValueError, match=f"{out} would be .* holds an input"):
+            trim(str(mbart_folder), [str(targets)], str(out))
     other = tmp_path / "other"
     shutil.copytree(mbart_folder, other)
     (other / "config.json").write_text('{"model_type": "t5", "vocab_size": 9}')

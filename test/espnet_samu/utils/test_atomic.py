@@ -1,6 +1,21 @@
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 
-from espnet_samu.utils.atomic import atomic_folder, atomic_write
+from espnet_samu.utils.atomic import AtomicFolder, atomic_write, remove_stale
+
+
+def make(path, *files, maker="command", inputs=()):
+    with AtomicFolder(path, maker, inputs) as folder:
+        for name in files:
+            (folder / name).touch()
+
+
+def names(path):
+    return sorted(p.name for p in path.iterdir())
 
 
 def test_atomic_write_replaces_only_when_the_block_ends_well(tmp_path):
@@ -14,7 +29,7 @@ def test_atomic_write_replaces_only_when_the_block_ends_well(tmp_path):
             f.write("half")
             raise RuntimeError
     assert path.read_bytes() == b"\xc3\xa9\n"
-    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+    assert names(path.parent) == ["a.txt"]
 
 
 def test_atomic_write_mode(tmp_path):
@@ -23,15 +38,99 @@ def test_atomic_write_mode(tmp_path):
             pass
 
 
-def test_atomic_folder(tmp_path):
-    path = tmp_path / "model"
-    for name in ("old", "new"):
-        with atomic_folder(path) as folder:
-            (folder / name).touch()
-    assert [p.name for p in path.iterdir()] == ["new"]
+def test_folder_is_replaced_when_the_block_ends_well(tmp_path):
+    path = tmp_path / "new" / "model"
+    make(path, "old")
+    make(path, "new")
+    assert names(path) == [".made_by", "new"]
     with pytest.raises(RuntimeError):
-        with atomic_folder(path) as folder:
+        with AtomicFolder(path, "command") as folder:
             (folder / "half").touch()
             raise RuntimeError
-    assert [p.name for p in path.iterdir()] == ["new"]
-    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert names(path) == [".made_by", "new"]
+    assert names(path.parent) == ["model"]
+
+
+@pytest.mark.parametrize("marker", [None, "other\n", "", b"\xff", "command"])
+def test_folder_of_another_is_not_replaced(tmp_path, marker):
+    path = tmp_path / "exp"
+    path.mkdir()
+    make(path, "fine where it was empty")
+    (path / ".made_by").unlink()
+    if marker is not None:
+        data = marker if isinstance(marker, bytes) else marker.encode()
+        (path / ".made_by").write_bytes(data)
+    before = names(path)
+    with pytest.raises(
+        ValueError, match="exp is not empty and was not made by command"
+    ):
+        AtomicFolder(path, "command")
+    assert names(path) == before and names(tmp_path) == ["exp"]
+
+
+def test_folder_with_an_input_is_not_replaced(tmp_path):
+    path = tmp_path / "model"
+    make(path, "weights")
+    (tmp_path / "link").symlink_to(path / "weights")
+    for name in (path / "weights", path, tmp_path / "link"):
+        with pytest.raises(ValueError, match=f"holds an input, {name};"):
+            AtomicFolder(path, "command", [tmp_path / "model.pth", name])
+    make(path, "new", inputs=[tmp_path, tmp_path / "model.pth"])
+    assert names(path) == [".made_by", "new"]
+
+
+def test_file_is_no_output_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file, but the output is a folder"):
+        AtomicFolder(tmp_path / "file", "command")
+
+
+def test_links_stay_links(tmp_path):
+    (tmp_path / "disk").mkdir()
+    for name in ("model", "text"):
+        (tmp_path / name).symlink_to(tmp_path / "disk" / name)  # not there yet
+    for content in ("old", "new"):
+        make(tmp_path / "model", content)
+        with atomic_write(tmp_path / "text") as f:
+            f.write(content)
+    assert (tmp_path / "model").is_symlink() and (tmp_path / "text").is_symlink()
+    assert names(tmp_path / "disk" / "model") == [".made_by", "new"]
+    assert (tmp_path / "disk" / "text").read_text() == "new"
+    assert names(tmp_path / "disk") == ["model", "text"]
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """Process id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_temporaries_of_killed_processes(tmp_path, dead):
+    host = socket.gethostname()
+    left = {
+        "dead": tmp_path / f".a.tmp-{host}-{dead}-1",
+        "alive": tmp_path / f".a.tmp-{host}-{os.getppid()}-1",
+        "other file": tmp_path / f".b.tmp-{host}-{dead}-1",
+        "other machine": tmp_path / f".a.tmp-not-{host}-{dead}-1",
+        "long ago": tmp_path / f".a.tmp-not-{host}-{dead}-2",
+        "unknown": tmp_path / ".a.tmp-x",
+    }
+    for path in left.values():
+        path.touch()
+    os.utime(left["long ago"], (0, 0))
+    with atomic_write(tmp_path / "a"):
+        pass
+    kept = {name for name, path in left.items() if path.exists()}
+    assert kept == {"alive", "other file", "other machine", "unknown"}
+    remove_stale(tmp_path)
+    assert not left["other file"].exists() and left["alive"].exists()
+
+
+def test_folders_of_killed_processes(tmp_path, dead):
+    left = f".model.tmp-{socket.gethostname()}-{dead}-1"
+    for name in (left, f"{left}.old"):
+        (tmp_path / name / "half").mkdir(parents=True)
+    make(tmp_path / "model")
+    assert names(tmp_path) == ["model"]

@@ -1,8 +1,13 @@
+import os
+import pickle
+
 import kaldiio
 import numpy as np
 import pytest
 
 from espnet_samu.utils.kaldi_io import (
+    Archives,
+    check_data_files,
     read_text,
     read_vectors,
     write_text,
@@ -78,3 +83,55 @@ def test_vectors_refused(tmp_path):
     scp = write_vectors(tmp_path, [("a", np.ones(2)), ("b", np.ones(3))])
     with pytest.raises(ValueError, match="embed.scp:2: 'b' must be a vector of size 2"):
         read_vectors(scp)
+
+
+# What Kaldi's readers would run. The name of a file may be a command, too.
+COMMANDS = ("touch {}|", "touch {} | ", "|touch {}", "cat x; touch {} |:5")
+# Neither a command nor a place.
+ELSEWHERE = ("{}", "embed.ark", ":5", "-:5", "embed.ark:5[0:1]", "embed.ark:-5")
+
+
+@pytest.mark.parametrize("entry", [*COMMANDS, *ELSEWHERE])
+def test_entries_are_places_in_archives(tmp_path, entry):
+    canary = tmp_path / "canary"
+    scp = write_vectors(tmp_path, [("a", np.ones(2))])
+    with scp.open("a") as f:
+        f.write(f"b {entry.format(canary)}\n")
+    kind = "is a command" if entry in COMMANDS else "is not FILE:OFFSET"
+    with pytest.raises(ValueError, match=f"embed.scp:2: entry of 'b' {kind}"):
+        read_vectors(scp)
+    check_data_files([(str(scp), "speech", "sound")])  # no archive
+    with pytest.raises(ValueError, match=f"embed.scp:2: entry of 'b' {kind}"):
+        check_data_files([(str(scp), "embed", "kaldi_ark")])
+    assert not canary.exists()
+
+
+class Canary:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_pickles_are_not_run(tmp_path):
+    scp = write_vectors(tmp_path, [("a", np.ones(2))])
+    (tmp_path / "evil.ark").write_bytes(b"b PKL" + pickle.dumps(Canary(tmp_path / "x")))
+    with scp.open("a") as f:
+        f.write(f"b {tmp_path}/evil.ark:2\n")
+    with pytest.raises(ValueError, match="embed.scp:2: entry of 'b' is a pickle"):
+        read_vectors(scp)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0BFV \4\xff\xff\xff\x7f1234", b"\0BXX ", b"[ 1 x ]", b"NPY\1\4ab", b"\0B"],
+)
+def test_other_content(tmp_path, content):
+    (tmp_path / "a.ark").write_bytes(content)
+    with Archives() as archives:
+        with pytest.raises(ValueError, match="cannot be read: '.*a.ark:0'"):
+            archives.read(f"{tmp_path}/a.ark:0")

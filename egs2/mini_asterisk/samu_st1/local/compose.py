@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import random
-import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Iterable, Sequence
 
@@ -27,6 +27,7 @@ from grammar import (
 )
 from spoken import speak, transcript
 
+from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
 
 Pools = dict[str, list[Content]]  # template -> contents
@@ -38,6 +39,9 @@ SPEAKERS = {
     "ru": "ru_ivrvoice",
 }
 SECOND_SPEAKER = "it_menardi"
+SETS = ("samu_train", "samu_dev", "train", "dev", "dev_menardi")
+TESTS = ("test", "test_menardi", "test_prompts")
+OUTPUTS = (*SETS, *TESTS, "audio", "bitext", "template_floor")
 
 
 def choose(pools: Pools, size: int, rng: random.Random) -> list[Content]:
@@ -127,8 +131,7 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
         for content in words + bitext:
             text = transcript(speak(content, lang, corpus.texts[lang]))
             lines.append(f"{lang}\t{text}\t{content.english}\n")
-    (corpus.output / "bitext").mkdir()
-    (corpus.output / "bitext" / "bitext.tsv").write_text("".join(lines), "utf-8")
+    (corpus.folders["bitext"] / "bitext.tsv").write_text("".join(lines), "utf-8")
     (corpus.output / "slots.txt").write_text("".join(f"{w}\n" for w in SLOT_WORDS))
     # The floor: who knows the template but hears none of the slots; of the prompts, who
     # knows them all but hears nothing.
@@ -142,7 +145,7 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
         )
         for utt in sorted(tests + second + prompts, key=lambda utt: utt.utt)
     ]
-    write_pairs(corpus.output / "template_floor" / "text", floor)
+    write_pairs(corpus.folders["template_floor"] / "text", floor)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -163,13 +166,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     args = get_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # What an earlier run with other options wrote would stay otherwise.
-    tests = ("test", "test_menardi", "test_prompts")
-    sets = ("samu_train", "samu_dev", "train", "dev", "dev_menardi", *tests)
-    for name in (*sets, "audio", "bitext", "template_floor"):
-        shutil.rmtree(args.output_dir / name, ignore_errors=True)
-    corpus = Corpus(args.downloads, args.output_dir)
-    compose(corpus, args)
+    with ExitStack() as stack:
+        outputs = [
+            AtomicFolder(args.output_dir / name, "compose.py") for name in OUTPUTS
+        ]
+        folders = dict(zip(OUTPUTS, map(stack.enter_context, outputs)))
+        corpus = Corpus(args.downloads, args.output_dir, folders)
+        compose(corpus, args)
     print(f"{'set':<14}{'language':<10}{'utterances':>10}{'hours':>8}{'contents':>10}")
     for name, lang, count, hours, distinct in corpus.table:
         print(f"{name:<14}{lang:<10}{count:>10}{hours:>8.2f}{distinct:>10}")

@@ -6,7 +6,7 @@ import csv
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Sequence
+from typing import Iterable, Mapping, Sequence
 
 import numpy as np
 import soundfile
@@ -46,10 +46,14 @@ class Corpus:
     Args:
         downloads: The unpacked archives.
         output: Where ``audio`` and the data directories go.
+        folders: What is filled until these are complete, by their names.
     """
 
-    def __init__(self, downloads: Path, output: Path) -> None:
+    def __init__(
+        self, downloads: Path, output: Path, folders: Mapping[str, Path]
+    ) -> None:
         self.output = output
+        self.folders = folders
         self.texts: dict[str, dict[str, str]] = {}
         self.recordings: dict[str, dict[str, np.ndarray]] = {}
         self.table: list[tuple[str, str, int, float, int]] = []
@@ -92,20 +96,22 @@ class Corpus:
             )
         return utterances
 
-    def wav(self, utt: Utterance) -> Path:
-        """Return the path of an utterance's audio."""
-        return self.output / "audio" / utt.speaker / f"{utt.utt}.flac"
+    @staticmethod
+    def wav(audio: Path, utt: Utterance) -> Path:
+        """Return the path of an utterance's sound file in the folder ``audio``."""
+        return audio / utt.speaker / f"{utt.utt}.flac"
 
     def write_audio(self, utterances: Sequence[Utterance], nj: int) -> None:
         """Write the FLAC files."""
-        for folder in {self.wav(utt).parent for utt in utterances}:
+        audio = self.folders["audio"]
+        for folder in {self.wav(audio, utt).parent for utt in utterances}:
             folder.mkdir(parents=True, exist_ok=True)
 
         def write(utt: Utterance) -> float:
             speaker = self.recordings[utt.speaker]
             samples = join(utt.phrases, speaker, utt.utt)
             # Level 0 (libFLAC's 0-8) is 5 % bigger and much faster than the default.
-            soundfile.write(self.wav(utt), samples, RATE, compression_level=0.0)
+            soundfile.write(self.wav(audio, utt), samples, RATE, compression_level=0.0)
             return len(samples) / RATE
 
         # Threads do: encoding happens outside Python's lock.
@@ -117,10 +123,10 @@ class Corpus:
         self, name: str, utterances: Iterable[Utterance], translated: bool
     ) -> None:
         """Write a Kaldi data directory, and add its lines to the table."""
-        folder = self.output / name
+        folder, audio = self.folders[name], self.output / "audio"
         utterances = sorted(utterances, key=lambda utt: utt.utt)  # ASCII: as LC_ALL=C
         columns = {
-            "wav.scp": [str(self.wav(utt)) for utt in utterances],
+            "wav.scp": [str(self.wav(audio, utt)) for utt in utterances],
             "utt2spk": [utt.speaker for utt in utterances],
             "utt2lang": [utt.lang for utt in utterances],
             "text.tc.multi": [transcript(utt.phrases) for utt in utterances],

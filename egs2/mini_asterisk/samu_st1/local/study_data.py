@@ -13,7 +13,7 @@ from pathlib import Path
 
 from espnet2.utils.types import str2bool
 
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text, write_text
 
@@ -35,7 +35,7 @@ def read_set(folder: Path) -> dict[str, Table]:
 
 def write_set(folder: Path, tables: Mapping[str, Table]) -> None:
     """Write a data directory, with spk2utt and feats_type."""
-    with atomic_folder(folder) as temporary:
+    with AtomicFolder(folder, "study_data.py") as temporary:
         for name, table in tables.items():
             write_text(temporary / name, dict(sorted(table.items())))
         speakers: dict[str, list[str]] = {}

@@ -14,8 +14,8 @@ from covost2.scenarios import Direction
 from covost2.translations import Utterance
 from covost2.validated import stem
 
-from espnet_samu.data.data_dir import DataDir, write_data_dir
-from espnet_samu.utils.atomic import atomic_folder
+from espnet_samu.data.data_dir import MAKER, DataDir, write_data_dir
+from espnet_samu.utils.atomic import AtomicFolder
 
 TRANSCRIPTS = "multi"
 """Suffix of transcripts where source languages are mixed: ``text.tc.multi``."""
@@ -83,7 +83,7 @@ def combine(
     names = {file: file for file in COMMON}
     files = dict.fromkeys(to for part in parts.values() for to in part.values())
     total = 0
-    with atomic_folder(output) as folder:
+    with AtomicFolder(output, MAKER, parts) as folder:
         for file in (*names, *files):
             sources = []
             for part, renamed in parts.items():
