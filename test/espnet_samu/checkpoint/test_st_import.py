@@ -277,10 +277,12 @@ def test_refused(published, exp, tmp_path):
     with AtomicFolder(exp, "st_import") as before:
         (before / "before").touch()
     folder = published(tmp_path / "published")
+    (folder / "added").mkdir()
+    (folder / "added" / "file").touch()
     with pytest.raises(ValueError, match="published would be .* holds an input"):
         import_st(str(folder), folder)
     with pytest.raises(ValueError, match="is not empty and was not made by st_import"):
-        import_st(str(folder), tmp_path)
+        import_st(str(folder), folder / "added")
     path = folder / "config.json"
     config = json.loads(path.read_text())
     config["decoder"]["decoder_layers"] = 3
