@@ -7,6 +7,7 @@ from espnet_samu.text.languages import (
     MBART25_CODES,
     MBART50_CODES,
     codes_of,
+    scripts_of,
     to_code,
     to_mbart,
 )
@@ -51,7 +52,10 @@ def test_spelling(name, code):
 @pytest.mark.parametrize(
     "name, expected",
     [
-        ("zh-TW", "near names: zh_CN"),
+        ("zh-TW", "of another script or region: zh_CN"),
+        ("zho_Hant", "of another script or region: zh_CN"),
+        ("ar-EG", "of another script or region: ar_AR"),
+        ("kk-CN", "of another script or region: kk_KZ"),
         ("enn", "near names: en_XX, "),
         ("xa", "near names: .*ka_GE"),
         ("??", "ar_AR, cs_CZ, .*, sl_SI"),
@@ -92,3 +96,96 @@ def test_codes_of_other_models(name, m2m100, nllb):
     codes = codes_of(tokenization_nllb.FAIRSEQ_LANGUAGE_CODES)
     assert len(codes) == 202
     assert to_code(name, codes) == nllb
+
+
+@pytest.mark.parametrize(
+    "name, mbart, m2m100, nllb",
+    [
+        ("zh-Hans", "zh_CN", "__zh__", "zho_Hans"),
+        ("zho", "zh_CN", "__zh__", "zho_Hans"),
+        ("cmn-Hans-CN", "zh_CN", "__zh__", "zho_Hans"),
+        ("zh-Hant", None, None, "zho_Hant"),
+        ("zh_TW", None, None, "zho_Hant"),
+        ("zh-HK", None, None, "zho_Hant"),
+        ("yue", None, None, "yue_Hant"),
+        ("sr", None, "__sr__", "srp_Cyrl"),
+        ("sr-Cyrl", None, "__sr__", "srp_Cyrl"),
+        ("sr-Latn", None, None, None),
+        ("sr-ME", None, None, None),
+        ("ku", None, None, "kmr_Latn"),
+        ("kur", None, None, "kmr_Latn"),
+        ("ku-Arab", None, None, None),
+        ("ckb", None, None, "ckb_Arab"),
+        ("az-IR", None, None, None),
+        ("uz", None, "__uz__", "uzn_Latn"),
+        ("uz-Cyrl", None, None, None),
+        ("pa-PK", None, None, None),
+        ("pa", None, "__pa__", "pan_Guru"),
+        ("mn-Mong", None, None, None),
+        ("mn", "mn_MN", "__mn__", "khk_Cyrl"),
+        ("ks", None, None, "kas_Arab"),
+        ("ks-Deva", None, None, "kas_Deva"),
+        ("nb", None, "__no__", "nob_Latn"),
+        ("fas", "fa_IR", "__fa__", "pes_Arab"),
+        ("nso", None, "__ns__", "nso_Latn"),
+        ("br-Latn", None, "__br__", None),
+        ("ceb", None, "__ceb__", "ceb_Latn"),
+    ],
+)
+def test_scripts(name, mbart, m2m100, nllb):
+    iso = tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"]
+    models = [
+        (mbart, MBART50_CODES),
+        (m2m100, [f"__{code}__" for code in iso]),
+        (nllb, tokenization_nllb.FAIRSEQ_LANGUAGE_CODES),
+    ]
+    for expected, codes in models:
+        if expected is None:
+            with pytest.raises(ValueError, match=f"language '{name}' has no code"):
+                to_code(name, codes)
+        else:
+            assert to_code(name, codes) == expected
+
+
+def test_scripts_of_added_languages():
+    codes = ["zh_CN", "zh_TW", "pt_XX", "pt_BR"]
+    assert [to_code(name, codes) for name in ("zh", "zh-Hant", "zh_TW")] == (
+        ["zh_CN", "zh_TW", "zh_TW"]
+    )
+    assert [to_code(name, codes) for name in ("pt", "pt-PT", "pt-BR", "por_Latn")] == (
+        ["pt_XX", "pt_XX", "pt_BR", "pt_XX"]
+    )
+
+
+def test_language_of_several_scripts():
+    codes = tokenization_nllb.FAIRSEQ_LANGUAGE_CODES
+    with pytest.raises(ValueError, match="several scripts .* ace_Arab, ace_Latn"):
+        to_code("ace", codes)
+    assert to_code("ace-Latn", codes) == "ace_Latn"
+
+
+def test_own_codes_find_themselves():
+    iso = tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"]
+    for codes in (
+        MBART50_CODES,
+        [f"__{code}__" for code in iso],
+        tokenization_nllb.FAIRSEQ_LANGUAGE_CODES,
+    ):
+        assert [to_code(code, codes) for code in codes] == list(codes)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("ja", ("Hani", "Hira", "Kana")),
+        ("zh-TW", ("Hani",)),
+        ("ko", ("Hang",)),
+        ("sr-Latn", ("Latn",)),
+        ("fa_IR", ("Arab",)),
+        ("taq_Tfng", ("Tfng",)),
+        ("__el__", ("Grek",)),
+        ("multi", ()),
+    ],
+)
+def test_scripts_of(name, expected):
+    assert scripts_of(name) == expected
