@@ -23,6 +23,7 @@ requirements = [
     # ESPnet brings the next ones as well; we import them ourselves.
     "numpy==2.5.5",
     "PyYAML==6.0.3",
+    "fonttools==4.68.0",
     "regex==2026.11.19",
     # What stage 3 of ESPnet's recipes resamples with, and no extra of it brings.
     "resampy==0.4.3",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from espnet2.utils.types import str2bool, str_or_none
 
+from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.scoring.comet import CometModel, CometScores
 from espnet_samu.scoring.directions import split_directions
 from espnet_samu.scoring.metric_settings import SACREBLEU_METRICS, MetricSettings
@@ -33,6 +34,12 @@ from espnet_samu.scoring.translation_table import (
     make_significance_table,
     make_translation_table,
 )
+from espnet_samu.text.ceiling import (
+    describe_ceiling,
+    espnet_round_trip,
+    score_ceiling,
+)
+from espnet_samu.text.coverage import RoundTrip
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
@@ -146,6 +153,14 @@ def get_parser() -> argparse.ArgumentParser:
         help="retrieval.json of score_retrieval for a system; may be repeated",
     )
     parser.add_argument(
+        "--ceiling",
+        action="append",
+        default=[],
+        metavar="NAME=CONFIG",
+        help="config.yaml of a system: below the table stands what the references "
+        "score that went through its vocabulary; may be repeated",
+    )
+    parser.add_argument(
         "--note",
         action="append",
         nargs="+",
@@ -192,21 +207,22 @@ def make_settings(args: argparse.Namespace) -> MetricSettings:
 
 
 def check_systems(
-    args: argparse.Namespace, systems: Mapping[str, str], retrieval: Mapping[str, str]
+    args: argparse.Namespace, systems: Mapping[str, str], **files: Mapping[str, str]
 ) -> None:
     """Check that options name systems and come with those that they need.
 
     Args:
         args: Command line.
         systems: File of every system.
-        retrieval: File of systems with a retrieval score.
+        files: Files of some systems, by the name of the option.
 
     Raises:
         ValueError: Naming option and value.
     """
-    for name in retrieval:
-        if name not in systems:
-            raise ValueError(f"--retrieval must name one of {[*systems]}: '{name}'")
+    for option, names in files.items():
+        for name in names:
+            if name not in systems:
+                raise ValueError(f"--{option} must name one of {[*systems]}: '{name}'")
     if args.baseline is not None:
         if args.baseline not in systems:
             raise ValueError(
@@ -216,6 +232,18 @@ def check_systems(
             raise ValueError("--baseline needs another --system to compare with it")
     if args.comet is not None and args.src is None:
         raise ValueError("--comet needs --src")
+
+
+def read_vocabulary(config: str) -> RoundTrip:
+    """Return what maps texts to those that a system's vocabulary makes of them.
+
+    Args:
+        config: config.yaml of its training.
+    """
+    options = read_yaml(config)
+    return espnet_round_trip(
+        options["token_type"], options.get("bpemodel"), options["token_list"]
+    )
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
@@ -230,7 +258,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     systems = parse_pairs("system", args.system)
     notes = parse_pairs("note", [item for items in args.note for item in items])
     retrieval = parse_pairs("retrieval", args.retrieval)
-    check_systems(args, systems, retrieval)
+    ceilings = parse_pairs("ceiling", args.ceiling)
+    check_systems(args, systems, retrieval=retrieval, ceiling=ceilings)
     settings = make_settings(args)
     comet_model = CometModel(args.comet, ngpu=args.ngpu) if args.comet else None
 
@@ -271,6 +300,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
         )
         for name in systems
     ]
+    for name, config in ceilings.items():
+        ceiling = score_ceiling(read_vocabulary(config), refs, utt2tgt_lang, settings)
+        notes[f"ceiling of {name}, the references through its vocabulary"] = (
+            describe_ceiling(ceiling)
+        )
     table = make_translation_table(results, {**remarks, **notes})
     content = {
         "systems": {result.name: result.to_dict() for result in results},

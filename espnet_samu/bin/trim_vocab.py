@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from espnet2.utils.types import str_or_none
+from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.text.trim_report import table
 from espnet_samu.text.trimming import trim
@@ -29,9 +29,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Write a pre-trained decoder with the tokens that the training "
         "targets need to a folder: all special tokens and language codes, the pieces "
-        "of the targets, and single characters to spell other words with. tokens.txt "
-        "and bpe.model are ESPnet's token list and bpemodel (token_type: bpe), the "
-        "folder is `model` in decoder_conf. Does nothing where trim.json matches.",
+        "of the targets, single characters to spell other words with, and new pieces "
+        "for characters that the model would fold or not know. tokens.txt and "
+        "bpe.model are ESPnet's token list and bpemodel (token_type: bpe), the folder "
+        "is `model` in decoder_conf. Does nothing where trim.json matches.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -55,14 +56,27 @@ def get_parser() -> argparse.ArgumentParser:
         "--check_text",
         action="append",
         default=[],
-        help="Kaldi text file to count in what is no longer known; may be repeated. "
-        "Nothing is kept for its sake",
+        help="Kaldi text file to count in what cannot be written, and to score what "
+        "can: the ceiling; may be repeated. Nothing is kept for its sake",
+    )
+    parser.add_argument(
+        "--tgt_lang",
+        action="append",
+        default=[],
+        help="Target language; may be repeated. All letters of its scripts are kept",
+    )
+    parser.add_argument(
+        "--add_characters",
+        type=str2bool,
+        default=True,
+        help="Make pieces of the characters of the targets that the model cannot "
+        "write: full-width marks, fractions, unknown letters",
     )
     parser.add_argument(
         "--add_languages",
         type=add_languages,
         default="",
-        help="New language tokens and those they start as copies of, e.g. "
+        help="New language tokens and those they start near, e.g. "
         "ca_ES=es_XX,cy_GB=en_XX",
     )
     parser.add_argument("--nj", type=int, default=1, help="Threads of the tokeniser")
@@ -90,6 +104,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         args.check_text,
         args.add_languages,
         args.nj,
+        args.tgt_lang,
+        args.add_characters,
     )
     print(table(report))
 

@@ -21,6 +21,10 @@ _EMBEDDINGS = (
     "lm_head.weight",
 )
 _BIAS = "final_logits_bias"
+# Length of the random vector that is added to a new row, as a share of the row's own
+# [ours]. Without it a new token would stay as probable as the one that it started as
+# for as long as the embedding is frozen, as with LNA.
+_APART = 0.5
 
 
 class CheckpointFiles(NamedTuple):
@@ -126,21 +130,25 @@ def open_tensors(files: Sequence[Path]) -> Dict[str, Any]:
 
 
 def decoder_tensors(
-    tensors: Mapping[str, Any], rows: Sequence[int], vocab_size: int
+    tensors: Mapping[str, Any],
+    rows: Sequence[int],
+    vocab_size: int,
+    starts: Sequence[Sequence[int]] = (),
 ) -> Dict[str, torch.Tensor]:
-    """Tensors of the decoder with some rows of the embedding.
+    """Tensors of the decoder with some rows of the embedding, and new ones.
 
     Layers of the text encoder are left out. The few tensors outside its layers stay:
     transformers' class has them even with ``encoder_layers: 0``.
 
     Args:
         tensors: From :func:`open_tensors`.
-        rows: Rows to take, in their new order; a row may be taken twice.
+        rows: Rows to take, in their new order.
         vocab_size: Number V of rows of the checkpoint.
+        starts: For each row that is added behind them, those whose mean it starts near.
 
     Returns:
-        Tensors by transformers' names, the embedding (len(rows), D) and the bias of
-        the logits (1, len(rows)) among them.
+        Tensors by transformers' names, the embedding (len(rows) + len(starts), D) and
+        the bias of the logits (1, len(rows) + len(starts)) among them.
 
     Raises:
         ValueError: There is no embedding with V rows.
@@ -156,13 +164,23 @@ def decoder_tensors(
             f"the checkpoint's {name} has {_shape(embedding)[0]} rows, but vocab_size "
             f"of config.json is {vocab_size}"
         )
-    taken = {_EMBEDDINGS[0]: embedding[rows]}
+    new = [_new_row(embedding[list(start)], i) for i, start in enumerate(starts)]
+    taken = {_EMBEDDINGS[0]: torch.cat([embedding[rows], *new])}
     if _BIAS in tensors:
-        taken[_BIAS] = tensors[_BIAS][:][:, rows]
+        bias = tensors[_BIAS][:]
+        new = [bias[:, list(start)].mean(1, keepdim=True) for start in starts]
+        taken[_BIAS] = torch.cat([bias[:, rows], *new], dim=1)
     for name, tensor in tensors.items():
         if name not in _EMBEDDINGS and _is_kept(name):
             taken[name] = tensor[:]
     return {name: tensor.contiguous() for name, tensor in taken.items()}
+
+
+def _new_row(near: torch.Tensor, seed: int) -> torch.Tensor:
+    """Row (1, D) near the mean of others (N, D), the same one for the same seed."""
+    mean = near.float().mean(0, keepdim=True)
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
+    return (mean + _APART * mean.norm() * noise / noise.norm()).to(near.dtype)
 
 
 def _is_kept(name: str) -> bool:

@@ -1,17 +1,22 @@
-"""How a tokeniser, full or trimmed, cuts texts into pieces."""
+"""How a vocabulary cuts texts into pieces, and what it cannot write."""
 
+import unicodedata
 from collections import Counter
 from itertools import batched
-from typing import Any, Dict, NamedTuple, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 import sentencepiece
 
+from espnet_samu.text.clean import clean_text
 from espnet_samu.utils.kaldi_io import iterate_text
+
+# Texts as a vocabulary writes them: decode(encode(text)).
+RoundTrip = Callable[[Sequence[str]], List[str]]
 
 # Sentences that are tokenised at once, by all threads.
 _BATCH = 10000
-# Unknown characters that a report lists, the most frequent ones.
-_LISTED = 50
+# Characters that a report lists, the most frequent ones.
+LISTED = 50
 
 
 class PieceCounts(NamedTuple):
@@ -40,6 +45,99 @@ def count_pieces(
             for tokens in processor.encode(lines, out_type=str, num_threads=nj):
                 pieces.update(tokens)
     return PieceCounts(sentences, pieces)
+
+
+def round_trip(
+    processor: sentencepiece.SentencePieceProcessor, nj: int = 1
+) -> RoundTrip:
+    """Return what maps texts to those that a tokeniser makes of its own pieces.
+
+    Args:
+        processor: sentencepiece's tokeniser.
+        nj: Threads.
+    """
+
+    def write(lines: Sequence[str]) -> List[str]:
+        return processor.decode(processor.encode(list(lines), num_threads=nj))
+
+    return write
+
+
+class Losses(NamedTuple):
+    """What a vocabulary changes in texts."""
+
+    sentences: int
+    changed: int
+    """Sentences with a change that scores see, i.e. of another kind than blanks."""
+    characters: Counter
+    """Characters that are not written, and how often."""
+
+    def report(self) -> Dict[str, Any]:
+        """Return the counts for JSON."""
+        return {
+            "sentences": self.sentences,
+            "changed_sentences": self.changed,
+            "changed_characters": dict(self.characters.most_common(LISTED)),
+        }
+
+
+def find_losses(write: RoundTrip, texts: Sequence[str]) -> Losses:
+    """Compare texts with what a vocabulary writes.
+
+    Args:
+        write: Of the vocabulary.
+        texts: Kaldi text files.
+
+    Raises:
+        ValueError: A sentence is empty to the vocabulary; names file and line.
+    """
+    sentences, changed, characters = 0, 0, Counter()
+    for text in texts:
+        for batch in batched(iterate_text(text), _BATCH):
+            lines = [line for _, _, line in batch]
+            sentences += len(lines)
+            for (number, utt, line), written in zip(batch, write(lines)):
+                if written == line:
+                    continue
+                if not written.strip():
+                    raise ValueError(
+                        f"{text}:{number}: the translation of '{utt}', {line!r}, is "
+                        "empty to the vocabulary; take the utterance out of the data"
+                    )
+                characters.update(Counter(line) - Counter(written))
+                changed += written.split() != line.split()
+    return Losses(sentences, changed, characters)
+
+
+def can_be_added(write: RoundTrip, character: str) -> bool:
+    """Whether a character that is not written could be, as a piece of its own.
+
+    Blanks, invisible characters and what is the same in Unicode's composed form (NFC)
+    are left to stage 1.
+
+    Args:
+        write: Of the vocabulary.
+        character: One of :class:`Losses`.
+    """
+    between = f"a{character}a"
+    return (
+        clean_text(between) == between
+        and not character.isspace()
+        and character not in "\u2581\ufffd"
+        and write([character]) != [character]
+    )
+
+
+def name_character(character: str) -> str:
+    """Return a character as people can read it: itself or, e.g., U+200C."""
+    if character.isprintable() and unicodedata.category(character)[0] not in "MZ":
+        return character
+    return f"U+{ord(character):04X}"
+
+
+def name_characters(counts: Counter | Dict[str, int]) -> str:
+    """Return a list of characters and how often they occur: ``， 12, ？ 3``."""
+    return ", ".join(f"{name_character(c)} {n}" for c, n in counts.items())
 
 
 def unknown_characters(
@@ -99,5 +197,5 @@ def compare(
         "pieces_trimmed": after.pieces.total(),
         "unknown_before": unknown_before.total(),
         "unknown_after": unknown_after.total(),
-        "lost_characters": dict(lost.most_common(_LISTED)),
+        "lost_characters": dict(lost.most_common(LISTED)),
     }

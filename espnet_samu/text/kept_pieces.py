@@ -2,14 +2,20 @@
 
 import unicodedata
 from collections import Counter
-from typing import Dict, Iterable, List, Mapping, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Sequence, Tuple
 
+from fontTools.unicodedata import script_extension
+
+from espnet_samu.text.languages import scripts_of
 from espnet_samu.text.merges import merge_steps
 from espnet_samu.text.vocabulary import Vocabulary
 
-# A script counts from this share of a text's letters on [ours]: one Chinese character
-# in an English corpus does not bring thousands of others with it.
+# A script that is none of the target languages counts from this share of a text's
+# letters on [ours]: one Chinese character in an English corpus does not bring thousands
+# of others with it.
 SCRIPT_SHARE = 0.01
+# Unicode's names for what belongs to all scripts, or to that of the letter before.
+_SHARED = frozenset(("Zyyy", "Zinh"))
 WORD_START = "▁"
 
 REASONS = (
@@ -24,12 +30,16 @@ REASONS = (
 )
 
 
-def choose(vocabulary: Vocabulary, counts: Mapping[str, int]) -> Dict[int, str]:
+def choose(
+    vocabulary: Vocabulary, counts: Mapping[str, int], languages: Sequence[str] = ()
+) -> Dict[int, str]:
     """Rows to keep, each with the first reason for it.
 
     Args:
         vocabulary: Of the full model.
         counts: How often the tokeniser makes each piece of the target texts.
+        languages: Target languages, whose scripts are kept however rare their letters
+            are in the texts.
 
     Returns:
         One of REASONS by row, rows in ascending order.
@@ -39,7 +49,8 @@ def choose(vocabulary: Vocabulary, counts: Mapping[str, int]) -> Dict[int, str]:
     for piece, n in counts.items():
         for character in piece:
             characters[character] += n
-    scripts = main_scripts(characters)
+    kept_scripts = {*main_scripts(characters)}
+    kept_scripts.update(name for lang in languages for name in scripts_of(lang))
     singles = {piece: row for piece, row in pieces.items() if len(piece) == 1}
     steps = merge_steps(counts, vocabulary.scores) if vocabulary.is_bpe else ()
     least_probable = vocabulary.least_probable
@@ -49,7 +60,7 @@ def choose(vocabulary: Vocabulary, counts: Mapping[str, int]) -> Dict[int, str]:
         (pieces[piece] for piece in counts if piece in pieces),
         (pieces[piece] for piece in steps),
         (row for c, row in singles.items() if c in characters),
-        (row for c, row in singles.items() if script(c) in scripts),
+        (row for c, row in singles.items() if scripts(c) & kept_scripts),
         (row for c, row in singles.items() if _is_common(c)),
         # A unigram model derives the cost of an unknown character from it: with it, a
         # text is cut as if all other pieces had been forbidden to the full model.
@@ -70,21 +81,18 @@ def main_scripts(characters: Mapping[str, int]) -> List[str]:
     """
     letters: Counter = Counter()
     for character, n in characters.items():
-        letters[script(character)] += n
-    del letters[""]
+        # A mark of several scripts tells nothing.
+        if len(scripts(character)) == 1:
+            letters.update(dict.fromkeys(scripts(character), n))
     total = sum(letters.values())
     return [name for name, n in letters.items() if n >= SCRIPT_SHARE * total]
 
 
-def script(character: str) -> str:
-    """Script of a letter or of a mark on it, e.g. LATIN or CJK, else "".
-
-    It is the first word of the character's Unicode name: the standard library does
-    not know scripts.
-    """
+def scripts(character: str) -> FrozenSet[str]:
+    """Scripts of a letter or of a mark on it, e.g. {"Latn"}, by ISO 15924."""
     if unicodedata.category(character)[0] not in "LM":
-        return ""
-    return unicodedata.name(character, "").split(" ")[0]
+        return frozenset()
+    return frozenset(script_extension(character)) - _SHARED
 
 
 def _is_common(character: str) -> bool:

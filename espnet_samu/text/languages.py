@@ -155,7 +155,7 @@ def _no_code(lang: str, language: str, codes: Sequence[str]) -> str:
         return (
             f"{message}: it was not trained on it. Add it to the vocabulary: "
             f"trim_vocab --add_languages {code}={neighbour} makes a token {code} that "
-            f"starts as a copy of {neighbour}"
+            f"starts near {neighbour}"
         )
     near = [code for code in codes if _parts(code)[0] == language]
     if near:

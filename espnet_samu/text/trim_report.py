@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence
 
 from espnet_samu.scoring.markdown import format_table
+from espnet_samu.text.ceiling import describe_ceiling
+from espnet_samu.text.coverage import name_character, name_characters
 from espnet_samu.utils.hashing import hash_file
 
 REPORT_FILE = "trim.json"
 # To be raised when the same input would give another folder.
-_VERSION = 1
+_VERSION = 2
 
 _CHECK_COLUMNS = {
     "sentences": "sentences",
@@ -70,24 +72,50 @@ def table(report: Mapping[str, Any]) -> str:
             ],
         ),
     ]
-    for text, characters in _unknown(report):
-        parts.append(f"{text}: {characters}\n")
+    for line in _characters(report):
+        parts.append(f"{line}\n")
     if report["check"]:
         rows = [
             [check["file"], *(f"{check[name]:,}" for name in _CHECK_COLUMNS.values())]
             for check in report["check"]
         ]
         parts.append(format_table(["text", *_CHECK_COLUMNS], rows))
+        parts += [f"{line}\n" for check in report["check"] for line in describe(check)]
     return "\n".join(parts)
 
 
-def _unknown(report: Mapping[str, Any]):
-    """Lines on characters: unknown ones of the training, lost ones elsewhere."""
-    listings = [("unknown in training", report["unknown_characters"])]
-    listings += [
-        (f"no longer known in {check['file']}", check["lost_characters"])
-        for check in report["check"]
-    ]
-    for name, characters in listings:
+def _characters(report: Mapping[str, Any]) -> Iterator[str]:
+    """Lines on characters of the training: added, changed and unknown ones."""
+    added = report["added_characters"].items()
+    if added:
+        listed = ", ".join(
+            f"{name_character(c)} {entry['count']} (was '{entry['was']}')"
+            for c, entry in added
+        )
+        yield f"added, so that they can be written: {listed}"
+    listings = {
+        "still changed in training": report["changed_characters"],
+        "unknown in training": report["unknown_characters"],
+    }
+    for check in report["check"]:
+        name = f"no longer known in {check['file']}"
+        listings[name] = check["lost_characters"]
+    for name, characters in listings.items():
         if characters:
-            yield name, ", ".join(f"{c} {n}" for c, n in characters.items())
+            yield f"{name}: {name_characters(characters)}"
+
+
+def describe(check: Mapping[str, Any]) -> Iterator[str]:
+    """Lines on what the vocabulary makes of a text.
+
+    Args:
+        check: From :func:`espnet_samu.text.ceiling.check_text`; ``ceiling`` may lack.
+    """
+    if check["changed_characters"]:
+        yield (
+            f"{check['file']}: not written in {check['changed_sentences']} of "
+            f"{check['sentences']} sentences: "
+            f"{name_characters(check['changed_characters'])}"
+        )
+    if "ceiling" in check:
+        yield f"{check['file']}: ceiling {describe_ceiling(check['ceiling'])}"

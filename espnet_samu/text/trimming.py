@@ -8,6 +8,11 @@ Their rows cost memory, and their logits cost time at every step. The folder is
 * ESPnet's tokeniser of ``token_type: bpe``: bpe.model and tokens.txt, whose line n is
   row n of the embedding.
 
+Characters of the training targets that the model cannot write, since its normalisation
+(NFKC) makes others of them or since it does not know them, become pieces of their own
+in bpe.model: ``，`` stays ``，`` and is not ``,`` any more. Such a piece starts near what
+the character was before, and is learned.
+
 The sentencepiece model is trimmed with the embedding: it has the kept pieces only, so
 that a word whose pieces are gone is spelled with others, and is not unknown. A text
 whose pieces are all kept is cut into the same ones as before.
@@ -26,7 +31,8 @@ from safetensors.torch import save_file
 from sentencepiece import sentencepiece_model_pb2
 
 from espnet_samu.text import checkpoint, coverage, kept_pieces
-from espnet_samu.text.languages import is_code, to_code
+from espnet_samu.text.ceiling import check_text
+from espnet_samu.text.languages import is_code, scripts_of, to_code
 from espnet_samu.text.layout import find_layout
 from espnet_samu.text.trim_report import REPORT_FILE, input_key, read_report
 from espnet_samu.text.vocabulary import Vocabulary
@@ -36,8 +42,6 @@ TOKEN_LIST = "tokens.txt"
 # The name that st.sh gives to a tokeniser.
 BPE_MODEL = "bpe.model"
 _WEIGHTS = "model.safetensors"
-# Of unknown characters in the training texts, the most frequent ones are reported.
-_LISTED = 50
 
 
 def trim(
@@ -48,6 +52,8 @@ def trim(
     check_texts: Sequence[str] = (),
     add_languages: Optional[Mapping[str, str]] = None,
     nj: int = 1,
+    languages: Sequence[str] = (),
+    add_characters: bool = True,
 ) -> Dict[str, Any]:
     """Write a trimmed folder, unless it is there for the same input.
 
@@ -56,10 +62,15 @@ def trim(
         texts: Kaldi text files of the training targets.
         output_dir: Replaced as a whole if an earlier trimming made it.
         revision: Branch, tag or commit on the hub.
-        check_texts: Kaldi text files to count unknown characters in.
+        check_texts: Kaldi text files to count in what cannot be written, and to score
+            what can.
         add_languages: New language tokens, each with the language whose token it
-            starts as a copy of: ``{"ca_ES": "es_XX"}``.
+            starts near: ``{"ca_ES": "es_XX"}``.
         nj: Threads of the tokeniser.
+        languages: Target languages, whose scripts are kept. The first one is that of
+            check texts without ``utt2tgt_lang`` beside them.
+        add_characters: Whether characters of the training targets that the model
+            cannot write become pieces.
 
     Returns:
         Content of ``trim.json``.
@@ -67,12 +78,13 @@ def trim(
     Raises:
         FileNotFoundError: The model or a text is not complete.
         ValueError: output_dir holds an input or what trim_vocab has not made, the
-            model is of another family or size than those published,
-            there is no sentence, or a language cannot be added.
+            model is of another family or size than those published, there is no
+            sentence or an empty one, or a language cannot be added.
     """
     files = checkpoint.find_files(model, revision)
     added = dict(add_languages or {})
-    key = input_key(files.all(), texts, check_texts, added)
+    options = {"languages": list(languages), "add_characters": add_characters}
+    key = {**input_key(files.all(), texts, check_texts, added), **options}
     report = read_report(Path(output_dir))
     if report is not None and report.get("key") == key:
         logging.info(f"{output_dir} is up to date")
@@ -83,18 +95,34 @@ def trim(
     config = json.loads(files.config.read_text(encoding="utf-8"))
     vocabulary = _read_vocabulary(files, config)
     neighbours = _neighbours(added, vocabulary)
-    full = vocabulary.processor()
+    for language in languages:
+        if not scripts_of(language):
+            logging.warning(f"target language '{language}': its script is not known")
+    published = vocabulary.processor()
+    write = coverage.round_trip(published, nj)
+    losses = coverage.find_losses(write, texts)
+    characters = [
+        character
+        for character in sorted(losses.characters)
+        if add_characters and coverage.can_be_added(write, character)
+    ]
+    full = vocabulary.processor(characters)
     counts = coverage.count_pieces(full, texts, nj)
     if not counts.pieces:
         raise ValueError(f"--text {', '.join(texts)}: there is no sentence to keep")
     logging.info(f"{counts.sentences} sentences, {counts.pieces.total()} pieces")
-    reasons = kept_pieces.choose(vocabulary, counts.pieces)
+    reasons = kept_pieces.choose(vocabulary, counts.pieces, languages)
     rows = list(reasons)
-    tokens = [vocabulary.layout.tokens[row] for row in rows] + list(added)
-    proto = vocabulary.trimmed_model(rows)
+    new = [c for c in characters if c not in vocabulary.rows]
+    tokens = [vocabulary.layout.tokens[row] for row in rows] + new + list(added)
+    proto = vocabulary.trimmed_model(rows, characters)
     trimmed = sentencepiece.SentencePieceProcessor(model_proto=proto)
     tensors = checkpoint.decoder_tensors(
-        checkpoint.open_tensors(files.weights), rows + neighbours, len(vocabulary)
+        checkpoint.open_tensors(files.weights),
+        rows,
+        len(vocabulary),
+        [vocabulary.rows_of(pieces) for pieces in published.encode(new, out_type=str)]
+        + neighbours,
     )
     kept = Counter(reasons.values())
     unknown = coverage.unknown_characters(full, counts.pieces)
@@ -104,22 +132,36 @@ def trim(
         "texts": list(texts),
         "sentences": counts.sentences,
         "pieces": counts.pieces.total(),
-        "unknown_characters": dict(unknown.most_common(_LISTED)),
+        "unknown_characters": dict(unknown.most_common(coverage.LISTED)),
+        "added_characters": {
+            character: {"count": losses.characters[character], "was": was}
+            for character, was in zip(characters, write(characters))
+        },
+        **coverage.find_losses(coverage.round_trip(trimmed, nj), texts).report(),
         "kept": {
             **{reason: kept[reason] for reason in kept_pieces.REASONS},
+            "added character": len(new),
             "added language": len(added),
         },
         "tokens": {"before": len(vocabulary), "after": len(tokens)},
         "parameters": checkpoint.count_parameters(tensors, len(vocabulary)),
-        "check": [coverage.compare(full, trimmed, text, nj) for text in check_texts],
+        "check": [
+            {
+                **coverage.compare(full, trimmed, text, nj),
+                **check_text(coverage.round_trip(trimmed, nj), text, *languages[:1]),
+            }
+            for text in check_texts
+        ],
         "key": key,
     }
     with output as folder:
-        for name in (BPE_MODEL, checkpoint.TOKENIZER_FILE):
-            (folder / name).write_bytes(proto)
+        (folder / BPE_MODEL).write_bytes(proto)
+        # transformers has the added characters from the files below.
+        without = vocabulary.trimmed_model(rows)
+        (folder / checkpoint.TOKENIZER_FILE).write_bytes(without)
         lines = "".join(f"{token}\n" for token in tokens)
         (folder / TOKEN_LIST).write_text(lines, encoding="utf-8", newline="\n")
-        for name, text in vocabulary.tokenizer_files(rows, added).items():
+        for name, text in vocabulary.tokenizer_files(rows, added, new).items():
             (folder / name).write_text(f"{text}\n", encoding="utf-8", newline="\n")
         save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
         for name, content in (
@@ -141,8 +183,8 @@ def _read_vocabulary(
     return Vocabulary(proto, layout)
 
 
-def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> List[int]:
-    """Rows that new language tokens are copies of."""
+def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> List[List[int]]:
+    """Rows that new language tokens start near, one each."""
     for code in added:
         if not is_code(code) or code in vocabulary.layout.tokens:
             raise ValueError(
@@ -150,7 +192,7 @@ def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> List[int]:
                 f"is not one of them: {', '.join(vocabulary.languages)}"
             )
     codes = list(vocabulary.languages)
-    return [vocabulary.languages[to_code(near, codes)] for near in added.values()]
+    return [[vocabulary.languages[to_code(near, codes)]] for near in added.values()]
 
 
 def _trimmed_config(

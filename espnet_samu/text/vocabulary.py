@@ -1,7 +1,7 @@
 """A sentencepiece model and the rows of an embedding that its pieces have."""
 
 import json
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Sequence
 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
@@ -9,6 +9,7 @@ from typeguard import typechecked
 
 from espnet_samu.text.layout import Layout
 
+_WORD_START = "▁"
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _Type = sentencepiece_model_pb2.ModelProto.SentencePiece.Type
 # Those that text never becomes, or that someone defined: they stay as they are.
@@ -37,7 +38,7 @@ class Vocabulary:
         self.proto = proto
         self.layout = layout
         self.is_bpe = trainer.model_type == trainer.BPE
-        row = {token: i for i, token in enumerate(layout.tokens)}
+        self.rows = row = {token: i for i, token in enumerate(layout.tokens)}
         self.languages: Dict[str, int] = {code: row[code] for code in layout.languages}
         fixed = [p.piece for p in proto.pieces if p.type in _FIXED]
         self.special: List[int] = sorted(
@@ -62,37 +63,67 @@ class Vocabulary:
             return None
         return self.pieces[min(self.pieces, key=self.scores.__getitem__)]
 
-    def processor(self) -> sentencepiece.SentencePieceProcessor:
-        """Tokeniser of the full model."""
+    def processor(
+        self, characters: Sequence[str] = ()
+    ) -> sentencepiece.SentencePieceProcessor:
+        """Tokeniser of the full model, to which characters are added as pieces."""
         return sentencepiece.SentencePieceProcessor(
-            model_proto=self.proto.SerializeToString()
+            model_proto=self.trimmed_model(None, characters)
         )
 
-    def trimmed_model(self, rows: Iterable[int]) -> bytes:
-        """File of the sentencepiece model of some of the rows, in its own order."""
-        kept = {self.layout.tokens[row] for row in rows}
+    def rows_of(self, pieces: Sequence[str]) -> List[int]:
+        """Rows of pieces of the full model, bare word starts left out."""
+        pieces = [piece for piece in pieces if piece != _WORD_START] or [_WORD_START]
+        return [self.rows.get(piece, self.rows["<unk>"]) for piece in pieces]
+
+    def trimmed_model(
+        self, rows: Optional[Iterable[int]], characters: Sequence[str] = ()
+    ) -> bytes:
+        """File of the sentencepiece model of some of the rows, in its own order.
+
+        Args:
+            rows: Rows to keep; None: all pieces.
+            characters: User-defined pieces to add: the normalisation leaves them as
+                they are, and no other piece covers them.
+        """
+        if rows is None and not characters:
+            return self.proto.SerializeToString()
+        if rows is None:
+            kept = {p.piece for p in self.proto.pieces}
+        else:
+            kept = {self.layout.tokens[row] for row in rows}
+        kept.difference_update(characters)
         proto = sentencepiece_model_pb2.ModelProto()
         proto.CopyFrom(self.proto)
         del proto.pieces[:]
         proto.pieces.extend(
             p for p in self.proto.pieces if p.type in _FIXED or p.piece in kept
         )
+        for character in characters:
+            proto.pieces.add(piece=character, score=0.0, type=_Type.USER_DEFINED)
         proto.trainer_spec.vocab_size = len(proto.pieces)
         return proto.SerializeToString()
 
     def tokenizer_files(
-        self, rows: Iterable[int], added: Iterable[str]
+        self, rows: Sequence[int], added: Iterable[str], characters: Iterable[str] = ()
     ) -> Dict[str, str]:
         """What transformers reads beside the sentencepiece model, by file name.
 
         Args:
             rows: Kept rows in ascending order.
-            added: Language codes after them.
+            added: Language codes after them and the characters.
+            characters: Added pieces, after the rows.
         """
         name = self.layout.tokenizer_class
         if name is None:
             return {}
         config = {"tokenizer_class": name, "additional_special_tokens": list(added)}
+        pieces = {
+            str(i): {"content": character, "normalized": False, "special": False}
+            for i, character in enumerate(characters, len(rows))
+        }
+        if pieces:
+            config["added_tokens_decoder"] = pieces
         files = {"tokenizer_config.json": json.dumps(config, indent=2)}
         if name == "M2M100Tokenizer":
             codes = set(self.languages)

@@ -321,6 +321,60 @@ runs() {
     [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]
 }
 
+# Target languages of the translations in training.
+tgt_langs() {
+    local file=data/${train_set}/utt2tgt_lang
+    if [ -s "${file}" ]; then
+        cut -d " " -f 2 "${file}" | sort -u
+    else
+        echo "${tgt_lang}"
+    fi
+}
+
+# Options that name the translations to check a vocabulary on.
+check_texts() {
+    local set
+    for set in $(printf '%s\n' "${valid_set}" ${test_sets} | sort -u); do
+        [ ! -s "data/${set}/${translations}" ] \
+            || printf -- '--check_text %s ' "data/${set}/${translations}"
+    done
+}
+
+# Value of an option of st.sh: the last one that was given, or its default.
+st_option() {
+    local value i
+    value=$(sed -n "s/^$1=\([^ ]*\).*/\1/p" st.sh)
+    for ((i = 0; i < ${#st_opts[@]}; i += 2)); do
+        [ "${st_opts[i]//-/_}" != "__$1" ] || value=${st_opts[i + 1]}
+    done
+    echo "${value}"
+}
+
+# Count what a vocabulary of st.sh cannot write.
+check_vocab() {
+    local dir=data/${src_lang}_${tgt_lang}_token_list model=none list
+    case "${tgt_token_type}" in
+        bpe)
+            dir+=/tgt_bpe_$(st_option tgt_bpemode)$(st_option tgt_nbpe)
+            model=${dir}/bpe.model
+            list=${dir}/tokens.txt ;;
+        hugging_face)
+            model=${hugging_face_model_name_or_path}
+            list=${dir}/hugging_face_${model/\//-}/tokens.txt ;;
+        char | word)
+            list=${dir}/${tgt_token_type}/tgt_tokens.txt ;;
+        *)
+            return 0 ;;
+    esac
+    # shellcheck disable=SC2046
+    ${python} -m espnet_samu.bin.check_vocab \
+        --token_type "${tgt_token_type}" \
+        --bpemodel "${model}" \
+        --token_list "${list}" \
+        --text "data/${train_set}/${translations}" \
+        $(check_texts) --tgt_lang "${tgt_lang}"
+}
+
 # Options that name the target language of each utterance: where there are several, or
 # the vocabulary has a token for it, which the configuration may name wrongly or not.
 split_tgt_lang=
@@ -479,16 +533,14 @@ if ! "${skip_data_prep}"; then
         if "${trim_vocab}"; then
             log "Stage 5: Trim the vocabulary of ${hugging_face_model_name_or_path}: ${vocab_dir}"
             _opts=()
-            for dset in $(printf '%s\n' "${valid_set}" ${test_sets} | sort -u); do
-                if [ -s "data/${dset}/${translations}" ]; then
-                    _opts+=(--check_text "data/${dset}/${translations}")
-                fi
+            for _lang in $(tgt_langs); do
+                _opts+=(--tgt_lang "${_lang}")
             done
-            # shellcheck disable=SC2086
+            # shellcheck disable=SC2046,SC2086
             ${python} -m espnet_samu.bin.trim_vocab \
                 --model "${hugging_face_model_name_or_path}" \
                 --text "data/${train_set}/${translations}" \
-                "${_opts[@]}" \
+                $(check_texts) "${_opts[@]}" \
                 --nj "$(nproc)" \
                 --output_dir "${vocab_dir}" ${trim_vocab_args}
             if "${use_src_lang}"; then
@@ -497,6 +549,7 @@ if ! "${skip_data_prep}"; then
             fi
         else
             st --stage 5 --stop_stage 5
+            check_vocab
         fi
     fi
 fi
@@ -672,6 +725,9 @@ if ! "${skip_eval}"; then
                 fi
                 _opts+=(--system "${_name}=${_text}")
                 _report+=(--system "${_name}=${_text}")
+                if grep -qsE "^token_type: (bpe|char|word|hugging_face)$" "${_exp}/config.yaml"; then
+                    _opts+=(--ceiling "${_name}=${_exp}/config.yaml")
+                fi
                 if [ "${_exp}" = "${baseline_exp}" ]; then
                     _opts+=(--baseline "${_name}")
                 fi

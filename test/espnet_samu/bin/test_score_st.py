@@ -24,6 +24,21 @@ def cmd(tmp_path, monkeypatch):
     return words.split()
 
 
+def test_ceiling(cmd, tmp_path, capsys):
+    # A vocabulary without the digit 3.
+    tokens = ["<unk>", "<space>", *sorted(set("".join(REFS.values())) - {" ", "3"})]
+    content = {"token_type": "char", "bpemodel": None, "token_list": tokens}
+    (tmp_path / "config.yaml").write_text(json.dumps(content))
+    main([*cmd, "--ceiling", "samu=config.yaml"])
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    written = [ref.replace("3", "<unk>") for ref in REFS.values()]
+    bleu = score_translation(written, [*REFS.values()])["bleu"].value
+    name = "ceiling of samu, the references through its vocabulary"
+    ceiling = f"en BLEU {bleu:.1f}, exact match 0.750"
+    assert results["notes"] == {name: ceiling}
+    assert f"- {name}: {ceiling}\n" in capsys.readouterr().out
+
+
 def test_results(cmd, tmp_path, capsys):
     write_text("floor", dict.fromkeys(REFS, "wait for 0 long hours"))
     score = {"lang": "es", "direction": "speech-text", "r1": 0.5}
@@ -122,6 +137,7 @@ def test_japanese(cmd, tmp_path):
     [
         (["--system", "hyp"], "--system must be NAME=VALUE: 'hyp'"),
         (["--system", "samu=ref"], "--system has 'samu' twice"),
+        (["--ceiling", "x=y"], r"--ceiling must name one of \['samu'\]: 'x'"),
         (["--retrieval", "x=y"], r"--retrieval must name one of \['samu'\]: 'x'"),
         (["--baseline", "x"], r"--baseline must name one of \['samu'\]: 'x'"),
         (["--baseline", "samu"], "--baseline needs another --system"),

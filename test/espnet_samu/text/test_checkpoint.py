@@ -49,10 +49,10 @@ def save(folder, kind):
 @pytest.mark.parametrize("kind", ["safetensors", "parts", "bin", "old bin"])
 def test_decoder_tensors(tmp_path, kind):
     files = save(tmp_path / "model", kind)
-    taken = decoder_tensors(open_tensors(files.weights), [0, 4, 2, 2], 5)
+    taken = decoder_tensors(open_tensors(files.weights), [0, 4, 2], 5)
     expected = {
-        "model.shared.weight": torch.tensor([[0.0, 1], [8, 9], [4, 5], [4, 5]]),
-        "final_logits_bias": torch.tensor([[0.0, 4, 2, 2]]),
+        "model.shared.weight": torch.tensor([[0.0, 1], [8, 9], [4, 5]]),
+        "final_logits_bias": torch.tensor([[0.0, 4, 2]]),
         "model.encoder.layer_norm.weight": torch.full((2,), 3.0),
         "model.decoder.layers.0.fc1.weight": torch.full((4, 2), 4.0),
     }
@@ -62,9 +62,22 @@ def test_decoder_tensors(tmp_path, kind):
     save_file(taken, tmp_path / "saved.safetensors")
     assert load_file(tmp_path / "saved.safetensors").keys() == expected.keys()
     assert count_parameters(taken, 5) == {
-        "embedding": {"before": 10, "after": 8},
-        "all": {"before": 18, "after": 16},
+        "embedding": {"before": 10, "after": 6},
+        "all": {"before": 18, "after": 14},
     }
+
+
+def test_new_rows():
+    taken = decoder_tensors(TENSORS, [4], 5, [[1, 3], [2], [2]])
+    assert taken["final_logits_bias"].tolist() == [[4, 2, 2, 2]]
+    rows = taken["model.shared.weight"]
+    assert rows[0].tolist() == [8, 9]
+    # Near (4, 5), the mean in all three cases, and apart from each other.
+    distances = (rows[1:] - torch.tensor([4.0, 5])).norm(dim=1)
+    torch.testing.assert_close(distances, torch.full((3,), 0.5 * 41**0.5))
+    assert len({tuple(row) for row in rows.tolist()}) == 4
+    again = decoder_tensors(TENSORS, [4], 5, [[1, 3], [2], [2]])
+    assert torch.equal(rows, again["model.shared.weight"])
 
 
 @pytest.mark.parametrize(

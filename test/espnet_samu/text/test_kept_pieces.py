@@ -4,7 +4,7 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from espnet_samu.text.kept_pieces import choose, main_scripts, script
+from espnet_samu.text.kept_pieces import choose, main_scripts, scripts
 from espnet_samu.text.layout import find_layout
 from espnet_samu.text.vocabulary import Vocabulary
 
@@ -56,6 +56,16 @@ def test_reasons(vocabulary):
     }
 
 
+def test_scripts_of_the_target_languages(vocabulary):
+    # One Chinese character among 200 Japanese letters, and none of them.
+    for counts in ({"あ": 200, "漢": 1}, {"あ": 200}):
+        for languages, other in (([], None), (["ja"], "letter of their scripts")):
+            reasons = choose(vocabulary, counts, languages)
+            assert reasons.get(vocabulary.pieces["字"]) == other
+    assert vocabulary.pieces["ш"] in choose(vocabulary, {"a": 1}, ["en", "sr"])
+    assert vocabulary.pieces["ш"] not in choose(vocabulary, {"a": 1}, ["sr-Latn"])
+
+
 def test_steps_of_byte_pair_encoding():
     scores = {"▁": -9, "ab": -1, "abab": -2, "cc": -3, "a": -9, "b": -9, "c": -9}
     vocabulary = make_vocabulary(scores, model_type=2)
@@ -90,25 +100,27 @@ def test_cost_of_unknown_characters():
 @pytest.mark.parametrize(
     "character, expected",
     [
-        ("a", "LATIN"),
-        ("é", "LATIN"),
-        ("ж", "CYRILLIC"),
-        ("漢", "CJK"),
-        ("あ", "HIRAGANA"),
-        ("ி", "TAMIL"),
+        ("a", "Latn"),
+        ("é", "Latn"),
+        ("ж", "Cyrl"),
+        ("漢", "Hani"),
+        ("あ", "Hira"),
+        ("ி", "Taml"),
+        ("ー", "Hira Kana"),
+        ("َ", "Arab Syrc"),
         ("5", ""),
         ("▁", ""),
         ("€", ""),
     ],
 )
-def test_script(character, expected):
-    assert script(character) == expected
+def test_scripts(character, expected):
+    assert scripts(character) == set(expected.split())
 
 
 def test_main_scripts():
     assert main_scripts({"a": 98, "é": 1, "ж": 1, "漢": 0, "5": 900}) == [
-        "LATIN",
-        "CYRILLIC",
+        "Latn",
+        "Cyrl",
     ]
-    assert main_scripts({"a": 100, "ж": 1, ".": 1}) == ["LATIN"]
+    assert main_scripts({"a": 100, "ж": 1, ".": 1}) == ["Latn"]
     assert main_scripts({}) == []

@@ -13,6 +13,7 @@ from transformers.models.mbart50 import tokenization_mbart50 as mbart50
 from transformers.models.nllb import tokenization_nllb as nllb
 
 from espnet_samu.decoder.mbart import MBartDecoder
+from espnet_samu.text.trim_report import table
 from espnet_samu.text.trimming import trim
 from espnet_samu.utils.kaldi_io import read_text, write_text
 
@@ -157,14 +158,146 @@ def test_logits(trimmed, model_folder, tokens, rows, espnet, codes):
     expected, _ = full(frames, lengths, torch.tensor(rows)[ids], sizes)
     assert got.std() > 0.1
     torch.testing.assert_close(got[..., :-2], expected[..., rows], rtol=0, atol=1e-5)
-    # New languages are as probable as their neighbours, until they are trained.
+    # New languages can be told from their neighbours while the embedding is frozen.
+    rows = decoder.model.model.shared.weight
     for code, neighbour in ((codes[2], codes[1]), (codes[3], codes[0])):
-        copy, source = tokens.index(code), tokens.index(neighbour)
-        torch.testing.assert_close(got[..., copy], got[..., source])
-        ids[:, 1] = source
-        expected, _ = decoder(frames, lengths, ids, sizes)
-        ids[:, 1] = copy
-        assert torch.equal(decoder(frames, lengths, ids, sizes)[0], expected)
+        new, near = rows[tokens.index(code)], rows[tokens.index(neighbour)]
+        torch.testing.assert_close((new - near).norm(), 0.5 * near.norm())
+
+
+# Two marks that NFKC folds, a character that the models do not know.
+MARKED = ["the cat sleeps？", "the dog runs！ ☃ a tree", "green？green"]
+
+
+@pytest.fixture(scope="module")
+def marked(model_folder, targets, tmp_path_factory):
+    """Folder trimmed to English with marks, one new language, and its trim.json."""
+    folder = tmp_path_factory.mktemp("marked")
+    lines = [*read_text(targets).values(), *MARKED]
+    write_text(folder / "text", {f"utt{i}": line for i, line in enumerate(lines)})
+    report = trim(
+        str(model_folder),
+        [str(folder / "text")],
+        str(folder / "model"),
+        check_texts=[str(folder / "text")],
+        add_languages={CODES["mbart"][2]: "en"} if "mbart" in str(model_folder) else {},
+    )
+    return folder / "model", report
+
+
+def test_marks_are_written(marked, tokens, full, targets):
+    folder, report = marked
+    espnet = ESPnetText(folder)
+    new_tokens = (folder / "tokens.txt").read_text(encoding="utf-8").splitlines()
+    added = [c for c in "☃！？" if c in new_tokens]
+    assert added == list("☃！？")
+    for line in [*MARKED, *read_text(targets).values()]:
+        ids = espnet.ids(line)
+        assert 3 not in ids
+        assert espnet.line(ids) == line
+    # A text without the marks is cut as before.
+    for line in read_text(targets).values():
+        pieces = [new_tokens[i] for i in espnet.ids(line)]
+        assert pieces == full.encode(line, out_type=str)
+    assert report["added_characters"] == {
+        "☃": {"count": 1, "was": " ⁇ "},
+        "！": {"count": 1, "was": "!"},
+        "？": {"count": 2, "was": "?"},
+    }
+    assert report["kept"]["added character"] == 3
+    assert (report["changed_sentences"], report["changed_characters"]) == (0, {})
+    ceiling = report["check"][0]["ceiling"]["und"]
+    assert ceiling["bleu"] == pytest.approx(100)
+    assert ceiling["exact_match"] == 1
+
+
+def test_logits_and_rows_with_marks(marked, model_folder, full):
+    folder, _ = marked
+    config = json.loads((model_folder / "config.json").read_text())
+    decoder = MBartDecoder(config["vocab_size"], 16, model=str(model_folder)).eval()
+    tokens = (folder / "tokens.txt").read_text(encoding="utf-8").splitlines()
+    new = MBartDecoder(len(tokens), 16, model=str(folder)).eval()
+    before = decoder.model.model.shared.weight
+    after = new.model.model.shared.weight
+    # Every kept token has its row of the full model.
+    rows = [(before == row).all(1).nonzero()[0, 0].item() for row in after[:-4]]
+    torch.manual_seed(1)
+    frames, lengths = torch.randn(1, 7, 16), torch.tensor([7])
+    ids = torch.tensor([[2, *ESPnetText(folder).ids("the cat sleeps")]])
+    sizes = torch.tensor([ids.size(1)])
+    got, _ = new(frames, lengths, ids, sizes)
+    expected, _ = decoder(frames, lengths, torch.tensor(rows)[ids], sizes)
+    torch.testing.assert_close(got[..., :-4], expected[..., rows], rtol=0, atol=1e-5)
+    # ？ starts near ?, ☃ near <unk>.
+    for mark, folded in (("？", "?"), ("☃", "<unk>")):
+        row, near = after[tokens.index(mark)], after[tokens.index(folded)]
+        torch.testing.assert_close((row - near).norm(), 0.5 * near.norm())
+
+
+@pytest.mark.parametrize("family", ["mbart"], indirect=True)
+def test_marks_are_learned_with_a_frozen_embedding(marked):
+    folder, _ = marked
+    tokens = (folder / "tokens.txt").read_text(encoding="utf-8").splitlines()
+    marks = torch.tensor([tokens.index("？"), tokens.index("?")])
+    decoder = MBartDecoder(len(tokens), 16, model=str(folder)).eval()
+    decoder.model.model.shared.weight.requires_grad_(False)
+    # One utterance is ？, the other ?. With the same row for both, the loss would stay
+    # above log 2 for ever.
+    torch.manual_seed(0)
+    frames, lengths = torch.randn(2, 5, 16), torch.tensor([5, 5])
+    ids, sizes = torch.tensor([[2], [2]]), torch.tensor([1, 1])
+    trained = [p for p in decoder.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=0.03)
+    for _ in range(100):
+        logits = decoder(frames, lengths, ids, sizes)[0][:, 0]
+        loss = torch.nn.functional.cross_entropy(logits, marks)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.3
+
+
+@pytest.mark.parametrize("family", ["mbart"], indirect=True)
+def test_marks_are_known_to_transformers(marked):
+    folder, _ = marked
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokens = (folder / "tokens.txt").read_text(encoding="utf-8").splitlines()
+    assert tokenizer.convert_tokens_to_ids(tokens) == list(range(len(tokens)))
+
+
+@pytest.mark.parametrize("family", ["mbart"], indirect=True)
+def test_marks_that_are_not_added(model_folder, targets, tmp_path, capsys):
+    for folder, lang, line in (("train", "zh", "the cat？"), ("test", "ja", "a dog！")):
+        (tmp_path / folder).mkdir()
+        write_text(tmp_path / folder / "text", {"utt1": line, "utt2": "a\u00a0cat"})
+        write_text(tmp_path / folder / "utt2tgt_lang", {"utt1": lang, "utt2": "en"})
+    texts = [str(tmp_path / folder / "text") for folder in ("train", "test")]
+    options = dict(check_texts=texts[1:], add_characters=False)
+    report = trim(
+        str(model_folder), texts[:1], str(tmp_path / "out"), languages=["zh"], **options
+    )
+    assert report["added_characters"] == {}
+    assert report["changed_sentences"] == 1
+    assert report["changed_characters"] == {"？": 1, "\u00a0": 1}
+    (check,) = report["check"]
+    assert check["changed_sentences"] == 1
+    assert check["changed_characters"] == {"！": 1, "\u00a0": 1}
+    scores = check["ceiling"]
+    assert scores["ja"]["exact_match"] == 0
+    assert scores["ja"]["bleu"] < 70
+    assert "tok:char" in scores["ja"]["signature"]
+    assert scores["en"]["exact_match"] == 1
+    printed = table(report)
+    assert "still changed in training: ？ 1, U+00A0 1\n" in printed
+    assert f"{texts[1]}: not written in 1 of 2 sentences: ！ 1, U+00A0 1\n" in printed
+    assert "; ja BLEU" in printed
+
+
+def test_empty_to_the_vocabulary(mbart_folder, tmp_path):
+    write_text(tmp_path / "text", {"utt1": "a cat", "utt2": "\u200b\ufeff"})
+    expected = r"text:2: the translation of 'utt2', '\\u200b\\ufeff', is empty to the"
+    with pytest.raises(ValueError, match=expected):
+        trim(str(mbart_folder), [str(tmp_path / "text")], str(tmp_path / "out"))
 
 
 def test_generate(trimmed, tokens):
