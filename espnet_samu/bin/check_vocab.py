@@ -12,6 +12,7 @@ from espnet_samu.text.ceiling import check_text, espnet_round_trip
 from espnet_samu.text.coverage import can_be_added, find_losses
 from espnet_samu.text.trim_report import describe
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.command import run
 from espnet_samu.utils.token_list import read_token_list
 
 REPORT_FILE = "check.json"
@@ -87,4 +88,4 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

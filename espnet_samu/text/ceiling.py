@@ -10,6 +10,7 @@ from espnet_samu.scoring.tokenizers import UNSPACED
 from espnet_samu.scoring.translation import score_translation
 from espnet_samu.text.coverage import RoundTrip, find_losses
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.token_list import check_bpemodel
 
 # By characters where sacreBLEU's tokenizer needs another package, or there is none.
 _SETTINGS = MetricSettings(
@@ -93,13 +94,15 @@ def espnet_round_trip(
         token_list: Tokens; all others are unknown.
 
     Raises:
-        ValueError: The token type is another one.
+        ValueError: The token type is another one, or the sentencepiece model is not
+            that of the token list.
     """
     # One by one: espnet2.text.build_tokenizer imports torch and transformers.
     if token_type == "bpe":
         from espnet2.text.sentencepiece_tokenizer import SentencepiecesTokenizer
 
-        tokenizer = SentencepiecesTokenizer(bpemodel)
+        check_bpemodel(str(bpemodel), [*token_list])
+        tokenizer = SentencepiecesTokenizer(str(bpemodel))
     elif token_type == "char":
         from espnet2.text.char_tokenizer import CharTokenizer
 

@@ -76,3 +76,8 @@ def test_char(tmp_path, texts, capsys):
 def test_other_token_type(tmp_path, texts):
     with pytest.raises(SystemExit):
         run(tmp_path, texts, "phn", [])
+
+
+def test_vocabulary_that_is_not_one(tmp_path, texts):
+    with pytest.raises(ValueError, match="none.model is no sentencepiece model"):
+        run(tmp_path, texts, "bpe", [], str(tmp_path / "none.model"))
