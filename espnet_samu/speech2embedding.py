@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from typeguard import typechecked
 
-from espnet_samu.decoding.config_yaml import read_yaml
+from espnet_samu.decoding import pack
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.autocast import without_autocast
 from espnet_samu.utils.waveform import check_waveform
@@ -60,25 +60,27 @@ class Speech2Embedding:
 
     @classmethod
     def from_pretrained(
-        cls, model_tag: Union[Path, str, None] = None, **kwargs: Any
+        cls,
+        model_tag: Union[Path, str, None] = None,
+        cache_dir: Union[Path, str, None] = None,
+        **kwargs: Any,
     ) -> "Speech2Embedding":
         """Load a published student.
 
         Args:
             model_tag: Folder of ``samu_export``, a zip file of it, or its tag on the
                 hub (``user/name``, as espnet_model_zoo has them).
+            cache_dir: Where a zip file is unpacked. None: in ~/.cache/espnet_samu.
             kwargs: Of the constructor.
 
         Raises:
-            FileNotFoundError: The folder has no meta.yaml.
+            FileNotFoundError: There is no such file, or the folder has no meta.yaml.
+            ValueError: The student is unsafe, or of another version.
         """
-        if model_tag is not None and Path(model_tag).is_dir():
-            kwargs.update(_files_of(Path(model_tag)))
-        elif model_tag is not None:
-            from espnet2.utils.pretrained import download_pretrained
-
-            kwargs.update(download_pretrained(str(model_tag)))
-        return cls(**kwargs)
+        if model_tag is None:
+            return cls(**kwargs)
+        with pack.opened(model_tag, cache_dir, pack.STUDENT) as files:
+            return cls(**{**kwargs, **files})
 
     def __call__(self, speech: Union[torch.Tensor, np.ndarray]) -> torch.Tensor:
         """Embed one waveform.
@@ -133,22 +135,3 @@ class Speech2Embedding:
         speech = speech.to(device=self.device, dtype=self.dtype)
         output = self.samu_model.embed(speech, speech_lengths.to(self.device))
         return output.embedding.cpu()
-
-
-def _files_of(folder: Path) -> dict[str, Path]:
-    """Arguments of the constructor that a published folder's meta.yaml names."""
-    meta = folder / "meta.yaml"
-    if not meta.is_file():
-        raise FileNotFoundError(
-            f"{folder} has no meta.yaml: it is not a folder of samu_export. An "
-            "experiment is read by samu_model_file=FOLDER/CHECKPOINT.pth"
-        )
-    content = read_yaml(meta)
-    files = {**content.get("files", {}), **content.get("yaml_files", {})}
-    if set(files) != {"samu_model_file", "samu_train_config"}:
-        raise ValueError(
-            f"{meta} names {', '.join(sorted(files)) or 'no files'}; a student has "
-            "samu_model_file and samu_train_config. A translation model is opened by "
-            "Speech2Text.from_pretrained"
-        )
-    return {key: folder / name for key, name in files.items()}

@@ -9,7 +9,7 @@ from typing import Optional, Sequence
 from espnet2.bin import pack as host
 
 from espnet_samu.decoding.config_yaml import decoder_of
-from espnet_samu.decoding.pack import FILES, YAML_FILES
+from espnet_samu.decoding.pack import TRANSLATION
 from espnet_samu.decoding.pack_writer import write_pack
 from espnet_samu.utils.command import run
 
@@ -23,12 +23,14 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("task", choices=["st"])
     parser.add_argument("--outpath", required=True, help="Zip file")
-    for name in YAML_FILES:
+    for name in TRANSLATION.yaml_files:
         parser.add_argument(
-            f"--{name}", required=name == YAML_FILES[0], help="config.yaml"
+            f"--{name}", required=name == TRANSLATION.yaml_files[0], help="config.yaml"
         )
-    for name in FILES:
-        parser.add_argument(f"--{name}", required=name == FILES[0], help="Checkpoint")
+    for name in TRANSLATION.files:
+        parser.add_argument(
+            f"--{name}", required=name == TRANSLATION.files[0], help="Checkpoint"
+        )
     parser.add_argument(
         "--option", action="append", default=[], help="One more file or folder"
     )
@@ -50,12 +52,14 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
         stream=sys.stderr,
         format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
     )
-    given = {name: getattr(args, name) for name in FILES + YAML_FILES}
+    given = {
+        name: getattr(args, name) for name in TRANSLATION.files + TRANSLATION.yaml_files
+    }
     given = {name: path for name, path in given.items() if path is not None}
     write_pack(
         args.outpath,
-        {name: path for name, path in given.items() if name in FILES},
-        {name: path for name, path in given.items() if name in YAML_FILES},
+        {name: path for name, path in given.items() if name in TRANSLATION.files},
+        {name: path for name, path in given.items() if name in TRANSLATION.yaml_files},
         args.option,
     )
 

@@ -16,6 +16,8 @@ from typing import Any, Dict, Set, Union
 
 import torch
 
+from espnet_samu.utils.zip_size import check_zip_size
+
 _UNREADABLE = (
     *(pickle.UnpicklingError, RuntimeError, ValueError, TypeError),
     *(IndexError, EOFError),
@@ -49,8 +51,10 @@ def load_inert(path: Union[Path, str]) -> Dict[str, Any]:
         :class:`Inert`, see :func:`plain`.
 
     Raises:
-        ValueError: The file cannot be read in this way; says what mends it.
+        ValueError: The file is larger than it looks, or cannot be read in this way;
+            says what mends it.
     """
+    check_zip_size(path)
     try:
         stand_ins = [(Inert, name) for name in _global_names(path)]
         with torch.serialization.safe_globals(stand_ins):

@@ -1,31 +1,69 @@
 """Configurations of experiments, which hold token lists of up to 250,054 lines."""
 
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import yaml
 
 # Ten times as fast, where PyYAML was built with libyaml.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+MOST_LEVELS = 100
+MOST_REPEATED = 100_000
+"""Values that aliases (``*name``) may repeat."""
 
 
 def read_yaml(path: Union[Path, str]) -> Dict[str, Any]:
     """Read a configuration.
 
     Raises:
-        ValueError: It is no YAML file of options and values; names the file.
+        ValueError: It is no YAML file of options and values, or a small file that
+            stands for a large one; names the file.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+        _check_growth(text)
+        content = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} is no YAML file: {reason}") from error
     if not isinstance(content, dict):
         kind = "empty" if content is None else f"a {type(content).__name__}"
         raise ValueError(f"{path} is no configuration (`option: value`) but {kind}")
     return content
+
+
+def _check_growth(text: str) -> None:
+    """Refuse aliases that repeat too much, or themselves, and endless nesting.
+
+    Ten lists of ten aliases of each other are 10^10 values; 10^5 brackets overflow
+    libyaml's stack.
+
+    Raises:
+        ValueError: Says what there is too much of.
+    """
+    values = repeated = 0
+    sizes: Dict[str, int] = {}  # values of what has a name
+    parents: List[Tuple[Optional[str], int]] = []
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            parents.append((event.anchor, values + repeated))
+            if len(parents) > MOST_LEVELS:
+                raise ValueError(f"more than {MOST_LEVELS} levels of nesting")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = parents.pop()
+            if anchor is not None:
+                sizes[anchor] = values + repeated - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise ValueError(f"alias *{event.anchor} names nothing before it")
+            repeated += sizes[event.anchor]
+            if repeated > MOST_REPEATED:
+                raise ValueError(f"aliases repeat more than {MOST_REPEATED} values")
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            if event.anchor is not None:
+                sizes[event.anchor] = 1
 
 
 def dump_yaml(content: Dict[str, Any]) -> str:

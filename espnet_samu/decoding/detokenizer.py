@@ -40,8 +40,12 @@ class Detokenizer:
         try:
             self.tokenizer = build_tokenizer(token_type, bpemodel)
             if token_type == "hugging_face":
-                # Only now it is read.
-                self.tokenizer.tokens2text([])
+                # ESPnet reads it at the first text, and may ask whether to run code.
+                from transformers import AutoTokenizer
+
+                self.tokenizer.tokenizer = AutoTokenizer.from_pretrained(
+                    bpemodel, trust_remote_code=False
+                )
         except (OSError, ValueError) as error:
             if token_type != "hugging_face":
                 raise

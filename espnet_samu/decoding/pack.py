@@ -4,42 +4,74 @@ import contextlib
 import fcntl
 import hashlib
 import logging
+import shutil
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterator, Union
+from typing import Any, Dict, Iterator, NamedTuple, Tuple, Union
 
 import espnet2
 
 import espnet_samu
 from espnet_samu.decoding.config_yaml import dump_yaml, map_strings, read_yaml
 from espnet_samu.utils.atomic import AtomicFolder, atomic_write
+from espnet_samu.utils.zip_size import check_zip_size
 
 META = "meta.yaml"
-# Arguments of Speech2Text that a pack may name files for.
-FILES = ("st_model_file", "lm_file")
-YAML_FILES = ("st_train_config", "lm_train_config")
+
+
+class Kind(NamedTuple):
+    """What a pack holds, and the arguments that it may name files for."""
+
+    name: str
+    """In messages."""
+    opener: str
+    """Class that takes the arguments."""
+    files: Tuple[str, ...]
+    """Checkpoints, the model's first."""
+    yaml_files: Tuple[str, ...]
+    """Their configurations."""
+
+
+TRANSLATION = Kind(
+    "a translation model",
+    "Speech2Text",
+    ("st_model_file", "lm_file"),
+    ("st_train_config", "lm_train_config"),
+)
+STUDENT = Kind(
+    "a student", "Speech2Embedding", ("samu_model_file",), ("samu_train_config",)
+)
+# Encoders of ESPnet that unpickle what their options name.
+_UNPICKLING = ("hubert", "hubert_pretrain", "wav2vec2")
 
 
 @contextlib.contextmanager
 def opened(
-    tag: Union[Path, str], cache_dir: Union[Path, str, None] = None
+    tag: Union[Path, str],
+    cache_dir: Union[Path, str, None] = None,
+    kind: Kind = TRANSLATION,
 ) -> Iterator[Dict[str, str]]:
     """Give the files of a packed model, while it is loaded.
+
+    A pack may come from a stranger: nothing of it is run, and it writes nowhere else.
 
     Args:
         tag: Zip file, folder of an unpacked one, or tag on the hub.
         cache_dir: Where a zip file is unpacked. None: in ~/.cache/espnet_samu.
+        kind: What it has to hold.
 
     Yields:
-        Arguments of Speech2Text.
+        Arguments of the kind's class.
 
     Raises:
         FileNotFoundError: There is no such file, or it is no pack.
-        ValueError: The pack would write or read outside its folder, is of another
-            task or version, or is of another version and cannot be loaded.
+        ValueError: The pack would write or read outside its folder, run code, or
+            become far larger; it is of another task or version, or is of another
+            version and cannot be loaded.
     """
     root = _find(tag, cache_dir)
-    meta = _read_meta(root)
+    meta = _read_meta(root, kind)
     _check_own_version(tag, meta)
     theirs, ours = str(meta.get("espnet", "")), espnet2.__version__
     differs = _major(theirs) not in ("", _major(ours))
@@ -47,7 +79,7 @@ def opened(
     if differs:
         logging.warning(note)
     try:
-        yield _arguments(root, meta)
+        yield _arguments(root, meta, kind)
     except Exception as error:
         if not differs:
             raise
@@ -83,6 +115,7 @@ def _unpack(path: Path, cache_dir: Union[Path, str, None]) -> Path:
     folder = cache.absolute() / hashlib.sha256(str(path).encode()).hexdigest()[:16]
     stat = path.stat()
     stamp = f"{path} {stat.st_size} {stat.st_mtime_ns}\n"
+    size = check_zip_size(path)
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             _check_inside(path, name)
@@ -93,10 +126,22 @@ def _unpack(path: Path, cache_dir: Union[Path, str, None]) -> Path:
         done = folder / ".stamp"
         if done.is_file() and done.read_text(encoding="utf-8") == stamp:
             return folder
+        free = shutil.disk_usage(cache).free
+        if size > free:
+            raise ValueError(
+                f"{path} needs {size / 1e9:.1f} GB when unpacked, but {cache} has "
+                f"{free / 1e9:.1f} GB left; name another cache_dir"
+            )
         output = AtomicFolder(folder, "the unpacking of models")
-        with zipfile.ZipFile(path) as archive, output as new:
-            archive.extractall(new)
-            (new / ".stamp").write_text(stamp, encoding="utf-8")
+        try:
+            with zipfile.ZipFile(path) as archive, output as new:
+                archive.extractall(new)
+                (new / ".stamp").write_text(stamp, encoding="utf-8")
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            # RuntimeError: encrypted, or (its subclass) packed in an unknown way.
+            raise ValueError(
+                f"{path} cannot be unpacked; is it whole? {error}"
+            ) from error
     return folder
 
 
@@ -110,23 +155,36 @@ def _check_inside(pack: Path, name: str) -> None:
         )
 
 
-def _read_meta(root: Path) -> Dict[str, Any]:
+def _read_meta(root: Path, kind: Kind) -> Dict[str, Any]:
     """What a pack says of itself."""
     if not (root / META).is_file():
         raise FileNotFoundError(
             f"{root} has no {META}: it is no packed model. An experiment is read by "
-            "st_model_file=FOLDER/CHECKPOINT.pth"
+            f"{kind.files[0]}=FOLDER/CHECKPOINT.pth"
         )
     meta = read_yaml(root / META)
-    named = {**meta.get("files", {}), **meta.get("yaml_files", {})}
-    wrong = sorted(set(named) - set(FILES + YAML_FILES))
-    if wrong or "st_model_file" not in named:
+    named = {}
+    for group in ("files", "yaml_files"):
+        names = meta.setdefault(group, {})
+        if not isinstance(names, dict) or not all(
+            isinstance(word, str) for pair in names.items() for word in pair
+        ):
+            raise ValueError(f"{root / META}: {group} is not names of files: {names!r}")
+        named.update(names)
+    needed = {kind.files[0], kind.yaml_files[0]}
+    if not needed <= set(named) <= {*kind.files, *kind.yaml_files}:
+        other = STUDENT if kind is TRANSLATION else TRANSLATION
+        names = ", ".join(sorted(named)) or "no files"
         raise ValueError(
-            f"{root}: {META} names {', '.join(sorted(named)) or 'no files'}; a "
-            f"translation model has {', '.join(YAML_FILES[:1] + FILES[:1])}"
+            f"{root / META} names {names}; {kind.name} "
+            f"has {kind.yaml_files[0]} and {kind.files[0]}. {other.name.capitalize()} "
+            f"is opened by {other.opener}.from_pretrained"
         )
     for name in named.values():
         _check_inside(root, name)
+        # Files on the hub are links, their folders are not.
+        if not (root / name).parent.resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"{root}: the folder of {name} is a link out of the pack")
         if not (root / name).is_file():
             raise FileNotFoundError(f"{root}: {META} names {name}, which is missing")
     return meta
@@ -147,16 +205,22 @@ def _major(version: str) -> str:
     return first[:4] if len(first) == 6 else first
 
 
-def _arguments(root: Path, meta: Dict[str, Any]) -> Dict[str, str]:
+def _arguments(root: Path, meta: Dict[str, Any], kind: Kind) -> Dict[str, str]:
     """Files of a pack, its configurations with paths that hold here."""
-    files = {key: str(root / name) for key, name in meta.get("files", {}).items()}
-    for key, name in meta.get("yaml_files", {}).items():
+    files = {key: str(root / name) for key, name in meta["files"].items()}
+    for key, name in meta["yaml_files"].items():
         config = read_yaml(root / name)
-        resolved = map_strings(lambda value: _resolve(value, root), config)
         path = root / name
+        _check_code(config, path, kind)
+        resolved = map_strings(lambda value: _resolve(value, root), config)
+        if config.get("frontend") == "s3prl":
+            # s3prl takes what is in its folder for its own downloads.
+            resolved["frontend_conf"].pop("download_dir", None)
         if resolved != config:
             # Beside the original, where base.pth is looked for.
             path = path.with_suffix(".unpacked.yaml")
+            if path.is_symlink():
+                path.unlink()
             with atomic_write(path) as file:
                 file.write(dump_yaml(resolved))
         files[key] = str(path)
@@ -168,3 +232,28 @@ def _resolve(value: str, root: Path) -> str:
     if "/" not in value or ".." in value or value.startswith("/") or "\0" in value:
         return value
     return str(root / value) if len(value) < 1024 and (root / value).exists() else value
+
+
+def _check_code(config: Dict[str, Any], path: Path, kind: Kind) -> None:
+    """Refuse a configuration with parts that unpickle or evaluate files.
+
+    Upstreams of s3prl do so with a checkpoint and its settings, ESPnet's encoders of
+    fairseq with theirs.
+    """
+    found = None
+    if config.get("frontend") == "s3prl":
+        conf = config.setdefault("frontend_conf", {})
+        upstream = conf.get("frontend_conf") if isinstance(conf, dict) else None
+        if not isinstance(upstream, dict):
+            raise ValueError(f"{path}: frontend s3prl has no upstream")
+        options = [name for name in ("path_or_url", "extra_conf") if upstream.get(name)]
+        if options:
+            found = f"frontend: s3prl with {options[0]}: {upstream[options[0]]}"
+    if config.get("encoder") in _UNPICKLING:
+        found = f"encoder: {config['encoder']}"
+    if found is not None:
+        raise ValueError(
+            f"{path}: {found} would run code of that file, and is not loaded from a "
+            f"pack. If you trust who made it, unpack it, and give {kind.opener} "
+            f"{kind.yaml_files[0]} and {kind.files[0]}"
+        )

@@ -153,7 +153,9 @@ class _Contents:
         from transformers import AutoTokenizer
 
         folder = self.scratch / name
-        AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(model, trust_remote_code=False).save_pretrained(
+            folder
+        )
         self.folders.add(name)
         for file in sorted(folder.iterdir()):
             self.names[str(file)] = f"{name}/{file.name}"

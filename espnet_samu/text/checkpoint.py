@@ -8,6 +8,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 import torch
 from safetensors import safe_open
 
+from espnet_samu.utils.zip_size import check_zip_size
+
 TOKENIZER_FILE = "sentencepiece.bpe.model"
 CONFIG_FILE = "config.json"
 _VOCAB_FILE = "vocab.json"
@@ -117,6 +119,7 @@ def open_tensors(files: Sequence[Path]) -> Dict[str, Any]:
             opened = safe_open(file, framework="pt")
             tensors.update((name, opened.get_slice(name)) for name in opened.keys())
         else:
+            check_zip_size(file)
             tensors.update(
                 torch.load(
                     file,

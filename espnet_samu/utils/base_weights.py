@@ -13,6 +13,7 @@ import torch
 from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.layers.adapter_mark import WRAPPED
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.zip_size import check_zip_size
 
 
 def read_state_dict(path: Union[Path, str]) -> Dict[str, torch.Tensor]:
@@ -20,10 +21,11 @@ def read_state_dict(path: Union[Path, str]) -> Dict[str, torch.Tensor]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or holds something else.
+        ValueError: It is damaged, would fill the memory, or holds something else.
     """
     from espnet2.torch_utils.safe_torch_load import safe_torch_load
 
+    check_zip_size(path)
     try:
         state = safe_torch_load(path, map_location="cpu")
     except (RuntimeError, EOFError) as error:

@@ -1,4 +1,6 @@
 import os
+import pickle
+import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +9,7 @@ import pytest
 import yaml
 
 import espnet_samu
-from espnet_samu.decoding.pack import opened
+from espnet_samu.decoding.pack import STUDENT, TRANSLATION, opened
 
 META = {
     "files": {"st_model_file": "exp/st/model.pth"},
@@ -35,8 +37,8 @@ def make_zip(tmp_path):
             for name in ("exp/st/model.pth", "exp/st/stats.npz"):
                 out.writestr(name, f"bytes of {name}")
             out.writestr("data/token_list/bpe.model", "bytes of bpe")
-            for name in members:
-                out.writestr(name, "unsafe")
+            for name, data in dict(members).items():
+                out.writestr(name, data)
         return path
 
     return make
@@ -94,7 +96,7 @@ def test_nothing_to_resolve(make_zip, tmp_path):
 def test_members_outside(make_zip, tmp_path, name):
     cache = tmp_path / "deep" / "cache"
     with pytest.raises(ValueError, match="which is outside its own folder: it is unsa"):
-        with opened(make_zip(members=[name]), cache):
+        with opened(make_zip(members={name: b"unsafe"}), cache):
             pass
     assert not cache.exists()
     assert not list(tmp_path.rglob("*evil*"))
@@ -118,6 +120,15 @@ def test_meta_outside(make_zip, tmp_path, name, group):
             "names asr_model_file, st_train_config; a ",
         ),
         ({"files": {}, "yaml_files": {}}, "names no files; a translation model has"),
+        ({"files": ["st_model_file"]}, "files is not names of files: .'st_model_file'"),
+        ({"files": {"st_model_file": 1}}, "files is not names of files"),
+        (
+            {
+                "files": {"samu_model_file": "x"},
+                "yaml_files": {"samu_train_config": "x"},
+            },
+            "A student is opened by Speech2Embedding.from_pretrained",
+        ),
         ({"files": {"st_model_file": "x"}}, "names x, which is missing"),
         ({"espnet_samu": "7.1.0"}, "packed with espnet_samu 7.1.0, but this is .*7.x"),
     ],
@@ -156,8 +167,114 @@ def test_no_packs(tmp_path):
                 pass
 
 
+class Canary:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ({"upstream": "hubert_local", "path_or_url": "{}"}, "with path_or_url: .*evil"),
+        ({"upstream": "baseline_local", "extra_conf": {"x": "{}"}}, "with extra_conf"),
+        (None, "frontend s3prl has no upstream"),
+        ("fbank", "frontend s3prl has no upstream"),
+    ],
+)
+@pytest.mark.parametrize("kind", [TRANSLATION, STUDENT])
+def test_packs_run_nothing(make_zip, tmp_path, kind, config, message):
+    canary = tmp_path / "canary"
+    evil = pickle.dumps(Canary(canary))
+    conf = yaml.safe_load(yaml.safe_dump(config).replace("{}", "exp/st/evil.pt"))
+    path = make_zip(
+        members={"exp/st/evil.pt": evil},
+        config={"frontend": "s3prl", "frontend_conf": {"frontend_conf": conf}},
+        files={kind.files[0]: "exp/st/model.pth"},
+        yaml_files={kind.yaml_files[0]: "exp/st/config.yaml"},
+    )
+    with pytest.raises(ValueError, match=message):
+        with opened(path, tmp_path / "cache", kind):
+            pass
+    assert not canary.exists()
+
+
+def test_encoders_that_unpickle(make_zip, tmp_path):
+    path = make_zip(config={"encoder": "hubert", "encoder_conf": {"hubert_url": "x/y"}})
+    message = (
+        "encoder: hubert would run code .* give Speech2Text st_train_config and st"
+    )
+    with pytest.raises(ValueError, match=message):
+        with opened(path, tmp_path / "cache"):
+            pass
+
+
+def test_downloads_of_s3prl_are_its_own(make_zip, tmp_path):
+    """Not files of the pack under the names that downloads have."""
+    conf = {"download_dir": "exp/st", "frontend_conf": {"upstream": "fbank"}}
+    path = make_zip(config={"frontend": "s3prl", "frontend_conf": conf})
+    with opened(path, tmp_path / "cache") as files:
+        config = yaml.safe_load(open(files["st_train_config"]))
+    assert config["frontend_conf"] == {"frontend_conf": {"upstream": "fbank"}}
+
+
+def test_links_out_of_a_folder(make_zip, tmp_path):
+    outside, pack = tmp_path / "outside", tmp_path / "pack"
+    with zipfile.ZipFile(make_zip()) as archive:
+        archive.extractall(pack)
+    outside.mkdir()
+    (outside / "bashrc").write_text("mine")
+    link = pack / "exp" / "st" / "config.unpacked.yaml"
+    link.symlink_to(outside / "bashrc")
+    with opened(pack) as files:
+        assert files["st_train_config"] == str(link)
+    assert (outside / "bashrc").read_text() == "mine"
+    (pack / "exp" / "st").rename(outside / "st")
+    (pack / "exp" / "st").symlink_to(outside / "st")
+    with pytest.raises(
+        ValueError, match="the folder of exp/st/model.pth is a link out"
+    ):
+        with opened(pack):
+            pass
+
+
+def test_size_of_what_is_unpacked(make_zip, tmp_path):
+    path = make_zip()
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("zeros", "w", force_zip64=True) as out:
+            for _ in range(17):
+                out.write(bytes(2**24))
+    with pytest.raises(ValueError, match=r"has 0.3 MB, but would become 285 MB when"):
+        with opened(path, tmp_path / "cache"):
+            pass
+    assert not (tmp_path / "cache").exists()
+
+
+def test_no_room(make_zip, tmp_path, monkeypatch):
+    path = make_zip(members={"weights": bytes(2**20)})
+    free = shutil._ntuple_diskusage(2**30, 2**30 - 2**19, 2**19)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: free)
+    with pytest.raises(
+        ValueError, match="needs 0.0 GB when unpacked, but .* has 0.0 GB"
+    ):
+        with opened(path, tmp_path / "cache"):
+            pass
+
+
+def test_damaged_member(make_zip, tmp_path):
+    path = make_zip()
+    path.write_bytes(path.read_bytes().replace(b"bytes of bpe", b"other bytes!"))
+    with pytest.raises(ValueError, match="model.zip cannot be unpacked; is it whole"):
+        with opened(path, tmp_path / "cache"):
+            pass
+
+
 def test_several_jobs_open_a_new_pack_at_once(make_zip, tmp_path):
-    path = make_zip(members=[f"exp/st/{i}" for i in range(200)])
+    path = make_zip(members={f"exp/st/{i}": b"" for i in range(200)})
 
     def read(_):
         with opened(path, tmp_path / "cache") as files:
