@@ -44,6 +44,13 @@ def get_parser() -> argparse.ArgumentParser:
         "in the same order, or not at all",
     )
     parser.add_argument(
+        "--prompt",
+        action="append",
+        help="What is put before every sentence, e.g. 'query: ' for E5; once for all "
+        "teachers, or once for each, in the same order. Without it: the model's own "
+        "default prompt, which few have",
+    )
+    parser.add_argument(
         "--combine",
         choices=COMBINE,
         default="concat",
@@ -90,7 +97,10 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def build_encoder(
-    args: argparse.Namespace, teachers: Sequence[str], revisions: Sequence[str | None]
+    args: argparse.Namespace,
+    teachers: Sequence[str],
+    revisions: Sequence[str | None],
+    prompts: Sequence[str | None],
 ) -> AbsSentenceEncoder:
     """Load the teachers that the command line names."""
     several = len(teachers) > 1
@@ -102,8 +112,9 @@ def build_encoder(
             batch_size=args.batch_size,
             normalize=several or args.normalize,
             dtype=args.dtype,
+            prompt=prompt,
         )
-        for name, revision in zip(teachers, revisions, strict=True)
+        for name, revision, prompt in zip(teachers, revisions, prompts, strict=True)
     ]
     if several:
         return EncoderEnsemble(encoders, args.combine, args.normalize)
@@ -132,8 +143,16 @@ def main(cmd: Sequence[str] | None = None) -> None:
             f"--revision ({len(revisions)} times) must come once for every --teacher "
             f"({len(teachers)} times), or not at all"
         )
+    prompts = args.prompt or [None]
+    if len(prompts) == 1:
+        prompts = prompts * len(teachers)
+    if len(prompts) != len(teachers):
+        raise ValueError(
+            f"--prompt ({len(prompts)} times) must come once, or once for every "
+            f"--teacher ({len(teachers)} times)"
+        )
     key = cache.teacher_key(
-        teachers, revisions, args.combine, args.normalize, args.dtype
+        teachers, revisions, args.combine, args.normalize, args.dtype, prompts
     )
     done, todo = [], []
     for text_file, output_dir in zip(args.text, args.output_dir):
@@ -146,7 +165,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if not todo:
         return
     embedder = TextEmbedder(
-        build_encoder(args, teachers, revisions), key, args.part_size
+        build_encoder(args, teachers, revisions, prompts), key, args.part_size
     )
     for text_file, output_dir in done:
         embedder.reuse(text_file, output_dir)
@@ -156,6 +175,13 @@ def main(cmd: Sequence[str] | None = None) -> None:
             f"{output_dir}: {table['utterances']} utterances, "
             f"{table['distinct_texts']} distinct texts"
         )
+        cut = table["truncated"]
+        if cut["utterances"]:
+            print(
+                f"{output_dir}: {cut['utterances']} texts are cut off at "
+                f"{cut['tokens']} tokens, the most that the teacher reads: "
+                f"{' '.join(cut['first'])}{' ...' if cut['utterances'] > 5 else ''}"
+            )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,22 @@ class AbsSentenceEncoder(ABC):
     def commits(self) -> list[str | None]:
         """Commit on the hub of every model inside; None for a local folder."""
 
+    @property
+    @abstractmethod
+    def prompts(self) -> list[str]:
+        """What is put before every sentence, for every model inside; "" for nothing."""
+
+    @abstractmethod
+    def truncated(self, texts: Sequence[str]) -> dict[str, int]:
+        """Find sentences that are longer than a model inside reads.
+
+        Args:
+            texts: Distinct sentences.
+
+        Returns:
+            Number of tokens that are read of each of them, the rest being cut off.
+        """
+
     @abstractmethod
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None

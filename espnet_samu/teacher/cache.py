@@ -45,6 +45,7 @@ def teacher_key(
     combine: str,
     normalized: bool,
     dtype: str,
+    prompts: Sequence[str | None] | None = None,
 ) -> dict[str, Any]:
     """Return the entries of `embed.json` that name the teacher.
 
@@ -54,11 +55,18 @@ def teacher_key(
         combine: How several teachers make one embedding.
         normalized: Whether embeddings have length 1.
         dtype: Precision of the teacher's arithmetic.
+        prompts: Prompt of every teacher; None, the model's own.
     """
+    prompts = prompts or [None] * len(teachers)
     return {
         "teachers": [
-            {"name": name, "revision": revision, "sha256": hash_folder(name)}
-            for name, revision in zip(teachers, revisions, strict=True)
+            {
+                "name": name,
+                "revision": revision,
+                "sha256": hash_folder(name),
+                **({} if prompt is None else {"prompt": prompt}),
+            }
+            for name, revision, prompt in zip(teachers, revisions, prompts, strict=True)
         ],
         "combine": combine if len(teachers) > 1 else None,
         "normalized": normalized,

@@ -59,6 +59,19 @@ class EncoderEnsemble(AbsSentenceEncoder):
         """Commits of all encoders, in their order."""
         return [commit for encoder in self.encoders for commit in encoder.commits]
 
+    @property
+    def prompts(self) -> list[str]:
+        """Prompts of all encoders, in their order."""
+        return [prompt for encoder in self.encoders for prompt in encoder.prompts]
+
+    def truncated(self, texts: Sequence[str]) -> dict[str, int]:
+        """Find sentences that one of the encoders cuts; the least tokens count."""
+        least: dict[str, int] = {}
+        for encoder in self.encoders:
+            for text, n in encoder.truncated(texts).items():
+                least[text] = min(n, least.get(text, n))
+        return least
+
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
     ) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Sentence embeddings of a sentence-transformers model."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ DEFAULT_TEACHER = "sentence-transformers/LaBSE"
 # Most tokens a batch, with padding. More are slower on a CPU, whose cache they leave.
 BATCH_TOKENS = 16384
 BATCH_TOKENS_CPU = 1024
+_WINDOW = 1024  # sentences that are tokenized at once
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -36,10 +39,13 @@ class SentenceEncoder(AbsSentenceEncoder):
         batch_size: Most sentences a batch; long ones are fewer, see `BATCH_TOKENS`.
         normalize: Scale every embedding to length 1.
         dtype: Precision of weights and activations; embeddings are float32 always.
+        prompt: What is put before every sentence, e.g. "query: "; None, the model's
+            own default prompt, which few have.
 
     Raises:
         ValueError: For a batch size or dtype that is not allowed, and for a model that
-            is not to be found or not a sentence-transformers model.
+            is not to be found, not a sentence-transformers model, or brings code of
+            its own.
     """
 
     @typechecked
@@ -51,6 +57,7 @@ class SentenceEncoder(AbsSentenceEncoder):
         batch_size: int = 256,
         normalize: bool = True,
         dtype: str = "float32",
+        prompt: str | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1: {batch_size}")
@@ -60,6 +67,9 @@ class SentenceEncoder(AbsSentenceEncoder):
         self.batch_size = batch_size
         self.normalize = normalize
         self.model, self._commit = _load(name, revision, device, dtype)
+        if prompt is None:
+            prompt = self.model.prompts.get(self.model.default_prompt_name, "")
+        self.prompt = prompt
 
     @property
     def dimension(self) -> int:
@@ -70,6 +80,26 @@ class SentenceEncoder(AbsSentenceEncoder):
     def commits(self) -> list[str | None]:
         """The commit that the hub resolved the revision to; None for a folder."""
         return [self._commit]
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompt."""
+        return [self.prompt]
+
+    def truncated(self, texts: Sequence[str]) -> dict[str, int]:
+        """Find sentences that are longer than the model reads."""
+        from transformers import PreTrainedTokenizerBase
+
+        tokenizer = getattr(self.model, "tokenizer", None)
+        limit = self.model.max_seq_length
+        if not isinstance(tokenizer, PreTrainedTokenizerBase) or limit is None:
+            return {}
+        found = {}
+        for some in batched(texts, _WINDOW):
+            prompted = [self.prompt + text for text in some]
+            ids = tokenizer(prompted, truncation=False, verbose=False)["input_ids"]
+            found.update({t: limit for t, row in zip(some, ids) if len(row) > limit})
+        return found
 
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
@@ -83,7 +113,10 @@ class SentenceEncoder(AbsSentenceEncoder):
         for chosen in token_batches(self._lengths(sentences), self.batch_size, limit):
             batch = [sentences[i] for i in chosen]
             vectors = self.model.encode(
-                batch, batch_size=len(batch), show_progress_bar=False
+                batch,
+                prompt=self.prompt,
+                batch_size=len(batch),
+                show_progress_bar=False,
             ).astype(np.float32)
             check_vectors(vectors, batch, self.name)
             # Not the library's: it scales in the model's precision
@@ -92,17 +125,44 @@ class SentenceEncoder(AbsSentenceEncoder):
                 on_batch(len(batch))
         return distinct if len(row) == len(texts) else distinct[rows]
 
-    def _lengths(self, sentences: list[str], window: int = 1024) -> list[int]:
+    def _lengths(self, sentences: list[str]) -> list[int]:
         """Count tokens; characters, as the library sorts, for models without a mask.
 
         Characters mislead where scripts mix: a Chinese one is a token of its own.
         """
         lengths: list[int] = []
-        for start in range(0, len(sentences), window):
-            some = sentences[start : start + window]
-            mask = self.model.preprocess(some).get("attention_mask")
+        for some in batched(sentences, _WINDOW):
+            features = self.model.preprocess(list(some), prompt=self.prompt)
+            mask = features.get("attention_mask")
             lengths += map(len, some) if mask is None else mask.sum(dim=1).tolist()
         return lengths
+
+
+class CodeError(ValueError):
+    """A teacher that brings code of its own.
+
+    Args:
+        name: The teacher.
+        place: What names the code.
+    """
+
+    def __init__(self, name: str, place: str) -> None:
+        super().__init__(
+            f"teacher {name!r} brings code of its own ({place}), which is never run "
+            "here: embed the texts where you trust it, write embed.scp yourself, and "
+            "go on from stage 7: see 'A teacher with code of its own' in "
+            "egs2/TEMPLATE/samu_st1/README.md"
+        )
+
+
+def _refuse_code(name: str, modules: str) -> None:
+    """Refuse modules.json of a teacher whose modules are not the library's.
+
+    The library would import them, from the current folder as well.
+    """
+    for module in json.loads(Path(modules).read_text(encoding="utf-8")):
+        if not module["type"].startswith("sentence_transformers."):
+            raise CodeError(name, f"{module['type']} in modules.json")
 
 
 def _load(
@@ -125,6 +185,7 @@ def _load(
         # The library would make up mean pooling, and only log it
         if modules is None:
             raise FileNotFoundError("modules.json is not there")
+        _refuse_code(name, modules)
         commit = extract_commit_hash(modules, None)
         model = SentenceTransformer(
             place,
@@ -135,7 +196,11 @@ def _load(
             model_kwargs={"dtype": getattr(torch, dtype)},
         )
         return model.eval(), commit
+    except CodeError:
+        raise
     except (OSError, ValueError) as e:
+        if "trust_remote_code" in str(e):
+            raise CodeError(name, "its config.json") from e
         cause = str(e).strip().partition("\n")[0]
         raise ValueError(
             f"teacher {name!r} (revision {revision}) cannot be loaded: {cause}. Give "

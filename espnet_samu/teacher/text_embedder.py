@@ -96,9 +96,17 @@ class TextEmbedder:
         # A half-replaced folder must not look valid
         (Path(output_dir) / cache.CACHE_FILE).unlink(missing_ok=True)
         write_vectors(output_dir, vectors(), entry_of)
+        cut = self.encoder.truncated(list(first))
+        utts = [utt for utt, sentence in text.items() if sentence in cut]
         table = {
             **key,
             **text_key,
+            "prompts": self.encoder.prompts,
+            "truncated": {
+                "utterances": len(utts),
+                "tokens": min(cut.values(), default=None),
+                "first": utts[:5],
+            },
             "text": str(text_file),
             "dimension": self.encoder.dimension,
             "utterances": len(text),

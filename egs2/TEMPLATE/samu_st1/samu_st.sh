@@ -62,6 +62,8 @@ teacher=sentence-transformers/LaBSE # Hub id or folder of a sentence-transformer
                         # Empty: a small one is trained on --teacher_bitext.
 teacher_bitext=         # TSV file of lang, text, english.
 teacher_args=           # Arguments for teacher training, e.g., "--updates 800".
+teacher_prompt=         # Put before every text for all teachers, e.g. "query: " for E5 (default:
+                        # the model's own).
 teacher_embed_args=     # Arguments for teacher_embed, e.g., "--batch_size 512".
 samu_label=transcript   # What the teacher embeds: transcript or translation.
 check_audio=false       # Whether stage 7 reads the audio, to drop what is silent or broken.
@@ -576,6 +578,7 @@ elif ! "${skip_train}"; then
         for _teacher in ${teacher}; do
             _opts+=(--teacher "${_teacher}")
         done
+        [ -z "${teacher_prompt}" ] || _opts+=(--prompt "${teacher_prompt}")
         for dset in $(printf '%s\n' "${samu_train_set}" "${samu_valid_set}" \
             ${retrieval_sets} | sort -u); do
             if [ ! -s "${data_feats}/${dset}/${label_text}" ]; then
@@ -589,6 +592,7 @@ elif ! "${skip_train}"; then
         # shellcheck disable=SC2086
         ${cuda_cmd} --gpu "${ngpu}" "${teacher_dir}/teacher_embed.log" \
             ${python} -m espnet_samu.bin.teacher_embed "${_opts[@]}" ${teacher_embed_args}
+        grep -h "texts are cut off" "${teacher_dir}/teacher_embed.log" || true
     fi
 
     if runs 7; then

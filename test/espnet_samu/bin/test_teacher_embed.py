@@ -24,6 +24,33 @@ def teacher(tmp_path_factory):
     return str(folder)
 
 
+def test_prompt_and_truncation(teacher, tmp_path, capsys):
+    long = "one two " * 70
+    (tmp_path / "a").write_text(f"u1 {long}\nu2 uno dos\nu3 {long}\n")
+    cmd = ["--teacher", teacher, "--device", "cpu", "--text", f"{tmp_path}/a"]
+    cmd += ["--output_dir", f"{tmp_path}/out"]
+    main(cmd)
+    printed = (
+        f"{tmp_path}/out: 3 utterances, 2 distinct texts\n{tmp_path}/out: 2 texts "
+    )
+    printed += "are cut off at 128 tokens, the most that the teacher reads: u1 u3\n"
+    assert capsys.readouterr().out == printed
+    plain = kaldiio.load_scp(f"{tmp_path}/out/embed.scp")["u2"]
+    info = cache.read_cache(tmp_path / "out")
+    assert info["truncated"] == {"utterances": 2, "tokens": 128, "first": ["u1", "u3"]}
+    assert (info["prompts"], "prompt" in info["teachers"][0]) == ([""], False)
+    main([*cmd, "--prompt", "two "])
+    prompted = kaldiio.load_scp(f"{tmp_path}/out/embed.scp")["u2"]
+    assert np.abs(prompted - plain).max() > 0.01
+    info = cache.read_cache(tmp_path / "out")
+    assert (info["prompts"], info["teachers"][0]["prompt"]) == (["two "], "two ")
+    capsys.readouterr()
+    main([*cmd, "--prompt", "two "])
+    assert capsys.readouterr().out == f"{tmp_path}/out: up to date\n"
+    with pytest.raises(ValueError, match=r"--prompt \(2 times\) must come once, or"):
+        main([*cmd, "--prompt", "two ", "--prompt", ""])
+
+
 def test_embeds_and_is_up_to_date(teacher, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").write_text(TEXT)
@@ -52,6 +79,7 @@ def test_embeds_and_is_up_to_date(teacher, tmp_path, capsys, monkeypatch):
     capsys.readouterr()
     main(cmd)
     assert capsys.readouterr().out == "exp/a: up to date\nexp/b: up to date\n"
+    assert info["truncated"] == {"utterances": 0, "tokens": None, "first": []}
     (tmp_path / "a").write_text(TEXT.replace("uno", "dos"))
     main(cmd)
     assert capsys.readouterr().out == (

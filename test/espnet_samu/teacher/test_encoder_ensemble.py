@@ -20,6 +20,13 @@ class Table(AbsSentenceEncoder):
     def commits(self):
         return [self.commit]
 
+    @property
+    def prompts(self):
+        return [f"{self.commit}: "]
+
+    def truncated(self, texts):
+        return {text: self.dimension for text in texts if text in "bc"}
+
     def encode(self, texts, on_batch=None):
         if on_batch is not None:
             on_batch(len(texts))
@@ -38,6 +45,8 @@ def test_concatenation_by_hand():
     np.testing.assert_allclose(raw.encode(["a", "b"], counts.append), expected)
     assert counts == [2]
     assert (raw.dimension, raw.commits) == (5, ["c0ffee", None])
+    assert raw.prompts == ["c0ffee: ", "None: "]
+    assert raw.truncated(["a", "b"]) == {"b": 2}
     unit = EncoderEnsemble([A, C]).encode(["a", "b"])
     np.testing.assert_allclose(unit, expected / np.sqrt(2), rtol=1e-6)
     assert unit.dtype == np.float32

@@ -1,12 +1,19 @@
 import json
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from espnet_samu.bin import samu_select
 from espnet_samu.teacher import cache
 from espnet_samu.teacher.identity import check_teacher
-from espnet_samu.utils.kaldi_io import write_text, write_vectors
+from espnet_samu.utils.kaldi_io import (
+    read_text,
+    read_vectors,
+    write_text,
+    write_vectors,
+)
 
 
 @pytest.fixture
@@ -83,3 +90,30 @@ def test_embeddings_from_elsewhere(training, tmp_path, caplog):
     check_teacher(training)
     assert "no embed.json beside it" in caplog.text
     assert not (tmp_path / "exp").exists()
+
+
+def test_hand_made_as_the_readme_says(training, tmp_path, monkeypatch, caplog):
+    readme = Path(__file__).parents[3] / "egs2/TEMPLATE/samu_st1/README.md"
+    section = readme.read_text(encoding="utf-8").partition("code of its own\n")[2]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    files = {"wav.scp": "a.flac", "utt2num_samples": "1600", "utt2lang": "fr"}
+    for name in ("train", "dev", "test"):
+        dump = Path("dump/raw", name)
+        for file, value in {**files, "text.tc.multi": f"bonjour {name}"}.items():
+            write_text(dump / file, {"u1": value, "u2": value})
+    model = Namespace(encode=lambda texts: np.array([[len(t), 1.0] for t in texts]))
+    exec(code, {"model": model})
+    vectors = read_vectors("exp/teacher_mine/train/embed.scp")
+    assert {utt: vector.tolist() for utt, vector in vectors.items()} == (
+        {"u1": [13, 1], "u2": [13, 1]}
+    )
+    words = "--data_dir dump/raw/train --source_dir dump/raw/train --output_dir stats "
+    words += "--text dump/raw/train/text.tc.multi "
+    samu_select.main(f"{words}--embed exp/teacher_mine/train/embed.scp".split())
+    assert read_text("stats/speech_shape") == {"u1": "1600", "u2": "1600"}
+    for part, name in (("train", "train"), ("valid", "dev")):
+        embed = (f"exp/teacher_mine/{name}/embed.scp", "embed", "kaldi_ark")
+        setattr(training, f"{part}_data_path_and_name_and_type", [embed])
+    check_teacher(training)
+    assert "exp/teacher_mine/dev/embed.scp: no embed.json beside it" in caplog.text

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -74,6 +75,56 @@ def test_half_precision(labse_like):
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, full.encode(TEXTS), atol=0.05)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+
+
+def test_prompt(tiny_model, tiny_teacher, tmp_path):
+    encoder = SentenceEncoder(str(tiny_teacher), device="cpu", prompt="uno ")
+    plain = SentenceEncoder(str(tiny_teacher), device="cpu")
+    assert (encoder.prompts, plain.prompts) == (["uno "], [""])
+    expected = plain.encode(["uno one two", "uno dos"])
+    np.testing.assert_allclose(
+        encoder.encode(["one two", "dos"]), expected, rtol=0, atol=1e-6
+    )
+    # A model's own default prompt is recorded, and "" switches it off.
+    folder = shutil.copytree(tiny_teacher, tmp_path / "own")
+    config = json.loads((folder / "config_sentence_transformers.json").read_text())
+    config.update(prompts={"query": "uno "}, default_prompt_name="query")
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(config))
+    own = SentenceEncoder(str(folder), device="cpu")
+    assert own.prompts == ["uno "]
+    np.testing.assert_allclose(own.encode(["dos"]), expected[1:], rtol=0, atol=1e-6)
+    off = SentenceEncoder(str(folder), device="cpu", prompt="")
+    np.testing.assert_array_equal(off.encode(["dos"]), plain.encode(["dos"]))
+
+
+def test_truncated(tiny_teacher):
+    # 128 tokens, a word each.
+    texts = ["one " * 128, "two " * 129, "uno"]
+    encoder = SentenceEncoder(str(tiny_teacher), device="cpu")
+    assert encoder.truncated(texts) == {texts[1]: 128}
+    encoder = SentenceEncoder(str(tiny_teacher), device="cpu", prompt="dos ")
+    assert encoder.truncated(texts) == {texts[0]: 128, texts[1]: 128}
+
+
+@pytest.mark.parametrize("place", ["modules.json", "config.json"])
+def test_code_of_its_own_is_never_run(tiny_teacher, tmp_path, monkeypatch, place):
+    folder = shutil.copytree(tiny_teacher, tmp_path / "coded")
+    touched = tmp_path / "touched"
+    code = f"import pathlib\npathlib.Path({str(touched)!r}).touch()\n"
+    # Beside the model, and where Python looks for modules.
+    for where in (folder, tmp_path):
+        (where / "custom_st.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    content = json.loads((folder / place).read_text())
+    if place == "modules.json":
+        content[0]["type"] = "custom_st.Transformer"
+    else:
+        content["model_type"] = "new"
+        content["auto_map"] = {"AutoConfig": "custom_st.Config"}
+    (folder / place).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"{place}.*never run .* go on from stage 7"):
+        SentenceEncoder(str(folder), device="cpu")
+    assert not touched.exists()
 
 
 def test_hub_id_from_the_cache(labse_like, tmp_path, monkeypatch):

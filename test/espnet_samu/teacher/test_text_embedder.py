@@ -24,6 +24,10 @@ class HashEncoder(AbsSentenceEncoder):
 
     dimension = 8
     commits = [None]
+    prompts = [""]
+
+    def truncated(self, texts):
+        return {text: 11 for text in texts if len(text.split()) > 11}
 
     def __init__(self, limit=99, fail=None):
         self.seen = []
@@ -138,6 +142,9 @@ def test_description(folder):
     assert json.loads((folder / "out" / "embed.json").read_text()) == table
     assert table["teachers"] == KEY["teachers"]
     assert (table["dimension"], table["text"], table["commits"]) == (8, "text", [None])
+    assert table["prompts"] == [""]
+    # The sentence of 12 words.
+    assert table["truncated"] == {"utterances": 1, "tokens": 11, "first": ["u11"]}
     assert (table["utterances"], table["distinct_texts"]) == (13, 12)
     assert set(table["versions"]) == set(cache.LIBRARIES)
     assert cache.check_scp("out/embed.scp") == table
