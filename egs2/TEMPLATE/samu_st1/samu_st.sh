@@ -129,6 +129,10 @@ if [ ! -e scripts ] || [ ! -e st.sh ]; then
         "there. Run: make -C ../../../tools setup"
     exit 2
 fi
+if [[ "${PWD}" == *[[:space:]]* ]]; then
+    log "Error: ESPnet's scripts cannot run below a folder with a blank: move '${PWD}'"
+    exit 2
+fi
 log "$0 $*"
 run_args=$(scripts/utils/print_args.sh "$0" "$@")
 # Options that are not ours are st.sh's. Which are ours: the variables above.
@@ -143,13 +147,16 @@ while [ $# -gt 0 ]; do
     elif [ "${name}" = help ]; then
         printf '%s\n' "${help_message}"
         exit 0
+    elif [[ "${name}" == *=* ]]; then
+        log "Error: '$1': pass --${name%%=*} '${name#*=}'"
+        exit 2
     elif [ $# -lt 2 ]; then
         log "Error: option $1 needs a value"
         exit 2
     elif [ -n "${!name+set}" ] && grep -q "^${name}=" "${BASH_SOURCE[0]}"; then
-        own_opts+=("$1" "$2")
+        own_opts+=("--${name}" "$2")
     elif grep -q "^${name}=" st.sh; then
-        st_opts+=("$1" "$2")
+        st_opts+=("--${name}" "$2")
     else
         log "Error: invalid option $1 (see $0 --help)"
         exit 2
@@ -162,7 +169,8 @@ set -- "${own_opts[@]}"
 . ./path.sh
 . ./cmd.sh
 
-if ! ${python} -c "import espnet_samu"; then
+# Not -c: that is no option of "coverage run".
+if ! ${python} -m espnet_samu.launch --help 2> /dev/null; then
     log "Error: ${python} ($(command -v ${python} || echo "not found")) has no espnet_samu." \
         "Install it there: pip install -e <folder of espnet_samu>"
     exit 2
@@ -179,6 +187,7 @@ if [ "${feats_type}" != raw ]; then
     exit 2
 fi
 
+export SAMU_PYTHON=${python}  # for local/data.sh
 # ESPnet's commands with the plug-in's classes.
 launch="${python} -m espnet_samu.launch"
 data_feats=${dumpdir}/raw
@@ -285,8 +294,38 @@ if "${trim_vocab}"; then
     vocab_args="--decoder_conf model=${vocab_dir}"
 fi
 
+# failed LOG...: end with the error that the logs of failed jobs end with.
+failed() {
+    local error
+    error=$(grep -hE "^([A-Za-z_.]*(Error|Exception)|[A-Za-z_.]+: error)\b" "$@" /dev/null \
+        | tail -n 1) || error="Error: a job ended without a word, was it killed? See $*"
+    log "${error}"
+    exit 1
+}
+
+# need STAGE FILE...: end where a file is missing that an earlier stage makes.
+need() {
+    local made_in=$1 file
+    shift
+    for file in "$@"; do
+        if [ ! -e "${file}" ]; then
+            log "Error: ${file} is missing: run stage ${made_in} first (--stage ${made_in})"
+            exit 1
+        fi
+    done
+}
+
 # st.sh on the translation data. Later options win: what a call adds replaces these.
 st() {
+    local start logs
+    start=$(date +%s)
+    run_st "$@" && return 0
+    # The jobs of this call; a failure before them has been told.
+    mapfile -t logs < <(find "${expdir}" "${dumpdir}" -name "*.log" -newermt "@${start}" 2> /dev/null)
+    [ "${#logs[@]}" -eq 0 ] || failed "${logs[@]}"
+    exit 1
+}
+run_st() {
     ./st.sh \
         --python "${launch}" \
         --ngpu "${ngpu}" \
@@ -562,6 +601,7 @@ if ! "${skip_train}" && [ -n "${samu_model}" ]; then
 elif ! "${skip_train}"; then
     if runs 6; then
         log "Stage 6: Teacher embeddings: ${teacher_dir}"
+        _ngpu=$((ngpu > 0))
         if [ -z "${teacher}" ]; then
             if [ ! -s "${teacher_bitext}" ]; then
                 log "Error: --teacher is empty: --teacher_bitext must be a file"
@@ -569,10 +609,11 @@ elif ! "${skip_train}"; then
             fi
             teacher=${teacher_dir}/model
             # shellcheck disable=SC2086
-            ${cuda_cmd} --gpu "${ngpu}" "${teacher_dir}/teacher_train.log" \
+            ${cuda_cmd} --gpu "${_ngpu}" "${teacher_dir}/teacher_train.log" \
                 ${python} -m espnet_samu.bin.teacher_train \
                     --bitext "${teacher_bitext}" \
-                    --output_dir "${teacher}" ${teacher_args}
+                    --output_dir "${teacher}" ${teacher_args} \
+                || failed "${teacher_dir}/teacher_train.log"
         fi
         _opts=()
         for _teacher in ${teacher}; do
@@ -590,8 +631,9 @@ elif ! "${skip_train}"; then
             _opts+=(--output_dir "${teacher_dir}/${dset}")
         done
         # shellcheck disable=SC2086
-        ${cuda_cmd} --gpu "${ngpu}" "${teacher_dir}/teacher_embed.log" \
-            ${python} -m espnet_samu.bin.teacher_embed "${_opts[@]}" ${teacher_embed_args}
+        ${cuda_cmd} --gpu "${_ngpu}" "${teacher_dir}/teacher_embed.log" \
+            ${python} -m espnet_samu.bin.teacher_embed "${_opts[@]}" ${teacher_embed_args} \
+            || failed "${teacher_dir}/teacher_embed.log"
         grep -h "texts are cut off" "${teacher_dir}/teacher_embed.log" || true
     fi
 
@@ -599,6 +641,8 @@ elif ! "${skip_train}"; then
         log "Stage 7: Utterances of the distillation: ${samu_stats_dir}"
         for dset in train valid; do
             _set=samu_${dset}_set
+            need 4 "${data_feats}/${!_set}/wav.scp"
+            need 6 "${teacher_dir}/${!_set}/embed.scp"
             # format_wav_scp.sh has counted the samples: no pass over the audio is needed.
             ${python} -m espnet_samu.bin.samu_select \
                 --data_dir "${data_feats}/${!_set}" \
@@ -613,6 +657,8 @@ elif ! "${skip_train}"; then
 
     if runs 8; then
         log "Stage 8: Distillation: ${samu_exp}"
+        need 7 "${samu_stats_dir}"/{train,valid}/speech_shape
+        need 6 "${teacher_dir}/${samu_train_set}/embed.scp" "${teacher_dir}/${samu_valid_set}/embed.scp"
         mkdir -p "${samu_exp}"
         _opts=()
         for dset in train valid; do
@@ -643,11 +689,16 @@ elif ! "${skip_train}"; then
                 --resume true \
                 --output_dir "${samu_exp}" \
                 --valid_utt2lang "${data_feats}/${samu_valid_set}/utt2lang" \
-                "${_opts[@]}" ${train_args} ${samu_args}
+                "${_opts[@]}" ${train_args} ${samu_args} || failed "${samu_exp}/train.log"
     fi
 
     if runs 9; then
         log "Stage 9: Retrieval: ${samu_exp}"
+        need 8 "${_samu_model}"
+        for dset in ${retrieval_sets}; do
+            need 4 "${data_feats}/${dset}/wav.scp"
+            need 6 "${teacher_dir}/${dset}/embed.scp"
+        done
         if "${gpu_inference}"; then
             _cmd="${cuda_cmd}"
             _ngpu=1
@@ -664,7 +715,7 @@ elif ! "${skip_train}"; then
             ${python} -m espnet_samu.bin.samu_embed \
                 --samu_model_file "${_samu_model}" \
                 --ngpu "${_ngpu}" \
-                "${_opts[@]}"
+                "${_opts[@]}" || failed "${retrieval_dir}/samu_embed.log"
         for dset in ${retrieval_sets}; do
             _opts=()
             # Speech finds speech of other languages with the same translation.
@@ -684,6 +735,8 @@ fi
 
 if ! "${skip_train}"; then
     if runs 10; then
+        need 4 "${data_feats}/${train_set}${speed_perturb_factors:+_sp}/wav.scp" \
+            "${data_feats}/${valid_set}/wav.scp"
         st --stage 10 --stop_stage 10
     fi
 
@@ -703,17 +756,23 @@ fi
 
 if ! "${skip_eval}"; then
     if runs 12; then
+        need 11 "${st_exp}/config.yaml" "${st_exp}/${inference_st_model}"
+        for dset in ${test_sets}; do
+            need 4 "${data_feats}/${dset}/wav.scp"
+        done
         st --stage 12 --stop_stage 12
     fi
 
     if runs 13; then
         log "Stage 13: Scoring: ${st_exp}/${inference_tag}"
         if [ -z "${train_langs}" ]; then
+            need 1 "data/${train_set}/utt2lang"
             train_langs=$(cut -d " " -f 2 "data/${train_set}/utt2lang" \
                 | sort -u | paste -sd " ")
         fi
         for dset in ${test_sets}; do
             _dir=${st_exp}/${inference_tag}/${dset}
+            need 12 "${_dir}/text"
             _opts=()
             _report=()
             for _exp in "${st_exp}" ${baseline_exp}; do
@@ -779,37 +838,39 @@ if ! "${skip_eval}"; then
                 --command "recipe=${run_args}" \
                 "${_report[@]}" ${report_args}
         done
-        # What stage 14 packs.
-        {
-            echo "<!-- Generated by samu_st.sh, stage 13 -->"
-            echo "# RESULTS"
-            echo "## Environments"
-            echo "- date: \`$(date)\`"
-            ${python} - << 'EOF'
-import platform
-from importlib.metadata import version
-
-print(f"- python version: `{platform.python_version()}`")
-for name in ("espnet", "torch", "transformers", "espnet_samu"):
-    print(f"- {name} version: `{version(name)}`")
-EOF
-            echo "- Git hash: \`$(git rev-parse --verify -q HEAD 2> /dev/null || echo none)\`"
-            echo "- command: \`${run_args}\`"
-            for dset in ${test_sets}; do
-                printf '\n## %s: %s\n\n' "${dset}" "${inference_tag}"
-                cat "${st_exp}/${inference_tag}/${dset}/score_st/table.md"
-            done
-        } > "${st_exp}/RESULTS.md"
+        # What stage 14 packs, and the model card of stage 15.
+        _opts=()
+        for dset in ${test_sets}; do
+            _dir=${st_exp}/${inference_tag}/${dset}
+            _opts+=(--table "${dset}: ${inference_tag}=${_dir}/score_st/table.md")
+            _opts+=(--utt2lang "${data_feats}/${dset}/utt2lang")
+            if [ -e "${data_feats}/${dset}/utt2tgt_lang" ]; then
+                _opts+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
+            fi
+        done
+        ${python} -m espnet_samu.bin.model_card \
+            --st_exp "${st_exp}" \
+            --train_langs "${train_langs}" \
+            --tgt_lang "${tgt_lang}" \
+            --command "${run_args}" "${_opts[@]}"
     fi
 fi
 
 
 if ! "${skip_packing}" && runs 14; then
+    need 11 "${st_exp}/config.yaml" "${st_exp}/${inference_st_model}"
+    need 13 "${st_exp}/RESULTS.md"
     mkdir -p "${st_exp}/images"
     st --stage 14 --stop_stage 14 --skip_packing false
 fi
 
 if ! "${skip_upload_hf}" && runs 15; then
+    need 13 "${st_exp}/README.md"
+    # st.sh makes the model card of this file.
+    if [ ! -e local/TEMPLATE_HF_README_st.md ]; then
+        # shellcheck disable=SC2016
+        echo '$(cat "${st_exp}/README.md")' > local/TEMPLATE_HF_README_st.md
+    fi
     st --stage 15 --stop_stage 15 --skip_packing false --skip_upload_hf false
 fi
 

@@ -27,6 +27,7 @@ teacher=sentence-transformers/LaBSE
 opts=()
 while [ $# -gt 0 ]; do
     name=${1#--}
+    name=${name//-/_}
     case "${name}" in
         help)
             echo "Options of $0:"
@@ -38,8 +39,8 @@ while [ $# -gt 0 ]; do
             declare "${name}=${2?value of $1 is missing}"
             shift 2 ;;
         *)
-            opts+=("$1")
-            shift ;;
+            opts+=("$1" "${2?value of $1 is missing}")
+            shift 2 ;;
     esac
 done
 case "${scenario}" in

@@ -16,18 +16,20 @@ st_config=     # Config for ST model training (default: conf/train_st.yaml).
 # All other options are samu_st.sh's: ./samu_st.sh --help
 opts=()
 while [ $# -gt 0 ]; do
-    case "$1" in
-        --help)
+    name=${1#--}
+    name=${name//-/_}
+    case "${name}" in
+        help)
             echo "Options of $0:"
             sed -n '/^baseline=/,/^$/{/^$/d;s/^\([a-z_]*\)=/    --\1 /;s/^ *#/      &/;p;}' "$0"
             printf '\nAll other options are those of ./samu_st.sh --help\n'
             exit 0 ;;
-        --baseline|--seed|--stage|--stop_stage|--expdir|--st_config)
-            declare "${1#--}=${2:?value of $1 is missing}"
+        baseline | seed | stage | stop_stage | expdir | st_config)
+            declare "${name}=${2:?value of $1 is missing}"
             shift 2 ;;
         *)
-            opts+=("$1")
-            shift ;;
+            opts+=("--${name}" "${2?value of $1 is missing}")
+            shift 2 ;;
     esac
 done
 if [ -z "${baseline}" ]; then

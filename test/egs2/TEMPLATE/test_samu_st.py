@@ -1,5 +1,7 @@
 """samu_st.sh, with a stand-in for st.sh: names of folders, and what it refuses."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,6 +24,12 @@ def call(command, cwd):
     return result.returncode, result.stdout
 
 
+def write(path, text):
+    """Write a file in folders that are not there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 @pytest.fixture
 def recipe(tmp_path):
     """A recipe that setup.sh made; its st.sh prints its options, one a line."""
@@ -36,6 +44,9 @@ def recipe(tmp_path):
     (recipe / "st.sh").unlink()
     (recipe / "st.sh").write_text(f"{first}\nprintf '%s\\n' \"$@\"; exit 0\n{rest}")
     (recipe / "st.sh").chmod(0o755)
+    # What stage 10 asks for.
+    for name in ("train", "train_sp", "dev"):
+        write(recipe / "dump" / "raw" / name / "wav.scp", "")
     return recipe
 
 
@@ -161,12 +172,6 @@ def test_balanced_languages_are_not_read_in_parts(run, options, refused):
         assert status == 0, output
 
 
-def write(path, text):
-    """Write a file in folders that are not there yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
 def test_labels_of_sets_without_translations(run, recipe):
     sets = ["--samu_train_set", "samu_train", "--samu_valid_set", "samu_dev"]
     label = [*sets, "--samu_label", "translation"]
@@ -231,6 +236,7 @@ def test_figures_are_those_of_the_student(run, recipe, student, folder, utts, sh
     write(test / "heat.png", "")
     config = f"init_param:\n- {student}:frontend:frontend\nfreeze: true\n"
     write(recipe / "exp/st_mine/config.yaml", config)
+    write(recipe / "exp/st_mine/decode_st_valid.acc.best/test/text", "utt1 one\n")
     options = ["--st_exp", "exp/st_mine", "--baseline_config", XLSR]
     options += ["--python", "./python", "--samu_model", student]
     status, output = run(*options, stage=13, stop_stage=13)
@@ -267,3 +273,150 @@ def test_without_espnet_or_the_plug_in(run, recipe, tmp_path):
     status, output = run()
     assert status == 2
     assert "../../TEMPLATE/asr1/gone" in output and "make -C ../../../tools" in output
+
+
+def test_options_with_hyphens_are_the_same_options(names):
+    given = names("--st-config", LORA, "--samu-model", "a/x.pth", "--st-tag", "mine")
+    assert given == ("mine", "decode_st_valid.acc.best", "a/x.pth")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--st-tag=a b"], "Error: '--st-tag=a b': pass --st_tag 'a b'"),
+        (["--tgt_bpemod", "x"], "Error: invalid option --tgt_bpemod (see ./samu_st.sh"),
+        (
+            ["--token-joint", "true", "--trim-vocab", "true"]
+            + ["--hugging-face-model-name-or-path", "mbart"],
+            "Error: --token_joint true does not go with --trim_vocab true",
+        ),
+    ],
+)
+def test_options_are_never_half_read(run, options, message):
+    status, output = run(*options)
+    assert status == 2
+    assert message in output
+
+
+EARLY = {
+    7: "dump/raw/train/wav.scp is missing: run stage 4 first (--stage 4)",
+    8: "exp/samu_stats_raw/train/speech_shape is missing: run stage 7 first",
+    9: "exp/samu_train_samu_raw/valid.r1.best.pth is missing: run stage 8 first",
+    10: "dump/raw/train/wav.scp is missing: run stage 4 first",
+    12: "exp/st_train_st_raw_multi_en/config.yaml is missing: run stage 11 first",
+    13: "data/train/utt2lang is missing: run stage 1 first",
+    14: "exp/st_train_st_raw_multi_en/config.yaml is missing: run stage 11 first",
+    15: "exp/st_train_st_raw_multi_en/README.md is missing: run stage 13 first",
+}
+
+
+@pytest.mark.parametrize("stage", EARLY)
+def test_a_stage_that_runs_too_early_names_the_one_before(run, recipe, stage):
+    shutil.rmtree(recipe / "dump")
+    skip = ["--skip_packing", "false", "--skip_upload_hf", "false"]
+    status, output = run(*skip, stage=stage, stop_stage=stage)
+    assert status == 1
+    assert f"Error: {EARLY[stage]}" in output.splitlines()[-1]
+
+
+# "coverage run --append" takes -m and files, and neither -c nor standard input.
+COVERAGE = """#!/usr/bin/env bash
+[ "$1 $2" = "run --append" ] || exit 3
+shift 2
+case "$1" in -m) ;; -*) echo "no such option: $1"; exit 3 ;; esac
+if [ "$2" = espnet_samu.bin.teacher_embed ]; then
+    echo "some lines" >&2
+    echo "${LAST_LINE:-Error: /none: there is no such folder}" >&2
+    echo "a line after it" >&2
+    exit 1
+fi
+[ "$2" = espnet_samu.launch ] || echo "$@"
+"""
+
+
+@pytest.fixture
+def coverage(recipe):
+    """A ``--python`` of three words."""
+    (recipe / "cover").write_text(COVERAGE)
+    (recipe / "cover").chmod(0o755)
+    for name in ("train", "dev", "test"):
+        write(recipe / "dump" / "raw" / name / "text.tc.multi", "utt eins\n")
+        write(recipe / "dump" / "raw" / name / "wav.scp", "utt eins.flac\n")
+    return "./cover run --append"
+
+
+@pytest.mark.parametrize(
+    "line, shown",
+    [
+        ("Error: /none: there is no such folder", None),
+        ("ValueError: 3", None),
+        ("torch.OutOfMemoryError: CUDA out of memory", None),
+        ("embed.py: error: the following arguments are required", None),
+        ("Killed", "Error: a job ended without a word, was it killed? See exp/teacher"),
+    ],
+)
+def test_a_failed_job_says_why_on_the_console(run, coverage, monkeypatch, line, shown):
+    monkeypatch.setenv("LAST_LINE", line)
+    status, output = run("--python", coverage, "--ngpu", 4, stage=6, stop_stage=6)
+    assert status == 1
+    last = output.splitlines()[-1]
+    assert last.partition("failed) ")[2].startswith(shown or line)
+
+
+def test_one_teacher_needs_one_gpu(run, recipe, coverage):
+    (recipe / "cmd.sh").write_text("cuda_cmd='echo queue'\ndecode_cmd=run.pl\n")
+    for gpus, asked in ((4, 1), (1, 1), (0, 0)):
+        options = ["--python", coverage, "--ngpu", gpus]
+        status, output = run(*options, stage=6, stop_stage=6)
+        assert status == 0, output
+        assert f"queue --gpu {asked} exp/teacher_" in output
+
+
+def test_python_of_several_words(run, recipe, coverage):
+    exp = recipe / "exp/st_train_st_raw_multi_en"
+    teacher = recipe / "exp/teacher_sentence-transformers-LaBSE"
+    write(exp / "config.yaml", "decoder: mbart\n")
+    for name in ("train", "dev"):
+        write(teacher / name / "embed.scp", "utt x\n")
+    for name in ("train", "dev", "test"):
+        write(recipe / "data" / name / "utt2lang", "utt fr\n")
+    write(exp / "decode_st_valid.acc.best/test/text", "utt one\n")
+    for stage in (7, 13):
+        status, output = run("--python", coverage, stage=stage, stop_stage=stage)
+        assert status == 0, output
+    assert "-m espnet_samu.bin.model_card --st_exp exp/st_train" in output
+    status, output = run("--python", coverage)
+    assert status == 0, output
+    assert "./cover run --append -m espnet_samu.launch\n" in output
+
+
+def test_a_failed_job_of_st_sh_says_why(run, recipe, coverage):
+    text = (recipe / "st.sh").read_text()
+    log = "mkdir -p exp/stats; echo 'Error: lr is a text' > exp/stats/stats.1.log"
+    (recipe / "st.sh").write_text(text.replace("; exit 0", f"; {log}; exit 1", 1))
+    write(recipe / "exp/older.log", "ValueError: long ago\n")
+    os.utime(recipe / "exp/older.log", (1, 1))
+    status, output = run()
+    assert status == 1
+    assert output.splitlines()[-1].endswith("failed) Error: lr is a text")
+
+
+def test_a_folder_with_a_blank(run, recipe):
+    folder = recipe.parent / "samu st1"
+    recipe.rename(folder)
+    status, output = call(["./run.sh", "--stage", 1], folder)
+    assert status == 2
+    assert "Error: ESPnet's scripts cannot run below a folder with a blank" in output
+
+
+def test_the_model_card_is_what_stage_15_uploads(run, recipe):
+    exp = recipe / "exp" / "st_mine"
+    card = '# "mine"\n\nIt costs $HOME `date` \\n.\n'
+    write(exp / "README.md", card)
+    st_exp = ["--st_exp", "exp/st_mine", "--skip_upload_hf", "false"]
+    assert run(*st_exp, stage=15, stop_stage=15)[0] == 0
+    # st.sh's own line.
+    line = next(x for x in ST_SH.read_text().split("\n") if "TEMPLATE_HF_README" in x)
+    command = f"st_exp=exp/st_mine; dir_repo=repo; mkdir repo; {line}"
+    assert call(["bash", "-c", command], recipe)[0] == 0
+    assert (recipe / "repo" / "README.md").read_text() == card

@@ -102,10 +102,11 @@ def test_many_targets(options):
         assert ("--groups" in given["--score_args"]) == (scenario == "multi")
         assert ("--published" in given["--report_args"]) == (scenario == "multi")
     nllb = "conf/tuning/train_st_nllb.yaml"
-    given = options("--scenario", "en2x", "--st_config", nllb)
     decoder = yaml.safe_load((RECIPE / nllb).read_text())["decoder_conf"]["model"]
-    assert given["--hugging_face_model_name_or_path"] == decoder
-    assert given["--trim_vocab_args"] == ""
+    for option in ("--st_config", "--st-config"):
+        given = options("--scenario", "en2x", option, nllb)
+        assert given["--hugging_face_model_name_or_path"] == decoder
+        assert given["--trim_vocab_args"] == ""
 
 
 def test_mbart_in_a_folder(options, recipe, tmp_path):

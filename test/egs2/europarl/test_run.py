@@ -74,8 +74,12 @@ def test_a_student_that_is_there(options):
 def test_token_list_and_decoder_are_of_one_model(options):
     name = "--hugging_face_model_name_or_path"
     assert options()[name] == "facebook/mbart-large-50-many-to-many-mmt"
-    found = options("--st_config", "conf/tuning/train_st_nllb.yaml")
-    assert found[name] == "facebook/nllb-200-distilled-600M"
+    for option in ("--st_config", "--st-config"):
+        found = options(option, "conf/tuning/train_st_nllb.yaml")
+        assert found[name] == "facebook/nllb-200-distilled-600M"
+        assert found["--st_config"] == "conf/tuning/train_st_nllb.yaml"
+    # A value is no option.
+    assert options("--st_tag", "scenario")["--st_tag"] == "scenario"
 
 
 def test_m2m_has_its_own_configuration(options):
@@ -201,6 +205,9 @@ def test_a_stopped_stage_3_is_not_trusted(recipe, st_sh, monkeypatch):
     # Another scenario has the distillation's sets in common with this one.
     other = ["--stage", "10", "--stop_stage", "10", "--scenario", "m2m"]
     assert "wrote dump/raw/samu_dev:" in call([*run, *other], recipe)[1]
+    for name in ("train.m2m", "dev.m2m"):
+        (recipe / "dump" / "raw" / name).mkdir()
+        (recipe / "dump" / "raw" / name / "wav.scp").touch()
     assert call([*run, *other, "--samu_model", "student.pth"], recipe)[0] == 0
     assert call([*run, "--stage", "3", "--stop_stage", "4"], recipe)[0] == 0
     assert call([*run, "--stage", "10", "--stop_stage", "10"], recipe)[0] == 0

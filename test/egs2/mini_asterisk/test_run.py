@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).parents[3] / "egs2" / "mini_asterisk" / "samu_st1" / "run.sh"
+LORA = "conf/tuning/train_st_lora.yaml"
 STUB = "#!/usr/bin/env bash\nprintf '<%s>' \"$@\" >> calls\necho >> calls\n"
 
 
@@ -97,3 +98,14 @@ def test_baseline_is_true_or_false(run):
     status, output, calls = run("--baseline", "yes")
     assert status == 2 and calls == []
     assert output == "Error: --baseline must be true or false: 'yes'\n"
+
+
+def test_options_with_hyphens(run):
+    status, output, calls = run("--st-config", LORA, "--stop-stage", "10")
+    assert status == 0, output
+    (call,) = calls
+    assert f"<--st_config><{LORA}>" in call
+    assert "<--stage><1><--stop_stage><10>" in call
+    status, output, calls = run("--st-tag", "mine")
+    assert status == 2 and calls == []
+    assert "Error: --st_tag names one folder" in output

@@ -29,7 +29,7 @@ src_case=tc
 tgt_case=tc
 langs=
 use_src_lang=true
-python=${python:-python3}
+python=${SAMU_PYTHON:-python3}
 
 help_message=$(cat << EOF
 Usage: $0 --manifest train.tsv --valid_manifest dev.tsv --test_manifests test.tsv,...

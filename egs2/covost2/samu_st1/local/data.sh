@@ -30,7 +30,7 @@ samu_max_clips=100000
 audio=convert
 clips_dir=dump/clips
 nj=$(nproc)
-python=${python:-python3}
+python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it
 help_message=$(cat << EOF

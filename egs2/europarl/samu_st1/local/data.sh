@@ -28,7 +28,7 @@ samu_train_set=samu_train
 samu_valid_set=samu_dev
 with_noisy=false
 nj=4
-python=${python:-python3}
+python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it
 help_message=$(cat << EOF

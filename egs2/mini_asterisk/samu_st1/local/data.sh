@@ -25,7 +25,7 @@ dev_per_lang=60
 test_per_lang=140
 bitext_contents=6000
 nj=2
-python=${python:-python3}
+python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it
 help_message=$(cat << EOF
