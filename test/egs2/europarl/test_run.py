@@ -205,8 +205,8 @@ def test_a_stopped_stage_3_is_not_trusted(recipe, st_sh, monkeypatch):
     # Another scenario has the distillation's sets in common with this one.
     other = ["--stage", "10", "--stop_stage", "10", "--scenario", "m2m"]
     assert "wrote dump/raw/samu_dev:" in call([*run, *other], recipe)[1]
-    for name in ("train.m2m", "dev.m2m"):
-        (recipe / "dump" / "raw" / name).mkdir()
+    for name in ("train.m2m", "dev.m2m", "train.x2en", "dev.x2en"):
+        (recipe / "dump" / "raw" / name).mkdir(exist_ok=True)
         (recipe / "dump" / "raw" / name / "wav.scp").touch()
     assert call([*run, *other, "--samu_model", "student.pth"], recipe)[0] == 0
     assert call([*run, "--stage", "3", "--stop_stage", "4"], recipe)[0] == 0
