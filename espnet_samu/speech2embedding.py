@@ -74,7 +74,8 @@ class Speech2Embedding:
             kwargs: Of the constructor.
 
         Raises:
-            FileNotFoundError: There is no such file, or the folder has no meta.yaml.
+            ConnectionError: See :func:`espnet_samu.utils.hub.locate`.
+            FileNotFoundError: There is no such model, or the folder has no meta.yaml.
             ValueError: The student is unsafe, or of another version.
         """
         if model_tag is None:

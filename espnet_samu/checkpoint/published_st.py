@@ -12,7 +12,7 @@ from typeguard import typechecked
 
 from espnet_samu.checkpoint import published_decoding
 from espnet_samu.frontend.log_mel import SAMPLING_RATE
-from espnet_samu.utils import huggingface
+from espnet_samu.utils import hub, huggingface
 
 ENCODERS = ("wav2vec2", "hubert", "wavlm")
 DECODERS = ("mbart",)
@@ -29,7 +29,7 @@ class PublishedST:
         revision: Branch, tag or commit on the hub.
 
     Raises:
-        OSError: There is no such model, or a file of it is missing.
+        OSError: There is no such model, no network, or a file is missing.
         ValueError: It is of a kind that is not imported; says which are.
     """
 
@@ -38,7 +38,7 @@ class PublishedST:
         from transformers import AutoConfig
         from transformers.utils import cached_file
 
-        self.source = source
+        self.source = source = hub.locate(source, revision)
         self.revision = revision
         path = cached_file(source, "config.json", revision=revision)
         if path is None:
@@ -59,7 +59,7 @@ class PublishedST:
     def frontend_conf(self) -> Dict[str, Any]:
         """``frontend_conf`` of the encoder, its adapter included."""
         return {
-            "model_conf": _known_fields(self.config.encoder),
+            "model_conf": huggingface.portable(self.config.encoder),
             "pretrained": False,
             "normalize_waveform": self._normalizes(),
         }
@@ -68,7 +68,7 @@ class PublishedST:
         """``decoder_conf`` of ``mbart``."""
         decoding = self.decoding
         fields = {
-            **_known_fields(self.config.decoder),
+            **huggingface.portable(self.config.decoder),
             # There it is a language model of its own, here a half of mBART.
             "is_decoder": False,
             "is_encoder_decoder": True,
@@ -163,9 +163,3 @@ def _check_types(source: str, fields: Dict[str, Any]) -> None:
             f"{source}: the encoder is '{encoder}' and the decoder '{decoder}'; "
             f"{allowed}"
         )
-
-
-def _known_fields(config) -> Dict[str, Any]:
-    """Fields of a part's configuration, without those of older transformers."""
-    known = type(config)().to_dict()
-    return {k: v for k, v in huggingface.portable(config).items() if k in known}

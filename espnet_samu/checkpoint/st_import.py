@@ -56,7 +56,7 @@ def import_st(
     """
     output = AtomicFolder(output_dir, "st_import", [source])
     published = PublishedST(source, revision)
-    files = find_weights(source, revision)
+    files = find_weights(published.source, revision)
     decoding = published.decoding
     with output as folder:
         tokens = published.save_tokenizer(folder / TOKENIZER)

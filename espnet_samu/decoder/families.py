@@ -5,10 +5,10 @@ from typing import Any, Dict, Optional
 import torch
 from transformers import (
     BartForConditionalGeneration,
+    GenerationConfig,
     M2M100ForConditionalGeneration,
     MBartForConditionalGeneration,
 )
-from transformers.utils import logging
 
 from espnet_samu.decoder.token_positions import TokenPositions
 from espnet_samu.utils import huggingface
@@ -20,6 +20,7 @@ FAMILIES = {
     "m2m_100": M2M100ForConditionalGeneration,
     "bart": BartForConditionalGeneration,
 }
+_TEXT_ENCODER = r"(model\.)?encoder\."
 _NAMES = "mbart (mBART-25, mBART-50), m2m_100 (M2M-100, NLLB), bart"
 
 
@@ -28,6 +29,7 @@ def load_config(
     model: Optional[str],
     model_conf: Dict[str, Any],
     revision: Optional[str] = None,
+    is_written: bool = False,
 ):
     """Configuration of a pre-trained or of a fresh decoder.
 
@@ -37,6 +39,7 @@ def load_config(
         model_conf: Fields that replace the pre-trained ones, or those of the fresh
             decoder: an mBART if there is no ``model_type``.
         revision: Branch, tag or commit on the hub.
+        is_written: See :func:`espnet_samu.utils.huggingface.load_config`.
 
     Raises:
         ValueError: The model is of another family, or has another number of tokens.
@@ -47,13 +50,8 @@ def load_config(
     conf = dict(model_conf)
     if model is None:
         conf = {"model_type": wanted, **_special_tokens(wanted, vocab_size), **conf}
-    config = huggingface.load_config(model, conf, revision)
+    config = huggingface.load_config(model, conf, revision, is_written)
     _check_type(config.model_type)
-    if wanted not in (None, config.model_type):
-        raise ValueError(
-            f"decoder_conf: {model} is of model_type '{config.model_type}', but "
-            f"model_conf says '{wanted}'; leave model_type out"
-        )
     if config.vocab_size != vocab_size:
         raise ValueError(
             f"decoder_conf: the model has {config.vocab_size} tokens, but the "
@@ -91,13 +89,17 @@ def build(
     if is_rebuilt:
         built = _build_lean(model_class, config)
     else:
-        built = huggingface.build(model_class, model, config, revision)
+        built = huggingface.build(
+            model_class, model, config, revision, unused=_TEXT_ENCODER
+        )
     if built.lm_head.weight is not built.model.shared.weight:
         raise ValueError(
             f"decoder_conf: the output layer of {model} is not its embedding; only "
             "models with tie_word_embeddings are supported"
         )
     built.model.encoder = NoEncoder()
+    # The published one says how to search: num_beams, no_repeat_ngram_size, ...
+    built.generation_config = GenerationConfig()
     if config.model_type == "m2m_100":
         built.model.decoder.embed_positions = TokenPositions(config)
     return built
@@ -110,13 +112,8 @@ def _build_lean(model_class, config):
     GB for mBART-50, where the decoder has 1.8. The random numbers are others than the
     constructor's, so not for a fresh decoder, whose training a seed repeats.
     """
-    verbosity = logging.get_verbosity()
-    # It would list all weights as missing.
-    logging.set_verbosity(logging.CRITICAL)
-    try:
+    with huggingface.quiet():  # it would list all weights as missing
         return model_class.from_pretrained(None, config=config, state_dict={})
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _check_type(model_type: str) -> None:

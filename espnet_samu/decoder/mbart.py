@@ -13,7 +13,7 @@ from espnet_samu.decoder import families, target_languages
 from espnet_samu.decoder.cached_scorer import CachedScorer
 from espnet_samu.decoder.generation import Generation
 from espnet_samu.decoder.target_languages import TargetLanguages
-from espnet_samu.utils import huggingface
+from espnet_samu.utils import hub, huggingface
 from espnet_samu.utils.frozen import eval_frozen
 from espnet_samu.utils.masks import valid_mask
 
@@ -87,8 +87,13 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
                 f"decoder_conf: dtype '{dtype}' is not one of float32, bfloat16, "
                 "float16"
             )
-        self.source = source = model if pretrained else None
-        config = families.load_config(vocab_size, source, model_conf or {}, revision)
+        source = None
+        if pretrained and model is not None:
+            source = hub.locate(model, revision)
+        self.source = source
+        config = families.load_config(
+            vocab_size, source, model_conf or {}, revision, is_written=not pretrained
+        )
         self.languages = TargetLanguages(vocab_size, lang_token_id)
         self.model = families.build(
             source,

@@ -7,6 +7,7 @@ from espnet2.text.build_tokenizer import build_tokenizer
 from typeguard import typechecked
 
 from espnet_samu.text.languages import is_code
+from espnet_samu.utils import hub
 from espnet_samu.utils.token_list import read_bpemodel
 
 # Tokens without a text, of ESPnet's token lists and of mBART's.
@@ -24,7 +25,8 @@ class Detokenizer:
             the folder or hub id of a tokenizer.
 
     Raises:
-        FileNotFoundError: The file of the tokenizer is missing.
+        ConnectionError: See :func:`espnet_samu.utils.hub.locate`.
+        FileNotFoundError: There is no such file, folder or hub id.
         ValueError: There is none, or it is none of a tokenizer.
     """
 
@@ -37,6 +39,8 @@ class Detokenizer:
             )
         if token_type == "bpe":
             read_bpemodel(bpemodel)  # ESPnet reads it at the first text
+        if token_type == "hugging_face" and bpemodel is not None:
+            bpemodel = _locate(bpemodel)
         try:
             self.tokenizer = build_tokenizer(token_type, bpemodel)
             if token_type == "hugging_face":
@@ -50,15 +54,25 @@ class Detokenizer:
             if token_type != "hugging_face":
                 raise
             raise ValueError(
-                f"bpemodel '{bpemodel}' is no tokenizer of transformers, neither a "
-                "folder nor on the hub; name one with --bpemodel. Packed models of "
-                f"stage 14 bring theirs along. ({_first_line(error)})"
+                f"bpemodel '{bpemodel}' is no tokenizer of transformers; name one with "
+                f"--bpemodel ({_first_line(error)})"
             ) from error
 
     def __call__(self, tokens: Sequence[str]) -> str:
         """Text of tokens, one line."""
         heard = [t for t in tokens if t not in _SILENT and not is_code(t)]
         return " ".join(self.tokenizer.tokens2text(heard).splitlines())
+
+
+def _locate(model: str) -> str:
+    """Where a tokenizer is read from."""
+    try:
+        return hub.locate(model)
+    except OSError as error:
+        raise type(error)(
+            f"bpemodel {error}; name another with --bpemodel, or decode a packed model "
+            "(stage 14), which brings its tokenizer along"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

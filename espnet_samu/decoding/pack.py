@@ -14,6 +14,7 @@ import espnet2
 
 import espnet_samu
 from espnet_samu.decoding.config_yaml import dump_yaml, map_strings, read_yaml
+from espnet_samu.utils import hub
 from espnet_samu.utils.atomic import AtomicFolder, atomic_write
 from espnet_samu.utils.zip_size import check_zip_size
 
@@ -91,10 +92,12 @@ def opened(
 def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
     """Folder of an unpacked model."""
     path = Path(tag)
-    if not path.exists() and path.suffix != ".zip" and not _is_path(str(tag)):
+    if not path.exists() and path.suffix != ".zip" and not hub.is_path(str(tag)):
         from espnet_model_zoo.downloader import ModelDownloader
 
-        path = Path(ModelDownloader(cache_dir).download(str(tag)))
+        path = Path(hub.locate(str(tag), cache_dir=cache_dir))
+        if not path.is_dir():
+            path = Path(ModelDownloader(cache_dir).download(str(tag)))
     if path.is_dir():
         return path
     if not path.is_file():
@@ -102,11 +105,6 @@ def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{tag} is no zip file, as stage 14 makes them")
     return _unpack(path.absolute(), cache_dir)
-
-
-def _is_path(tag: str) -> bool:
-    """Whether a name can only be a path: those on the hub are user/name."""
-    return tag[:1] in (".", "/", "~") or tag.count("/") > 1
 
 
 def _unpack(path: Path, cache_dir: Union[Path, str, None]) -> Path:

@@ -17,6 +17,7 @@ from typeguard import typechecked
 import espnet_samu
 from espnet_samu.decoding import pack
 from espnet_samu.decoding.config_yaml import dump_yaml, map_strings, read_yaml
+from espnet_samu.utils import hub
 from espnet_samu.utils.atomic import atomic_write
 
 
@@ -153,9 +154,9 @@ class _Contents:
         from transformers import AutoTokenizer
 
         folder = self.scratch / name
-        AutoTokenizer.from_pretrained(model, trust_remote_code=False).save_pretrained(
-            folder
-        )
+        AutoTokenizer.from_pretrained(
+            hub.locate(model), trust_remote_code=False
+        ).save_pretrained(folder)
         self.folders.add(name)
         for file in sorted(folder.iterdir()):
             self.names[str(file)] = f"{name}/{file.name}"

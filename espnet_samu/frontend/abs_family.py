@@ -16,6 +16,12 @@ class AbsFamily(torch.nn.Module, ABC):
     KEY_MAPPING: Optional[Dict[str, str]] = None
     """Regular expressions for names in a checkpoint, and what to put there."""
 
+    UNUSED: Optional[str] = None
+    """Regular expression for names in a checkpoint that are not the encoder's."""
+
+    LAYERDROP = "layerdrop"
+    """Field for the probability of leaving out a layer in training."""
+
     LAST_STATE_IS_OUTPUT = False
     """Whether transformers' last hidden state is the encoder's output, after the final
     layer norm, or what the last layer gave."""

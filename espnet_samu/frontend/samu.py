@@ -13,7 +13,7 @@ from espnet_samu.frontend import adapter
 from espnet_samu.frontend.families import make_family
 from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.frontend.state_choice import StateChoice
-from espnet_samu.utils import huggingface
+from espnet_samu.utils import hub, huggingface
 from espnet_samu.utils.frozen import eval_frozen
 from espnet_samu.utils.init_param import MASK_VECTOR
 
@@ -38,8 +38,8 @@ class SamuFrontend(AbsFrontend):
         fs: Sampling rate of the input in Hz; 16000 (``16k``) is the one allowed.
         model: Hub id or folder; None builds a fresh model from model_conf.
         model_conf: Fields of the transformers configuration: those that replace the
-            pre-trained model's (``layerdrop``, ``mask_time_prob``, ...), or those of
-            the fresh model, with ``model_type``.
+            pre-trained model's (``apply_spec_augment``, ``mask_time_prob``, ...), or
+            those of the fresh model, with ``model_type``.
         pretrained: False reads no weights although model is named: the trained
             checkpoint will bring them. Written so into an experiment's config.yaml.
         revision: Branch, tag or commit on the hub.
@@ -48,6 +48,8 @@ class SamuFrontend(AbsFrontend):
             the first layer, n comes out of the n-th. None: the model's output, after
             its final layer norm if it has one. Layers above are frozen, but run;
             keep_layers leaves them out.
+        layerdrop: Probability of leaving out a layer in training, whatever the family
+            calls it. None: as model_conf or the checkpoint says.
         layer_mix: Frames are the sum of all hidden states, weighted with the softmax
             of learned weights, which are equal at the start.
         layer_mix_norm: Normalise each hidden state before it is mixed (layer norm
@@ -80,6 +82,7 @@ class SamuFrontend(AbsFrontend):
         pretrained: bool = True,
         revision: Optional[str] = None,
         keep_layers: Optional[int] = None,
+        layerdrop: Optional[float] = None,
         layer: Optional[int] = None,
         layer_mix: bool = False,
         layer_mix_norm: bool = False,
@@ -103,6 +106,8 @@ class SamuFrontend(AbsFrontend):
                 f"frontend_conf: dtype '{dtype}' is not one of float32, bfloat16, "
                 "float16"
             )
+        if layerdrop is not None and not 0 <= layerdrop < 1:
+            raise ValueError(f"frontend_conf: layerdrop is {layerdrop}; 0 <= p < 1")
         if layer_mix and layer is not None:
             raise ValueError(
                 f"frontend_conf: layer {layer} is one hidden state and layer_mix all "
@@ -110,8 +115,13 @@ class SamuFrontend(AbsFrontend):
             )
         if layer_mix_norm and not layer_mix:
             raise ValueError("frontend_conf: layer_mix_norm needs layer_mix: true")
-        self.source = source = model if pretrained else None
-        config = huggingface.load_config(source, model_conf or {}, revision)
+        source = None
+        if pretrained and model is not None:
+            source = hub.locate(model, revision)
+        self.source = source
+        config = huggingface.load_config(
+            source, model_conf or {}, revision, is_written=not pretrained
+        )
         self.family = make_family(
             config, source, revision, normalize_waveform, log_mel_conf
         )
@@ -120,12 +130,14 @@ class SamuFrontend(AbsFrontend):
         )
         if keep_layers is not None:
             huggingface.cut_layers(config, keep_layers)
+        if layerdrop is not None:
+            setattr(config, self.family.LAYERDROP, layerdrop)
         self.state_choice = None
         if layer_mix or layer is not None:
             n_layers = config.num_hidden_layers
             self.state_choice = StateChoice(n_layers, layer, layer_mix_norm)
         self.dtype = getattr(torch, dtype)
-        self.model = self._build(config, revision)
+        self.model = self._build(config, revision, keep_layers is not None)
         self.family.take_over(self.model)
         self.has_adapter = getattr(self.model, "adapter", None) is not None
         if self.has_adapter:
@@ -147,6 +159,7 @@ class SamuFrontend(AbsFrontend):
             "model": model,
             "revision": revision,
             "keep_layers": keep_layers,
+            "layerdrop": layerdrop,
             "layer": layer,
             "layer_mix": layer_mix,
             "layer_mix_norm": layer_mix_norm,
@@ -157,15 +170,26 @@ class SamuFrontend(AbsFrontend):
             "dtype": dtype,
         }
 
-    def _build(self, config, revision: Optional[str]) -> torch.nn.Module:
-        model_class, names = self.family.model_class(config), self.family.KEY_MAPPING
-        return huggingface.build(model_class, self.source, config, revision, names)
+    def _build(self, config, revision: Optional[str], is_cut: bool) -> torch.nn.Module:
+        family = self.family
+        unused = [family.UNUSED] if family.UNUSED else []
+        if is_cut:
+            unused.append(r"(\w+\.)?encoder\.layers\.|layers\.")
+        return huggingface.build(
+            family.model_class(config),
+            self.source,
+            config,
+            revision,
+            family.KEY_MAPPING,
+            "|".join(unused) or None,
+        )
 
     def reload_pretrained_parameters(self) -> None:
         """Undo what ESPnet's ``init`` has done to the pre-trained model."""
         if self.source is not None:
             config = deepcopy(self.model.config)
-            again = self._build(config, self.options["revision"])
+            is_cut = self.options["keep_layers"] is not None
+            again = self._build(config, self.options["revision"], is_cut)
             self.model.load_state_dict(again.state_dict())
 
     def portable_conf(self) -> Dict[str, Any]:

@@ -26,6 +26,8 @@ class WhisperFamily(AbsFamily):
 
     # The checkpoint is of the whole model.
     KEY_MAPPING = {r"^(model\.)?encoder\.": ""}
+    UNUSED = r"(model\.)?decoder\."
+    LAYERDROP = "encoder_layerdrop"
     LAST_STATE_IS_OUTPUT = True
 
     @typechecked

@@ -13,6 +13,7 @@ from typeguard import typechecked
 from espnet_samu.teacher.abs_sentence_encoder import AbsSentenceEncoder
 from espnet_samu.teacher.token_batches import token_batches
 from espnet_samu.teacher.vectors import check_vectors, unit_length
+from espnet_samu.utils import hub
 
 DEFAULT_TEACHER = "sentence-transformers/LaBSE"
 # Most tokens a batch, with padding. More are slower on a CPU, whose cache they leave.
@@ -179,6 +180,10 @@ def _load(
     place = f"sentence-transformers/{name}" if hub_id else name
     cache_folder = os.getenv("SENTENCE_TRANSFORMERS_HOME")
     try:
+        place = hub.locate(place, revision, cache_folder)
+    except OSError as error:
+        raise type(error)(f"teacher {error}") from error
+    try:
         modules = load_file_path(
             place, "modules.json", revision=revision, cache_folder=cache_folder
         )
@@ -205,6 +210,5 @@ def _load(
         raise ValueError(
             f"teacher {name!r} (revision {revision}) cannot be loaded: {cause}. Give "
             "a folder that SentenceTransformer.save has written, or the id of such a "
-            "model on the hub; without network (HF_HUB_OFFLINE=1) that revision must "
-            "be in the hub's cache already (HF_HOME names its place)"
+            "model on the hub"
         ) from e

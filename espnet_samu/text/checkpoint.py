@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 import torch
 from safetensors import safe_open
 
+from espnet_samu.utils import hub
 from espnet_samu.utils.zip_size import check_zip_size
 
 TOKENIZER_FILE = "sentencepiece.bpe.model"
@@ -53,8 +54,10 @@ def find_files(model: str, revision: Optional[str] = None) -> CheckpointFiles:
         revision: Branch, tag or commit on the hub.
 
     Raises:
-        FileNotFoundError: A file is missing.
+        ConnectionError: See :func:`espnet_samu.utils.hub.locate`.
+        FileNotFoundError: There is no such model, or a file of it is missing.
     """
+    model = hub.locate(model, revision)
     config = _find(model, CONFIG_FILE, revision)
     tokenizer = _find(model, TOKENIZER_FILE, revision)
     for path, name in ((config, CONFIG_FILE), (tokenizer, TOKENIZER_FILE)):
@@ -75,8 +78,10 @@ def find_weights(model: str, revision: Optional[str] = None) -> List[Path]:
         revision: Branch, tag or commit on the hub.
 
     Raises:
-        FileNotFoundError: There are none, or a part is missing.
+        ConnectionError: See :func:`espnet_samu.utils.hub.locate`.
+        FileNotFoundError: There is no such model, or it has no weights, or not all.
     """
+    model = hub.locate(model, revision)
     for name in _WEIGHT_FILES:
         whole = _find(model, name, revision)
         if whole is not None:

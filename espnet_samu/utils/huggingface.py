@@ -5,80 +5,171 @@ Imports transformers only when called. Code that comes with a model is never run
 ``weights_only``.
 """
 
+import contextlib
+import dataclasses
+import difflib
+import json
 import logging
-from typing import Any, Dict, Optional
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 
 def load_config(
-    model: Optional[str], conf: Dict[str, Any], revision: Optional[str] = None
+    model: str | None,
+    conf: dict[str, Any],
+    revision: str | None = None,
+    is_written: bool = False,
 ):
     """Configuration of a pre-trained or of a fresh model.
 
+    Only what describes the model is taken from a published config.json: neither what
+    transformers no longer knows, nor settings of decoding and of outputs.
+
     Args:
-        model: Hub id or folder, or None for a fresh model.
+        model: From :func:`espnet_samu.utils.hub.locate`, or None for a fresh model.
         conf: Fields that replace those of the pre-trained model, or the fields of
             the fresh one: then ``model_type`` is needed, e.g. ``wav2vec2``.
         revision: Branch, tag or commit on the hub.
+        is_written: ``conf`` was written by :func:`portable`, perhaps of another
+            version: unknown fields are left out with a warning.
 
     Returns:
         A ``transformers.PretrainedConfig``.
 
     Raises:
         ValueError: Neither model nor ``model_type`` is given, the model type is
-            unknown, or a field is not one of this family's configuration.
+            unknown or another one than the model's, or a field is not one of this
+            family's configuration.
     """
-    from transformers import AutoConfig
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
+    conf = dict(conf)
+    model_type = conf.pop("model_type", None)
+    published: dict[str, Any] = {}
     if model is not None:
-        config = AutoConfig.from_pretrained(
-            model, revision=revision, trust_remote_code=False
-        )
-        conf = {k: v for k, v in conf.items() if k != "model_type"}
-    else:
-        conf = dict(conf)
-        model_type = conf.pop("model_type", None)
-        if model_type is None:
+        published = _read_config(model, revision)
+        if model_type not in (None, published.get("model_type")):
             raise ValueError(
-                "model_conf: a fresh model needs 'model_type' (e.g. wav2vec2), or "
-                "give 'model', a hub id or folder"
+                f"model_conf: {model} is of model_type "
+                f"'{published.get('model_type')}', but model_conf says "
+                f"'{model_type}'; leave model_type out"
             )
-        if model_type not in CONFIG_MAPPING:
-            raise ValueError(
-                f"model_conf: model_type '{model_type}' is not known to transformers"
-            )
-        config = CONFIG_MAPPING[model_type]()
-    for key, value in _FORGOTTEN.get(config.model_type, {}).items():
-        setattr(config, key, getattr(config, key, value))
-        conf.setdefault(key, getattr(config, key))
-    unknown = [k for k in conf if not _is_field(config, k)]
-    if unknown:
-        raise ValueError(
-            f"model_conf: {', '.join(sorted(unknown))} is not a field of "
-            f"{type(config).__name__}"
+        model_type = published.get("model_type")
+    config_class = _config_class(model, model_type)
+    known = _fields(config_class)
+    aliases = config_class.attribute_map
+    unknown = [name for name in conf if name not in known and name not in aliases]
+    if unknown and is_written:
+        logging.warning(
+            f"model_conf: {', '.join(sorted(unknown))} left out: no field of "
+            f"{config_class.__name__} in this version of transformers"
         )
-    conf = {config.attribute_map.get(k, k): v for k, v in conf.items()}
-    # A new object, since some fields are derived from others; the default object's
-    # derived ones (num_feat_extract_layers, output_hidden_size) are not the new one's.
-    base = {} if model is None else config.to_dict()
-    return type(config).from_dict({**base, **conf})
+    elif unknown:
+        raise ValueError(_unknown_fields(unknown, config_class))
+    conf = {aliases.get(k, k): v for k, v in conf.items() if k not in unknown}
+    if model is not None:
+        left_out = sorted(published.keys() - known - aliases.keys() - _BOOKKEEPING)
+        if left_out:
+            logging.info(
+                f"{model}: config.json has fields that do not describe a "
+                f"{config_class.__name__} and are left out: {', '.join(left_out)}"
+            )
+        conf = {**_described(config_class.from_dict(published)), **conf}
+    # A new object, since some fields are derived from others.
+    config = config_class.from_dict(conf)
+    for name, value in _FORGOTTEN.get(model_type, {}).items():
+        setattr(config, name, conf.get(name, value))
+    return config
 
 
 # What transformers reads of a configuration that has it not (transformers 5.23): with
 # mask_feature_prob above 0 WavLM could not be trained.
 _FORGOTTEN = {"wavlm": {"mask_feature_min_masks": 0}}
 
-# Written by to_diff_dict, not an attribute of every configuration.
-_STORED_ONLY = ("transformers_version", "architectures", "dtype")
+# Fields of every configuration that do not describe a model: how outputs are handed
+# over, labels of a task, the type that the weights are stored in.
+_NOT_DESCRIBING = {
+    "architectures",
+    "dtype",
+    "id2label",
+    "label2id",
+    "output_hidden_states",
+    "problem_type",
+    "return_dict",
+    "transformers_version",
+    "use_cache",
+}
+# Beside them, what every published file has: not worth a line of the log.
+_BOOKKEEPING = {
+    "_name_or_path",
+    "model_type",
+    "num_feat_extract_layers",  # derived
+    "output_attentions",
+    "tokenizer_class",
+    "torch_dtype",
+    *_NOT_DESCRIBING,
+}
 
 
-def _is_field(config, name: str) -> bool:
-    if name in _STORED_ONLY:
-        return True
-    return hasattr(config, name) and not callable(getattr(config, name))
+def _read_config(model: str, revision: str | None) -> dict[str, Any]:
+    """Read a config.json as it is."""
+    from transformers import PretrainedConfig
+
+    fields, _ = PretrainedConfig.get_config_dict(model, revision=revision)
+    if not fields:
+        raise FileNotFoundError(f"{model} has no config.json: it is no model's folder")
+    return fields
 
 
-def set_attention(config, model_class, attention: Optional[str]) -> None:
+def _config_class(model: str | None, model_type: str | None):
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if model_type is None:
+        raise ValueError(
+            "model_conf: a fresh model needs 'model_type' (e.g. wav2vec2), or give "
+            "'model', a hub id or folder"
+            if model is None
+            else f"{model}: config.json does not say its model_type"
+        )
+    if model_type not in CONFIG_MAPPING:
+        source = "model_conf" if model is None else f"{model}: config.json"
+        raise ValueError(
+            f"{source}: model_type '{model_type}' is not known to transformers"
+        )
+    return CONFIG_MAPPING[model_type]
+
+
+def _fields(config_class) -> set[str]:
+    """Names of the fields that describe a model of a family."""
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    return fields - _NOT_DESCRIBING | _FORGOTTEN.get(config_class.model_type, {}).keys()
+
+
+def _described(config) -> dict[str, Any]:
+    """Fields that describe a model, as plain data."""
+    # Through JSON: enums, dtypes and tuples become what YAML can hold.
+    fields = json.loads(config.to_json_string(use_diff=False))
+    return {k: v for k, v in fields.items() if k in _fields(type(config))}
+
+
+def _unknown_fields(names: Iterable[str], config_class) -> str:
+    """What to say about fields that a user named and a configuration has not."""
+    from transformers import GenerationConfig
+
+    fields, search = _fields(config_class), GenerationConfig()
+    message = (
+        f"model_conf: {', '.join(sorted(names))} is not a field of "
+        f"{config_class.__name__}"
+    )
+    for name in sorted(names):
+        near = difflib.get_close_matches(name, fields, cutoff=0.65)
+        if hasattr(search, name):
+            message += f"; {name}: how translations are searched is said in decoding"
+        elif near:
+            message += f"; near {name}: {', '.join(sorted(near, reverse=True))}"
+    return message
+
+
+def set_attention(config, model_class, attention: str | None) -> None:
     """Say in a configuration how attention is computed.
 
     Args:
@@ -118,49 +209,55 @@ def cut_layers(config, n_layers: int) -> None:
 
 def build(
     auto_class,
-    model: Optional[str],
+    model: str | None,
     config,
-    revision: Optional[str] = None,
-    key_mapping: Optional[Dict[str, str]] = None,
+    revision: str | None = None,
+    key_mapping: dict[str, str] | None = None,
+    unused: str | None = None,
 ):
     """Build a model and, if ``model`` is given, fill it with pre-trained weights.
 
     Args:
         auto_class: A transformers (auto) class with ``from_pretrained``.
-        model: Hub id or folder, or None for random weights.
+        model: From :func:`espnet_samu.utils.hub.locate`, or None for random weights.
         config: From :func:`load_config`.
         revision: Branch, tag or commit on the hub.
         key_mapping: Regular expressions for names in the checkpoint, and what to put
             there.
+        unused: Regular expression for the beginnings of names in the checkpoint that
+            the model is to leave out, beside the heads of other tasks.
 
     Raises:
-        ValueError: The checkpoint lacks weights of the model. transformers would
-            fill them with random numbers.
+        ValueError: The checkpoint lacks weights of the model, which transformers would
+            fill with random numbers, or has some that the model should have.
     """
     import torch
 
     if model is None:
         make = getattr(auto_class, "_from_config", None) or auto_class.from_config
         return make(config)
-    built, info = auto_class.from_pretrained(
-        model,
-        config=config,
-        revision=revision,
-        dtype=torch.float32,
-        key_mapping=key_mapping,
-        # Its own error for them names none; ours is below.
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
+    with quiet():  # a table of what is not used; what is wrong is said below
+        built, info = auto_class.from_pretrained(
+            model,
+            config=config,
+            revision=revision,
+            dtype=torch.float32,
+            key_mapping=key_mapping,
+            # Its own error for them names none; ours is below.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
     missing = sorted(info["missing_keys"])
     # SpecAugment's mask vector is not in every checkpoint; it is trained from any.
     missing = [k for k in missing if not k.endswith("masked_spec_embed")]
     mismatched = sorted(str(k) for k in info["mismatched_keys"])
-    if missing or mismatched:
+    leftover = sorted(_of_the_model(built, info["unexpected_keys"], unused))
+    if missing or mismatched or leftover:
         raise ValueError(
-            f"{model}: the checkpoint does not fill the model: missing "
-            f"{missing[:5]} ({len(missing)} in all), of another shape "
-            f"{mismatched[:5]} ({len(mismatched)})"
+            f"{model}: the checkpoint is not of the model that its config.json and "
+            f"model_conf describe: missing {missing[:5]} ({len(missing)} in all), of "
+            f"another shape {mismatched[:5]} ({len(mismatched)}), without a place "
+            f"{leftover[:5]} ({len(leftover)})"
         )
     logging.info(
         f"{model}: weights loaded, {len(info['unexpected_keys'])} tensors not used"
@@ -168,7 +265,52 @@ def build(
     return built
 
 
-def portable(config) -> Dict[str, Any]:
+# What checkpoints of older versions have and the model computes.
+_COMPUTED = re.compile(
+    r"\.(masked_spec_embed|position_ids|inv_freq|version|embed_positions\.weights)$"
+)
+
+
+def _of_the_model(model, names: Iterable[str], unused: str | None) -> list[str]:
+    """Names of weights that belong to a model, and not to a head of another task.
+
+    Those of a head stand beside the model, without its prefix.
+
+    Args:
+        model: Of transformers.
+        names: In the checkpoint.
+        unused: See :func:`build`.
+    """
+    prefix = model.base_model_prefix
+    children = {name for name, _ in model.base_model.named_children()}
+
+    def belongs(name: str) -> bool:
+        first, _, rest = name.partition(".")
+        return first == prefix or (first in children and "." in rest)
+
+    return [
+        name
+        for name in names
+        if belongs(name)
+        and not _COMPUTED.search(f".{name}")
+        and not (unused and re.match(unused, name))
+    ]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within it transformers logs errors only."""
+    from transformers.utils import logging as library
+
+    verbosity = library.get_verbosity()
+    library.set_verbosity_error()
+    try:
+        yield
+    finally:
+        library.set_verbosity(verbosity)
+
+
+def portable(config) -> dict[str, Any]:
     """Fields that rebuild a configuration without reading the hub or a folder.
 
     Args:
@@ -177,10 +319,4 @@ def portable(config) -> Dict[str, Any]:
     Returns:
         Plain data for a YAML file, with ``model_type``.
     """
-    import json
-
-    # Through JSON: enums, dtypes and tuples become what YAML can hold.
-    fields = json.loads(config.to_json_string(use_diff=True))
-    for key in (*_STORED_ONLY, "_name_or_path"):
-        fields.pop(key, None)
-    return {**fields, "model_type": config.model_type}
+    return {**_described(config), "model_type": config.model_type}

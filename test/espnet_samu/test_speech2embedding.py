@@ -75,6 +75,9 @@ def test_published(samu_exp, speech2embedding, batch, tmp_path, monkeypatch):
         "espnet_model_zoo.downloader.snapshot_download",
         lambda *args, **kwargs: str(tmp_path / "copy"),
     )
+    with pytest.raises(ConnectionError, match="^somebody/samu: no such folder, HF_HUB_"):
+        Speech2Embedding.from_pretrained("somebody/samu")
+    monkeypatch.setattr(hub, "locate", str)
     for source in (tmp_path / "copy", archive, "somebody/samu"):
         found = Speech2Embedding.from_pretrained(source)(waveform)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)

@@ -123,7 +123,7 @@ def test_refused(tmp_path):
     with pytest.raises(ValueError, match="text:2: not UTF-8"):
         main(cmd)
     text.write_text("u1 one\n")
-    with pytest.raises(ValueError, match="teacher 'no/such' .* cannot be loaded"):
+    with pytest.raises(ConnectionError, match="teacher no/such: no such folder"):
         main([*cmd, "--teacher", "no/such"])
     assert not (tmp_path / "out").exists()
     assert get_parser().description

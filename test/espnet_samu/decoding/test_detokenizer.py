@@ -72,7 +72,11 @@ def test_missing(tmp_path):
         Detokenizer("bpe", f"{tmp_path}/none.model")
     with pytest.raises(FileNotFoundError, match="bpemodel 'None'"):
         Detokenizer("bpe")
-    with pytest.raises(ValueError, match="'/none' is no tokenizer .* --bpemodel"):
+    with pytest.raises(FileNotFoundError, match="bpemodel /none: no such folder; name"):
         Detokenizer("hugging_face", "/none")
+    with pytest.raises(ConnectionError, match="bpemodel a/b: .*cache.*; name another"):
+        Detokenizer("hugging_face", "a/b")
+    with pytest.raises(ValueError, match=f"'{tmp_path}' is no tokenizer .* --bpemodel"):
+        Detokenizer("hugging_face", str(tmp_path))
     with pytest.raises(ValueError, match="bpemodel 'None' is no tokenizer"):
         Detokenizer("hugging_face")

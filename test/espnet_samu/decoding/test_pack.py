@@ -10,6 +10,7 @@ import yaml
 
 import espnet_samu
 from espnet_samu.decoding.pack import STUDENT, TRANSLATION, opened
+from espnet_samu.utils import hub
 
 META = {
     "files": {"st_model_file": "exp/st/model.pth"},
@@ -296,6 +297,12 @@ def test_hub(make_zip, tmp_path, monkeypatch):
 
     monkeypatch.setattr(ModelDownloader, "__init__", lambda self, cachedir: None)
     monkeypatch.setattr(ModelDownloader, "download", download)
+    with pytest.raises(
+        ConnectionError, match="^user/model: .* is not in the hub's cac"
+    ):
+        with opened("user/model"):
+            pass
+    monkeypatch.setattr(hub, "locate", lambda tag, cache_dir: tag)
     with opened("user/model", tmp_path / "cache") as files:
         assert open(files["st_model_file"]).read() == "bytes of exp/st/model.pth"
     assert seen == ["user/model"]

@@ -29,7 +29,8 @@ def test_fresh_config(speech_models):
 
 
 def test_config_of_a_folder(folder):
-    config = huggingface.load_config(folder, {"model_type": "any", "layerdrop": 0.25})
+    conf = {"model_type": "wav2vec2", "layerdrop": 0.25}
+    config = huggingface.load_config(folder, conf)
     assert (config.layerdrop, config.hidden_size) == (0.25, 16)
     # a field by the name that all of transformers knows
     mbart = {"model_type": "mbart", "hidden_size": 24}
@@ -37,7 +38,10 @@ def test_config_of_a_folder(folder):
 
 
 def test_refused(folder):
-    message = "model_conf: a, layer_drop is not a field of Wav2Vec2Config"
+    message = (
+        "model_conf: a, layer_drop is not a field of Wav2Vec2Config; near layer_drop: "
+        "layerdrop"
+    )
     for model in (folder, None):
         conf = {"model_type": "wav2vec2", "layer_drop": 0.1, "a": 1}
         with pytest.raises(ValueError, match=message):
@@ -46,8 +50,62 @@ def test_refused(folder):
         huggingface.load_config(None, {"layerdrop": 0.1})
     with pytest.raises(ValueError, match="model_type 'w2v' is not known"):
         huggingface.load_config(None, {"model_type": "w2v"})
-    with pytest.raises(OSError):
-        huggingface.load_config(f"{folder}/none", {})
+    with pytest.raises(ValueError, match="is of model_type 'wav2vec2', but .* 'hub"):
+        huggingface.load_config(folder, {"model_type": "hubert"})
+
+
+@pytest.mark.parametrize(
+    "model_type, name, message",
+    [
+        ("whisper", "layerdrop", "near layerdrop: encoder_layerdrop, decoder_layerdr"),
+        ("mbart", "num_beams", "num_beams: how translations are searched is said in"),
+        ("wav2vec2", "dtype", "dtype is not a field of Wav2Vec2Config$"),
+        ("wav2vec2", "gradient_checkpointing", "gradient_checkpointing is not a field"),
+    ],
+)
+def test_field_of_the_users_own(model_type, name, message):
+    with pytest.raises(ValueError, match=message):
+        huggingface.load_config(None, {"model_type": model_type, name: 1})
+
+
+def test_published_fields_that_describe_nothing(folder, tmp_path, caplog):
+    fields = json.loads((tmp_path / "config.json").read_text())
+    foreign = {
+        # of older versions; taken up by transformers, it would slow training down
+        "gradient_checkpointing": True,
+        "feat_extract_dropout": 0.5,
+        # of decoding, of outputs, of the stored weights
+        "max_length": 20,
+        "num_beams": 5,
+        "return_dict": False,
+        "output_hidden_states": True,
+        "torch_dtype": "float16",
+        "id2label": {"0": "yes", "1": "no", "2": "maybe"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps({**fields, **foreign}))
+    caplog.set_level("INFO")
+    config = huggingface.load_config(folder, {"layerdrop": 0.25})
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{folder}: config.json has fields that do not describe a Wav2Vec2Config and "
+        "are left out: feat_extract_dropout, gradient_checkpointing, max_length, "
+        "num_beams"
+    )
+    assert config.to_dict().keys() == type(config)().to_dict().keys()
+    assert (config.return_dict, config.output_hidden_states) == (True, False)
+    built = huggingface.build(AutoModel, folder, config)
+    assert not built.is_activation_checkpointing
+    assert next(built.parameters()).dtype == torch.float32
+    assert not foreign.keys() & huggingface.portable(config).keys()
+
+
+def test_written_by_another_version(speech_models, caplog):
+    """What config.yaml of an experiment says is no mistake of the user's."""
+    conf = {**speech_models["wav2vec2-layer"], "feat_extract_dropout": 0.0}
+    config = huggingface.load_config(None, conf, is_written=True)
+    assert "feat_extract_dropout left out: no field of Wav2Vec2Config" in caplog.text
+    assert not hasattr(config, "feat_extract_dropout")
+    assert config.hidden_size == 16
 
 
 def test_build_is_complete(folder):
@@ -60,14 +118,43 @@ def test_build_is_complete(folder):
     for conf, message in (
         ({"num_hidden_layers": 3}, r"missing \['encoder.layers.2"),
         ({"intermediate_size": 48}, "of another shape .*intermediate_dense"),
+        # half of the checkpoint would not be used
+        ({"num_hidden_layers": 1}, r"without a place \['encoder.layers.1"),
     ):
         config = huggingface.load_config(folder, conf)
         with pytest.raises(ValueError, match=message):
             huggingface.build(AutoModel, folder, config)
 
 
+@pytest.mark.parametrize("prefix", ["", "wav2vec2."])
+def test_weights_that_are_not_the_models(folder, tmp_path, caplog, prefix):
+    """Heads of other tasks are left out in silence; of the model nothing is."""
+    path = tmp_path / "model.safetensors"
+    state = {f"{prefix}{k}": v for k, v in load_file(path).items()}
+    # feature_extractor: Wav2Vec2ForXVector's head has the name of a part
+    names = ["quantizer.codevectors", "feature_extractor.weight", "lm_head.bias"]
+    computed = [f"{prefix}encoder.embed_positions.inv_freq"]
+    save_file(
+        {**state, **{k: torch.ones(1) for k in names + computed}},
+        path,
+        {"format": "pt"},
+    )
+    caplog.set_level("INFO")
+    config = huggingface.load_config(folder, {})
+    huggingface.build(AutoModel, folder, config)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("weights loaded, 4 tensors not used")
+    name = f"{prefix}adapter.layers.0.conv.weight"
+    if not prefix:
+        name = "encoder.layers.0.gate.weight"
+    save_file({**state, name: torch.ones(1)}, path, {"format": "pt"})
+    with pytest.raises(ValueError, match=f"without a place .'{name}'. .1.$"):
+        huggingface.build(AutoModel, folder, config)
+    huggingface.build(AutoModel, folder, config, unused=name)
+
+
 @pytest.mark.parametrize("family", ["wav2vec2-group", "wavlm", "wav2vec2-bert"])
-def test_portable(speech_models, family):
+def test_portable(speech_models, family, tmp_path):
     config = huggingface.load_config(None, speech_models[family])
     fields = huggingface.portable(config)
     assert json.loads(json.dumps(fields)) == yaml.safe_load(yaml.safe_dump(fields))
@@ -75,6 +162,9 @@ def test_portable(speech_models, family):
     again = huggingface.load_config(None, fields)
     assert type(again) is type(config)
     assert again.to_dict() == config.to_dict()
+    # also through a folder that transformers writes
+    again.save_pretrained(tmp_path)
+    assert huggingface.portable(huggingface.load_config(str(tmp_path), {})) == fields
 
 
 def test_attention_and_layers(speech_models):
@@ -131,7 +221,7 @@ def test_code_of_a_model_is_not_run(tmp_path):
     )
     conf = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(conf))
-    with pytest.raises(ValueError, match="trust_remote_code"):
+    with pytest.raises(ValueError, match="model_type 'evil' is not known"):
         huggingface.load_config(str(tmp_path), {})
     assert not (tmp_path / "ran").exists()
 
