@@ -200,8 +200,10 @@ def _trimmed_config(
 ) -> Dict[str, Any]:
     """config.json of the trimmed model."""
     position = {row: i for i, row in enumerate(rows)}
-    # The tasks were the text encoder's.
-    new = {k: v for k, v in config.items() if k != "task_specific_params"}
+    # The tasks were the text encoder's; transformers takes num_hidden_layers for
+    # encoder_layers.
+    left_out = ("task_specific_params", "num_hidden_layers")
+    new = {k: v for k, v in config.items() if k not in left_out}
     for name, row in new.items():
         if name.endswith("_token_id") and row is not None:
             if row not in position:

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Small models in the layouts of the published ones, with random weights.
+"""Small models with the files of the published ones, sizes apart, and random weights.
 
 ``python test/egs2/tiny_models.py FOLDER`` writes what the configurations name:
 
-* ``encoder``: XLS-R (wav2vec 2.0 with layer norms and its preprocessor's settings);
-* ``decoder``: mBART-50, with a sentencepiece model and the 52 language codes;
+* ``encoder``: XLS-R, or another encoder by its hub id (``--encoder``);
+* ``decoder``: mBART-50 (``--decoder``: M2M-100 or NLLB), with a sentencepiece model and
+  all language codes;
 * ``teacher``: LaBSE (BERT, CLS pooling, Dense with tanh, L2), 768 numbers a sentence.
 
-The same files each time. Nothing that is measured with them says anything of quality.
+``../published.json`` has the files as they are published, or as others have saved them
+again (behind the hub id); long lists in them are cut. The same files each time. Nothing
+that is measured with them says anything of quality.
 """
 
 import argparse
@@ -16,6 +19,7 @@ import json
 import string
 import tempfile
 from pathlib import Path
+from typing import Any
 
 SEED = 0
 TEACHER_SIZE = 768
@@ -44,35 +48,109 @@ Selamat pagi, apa kabar? Kereta berangkat jam sepuluh. Rumah itu besar dan indah
 """For training the sentencepiece model: scripts of CoVoST-2's target languages."""
 
 
-def make_encoder(folder: Path) -> None:
-    """Write XLS-R with 2 layers and 128 channels: masks of 64 channels leave some."""
+PUBLISHED = json.loads(
+    (Path(__file__).parents[1] / "published.json").read_text(encoding="utf-8")
+)
+"""Files of published models, by hub id and name."""
+XLS_R, MBART50 = (
+    "facebook/wav2vec2-xls-r-300m",
+    "facebook/mbart-large-50-many-to-many-mmt",
+)
+SIZES = {
+    # 128 channels: masks of 64 channels leave some.
+    "hidden_size": 128,
+    "output_hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    # Not 8 channels, whose convolutions oneDNN rounds wrongly in bfloat16.
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+    "num_codevectors_per_group": 8,
+    "codevector_dim": 8,
+    "proj_codevector_dim": 8,
+    "conv_depthwise_kernel_size": 3,
+}
+"""Of encoders over waveforms and of w2v-BERT."""
+WHISPER_SIZES = {
+    "d_model": 128,
+    "encoder_layers": 2,
+    "num_hidden_layers": 2,  # the same field
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_layers": 1,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 64,
+    "max_source_positions": 400,  # a window of 8 s
+    "max_target_positions": 8,
+    "vocab_size": 100,
+    "pad_token_id": 97,
+    "bos_token_id": 97,
+    "eos_token_id": 97,
+    "decoder_start_token_id": 98,
+}
+DECODER_SIZES = {
+    "d_model": 32,
+    "encoder_layers": 1,
+    "num_hidden_layers": 1,  # the same field
+    "decoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": 256,
+}
+_CLASSES = {
+    "wav2vec2": "Wav2Vec2ForPreTraining",
+    "wavlm": "WavLMModel",
+    "wav2vec2-bert": "Wav2Vec2BertModel",
+    "whisper": "WhisperForConditionalGeneration",
+    "mbart": "MBartForConditionalGeneration",
+    "m2m_100": "M2M100ForConditionalGeneration",
+}
+
+
+def make_published(folder: Path, name: str, **sizes: Any) -> None:
+    """Write a published model's files, smaller and with random weights.
+
+    Args:
+        folder: Made if it is not there.
+        name: In ``PUBLISHED``.
+        sizes: Fields of config.json in place of those published.
+    """
     import torch
     import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    config = transformers.Wav2Vec2Config(
-        hidden_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        # Not 8 channels, whose convolutions oneDNN rounds wrongly in bfloat16.
-        conv_dim=(16,) * 7,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-        num_codevectors_per_group=8,
-        codevector_dim=8,
-        proj_codevector_dim=8,
-        # As XLS-R, unlike the defaults.
-        do_stable_layer_norm=True,
-        feat_extract_norm="layer",
-        conv_bias=True,
-        layerdrop=0.0,
-    )
+    files = {k: dict(v) for k, v in PUBLISHED[name].items() if isinstance(v, dict)}
+    fields = files["config.json"]
+    fields.update({k: v for k, v in sizes.items() if k in fields})
+    config = CONFIG_MAPPING[fields["model_type"]].from_dict(dict(fields))
     torch.manual_seed(SEED)
-    transformers.Wav2Vec2ForPreTraining(config).save_pretrained(folder)
-    extractor = transformers.Wav2Vec2FeatureExtractor(
-        do_normalize=True, return_attention_mask=True
-    )
-    extractor.save_pretrained(folder)
+    model = getattr(transformers, _CLASSES[fields["model_type"]])(config)
+    model.save_pretrained(folder)
+    # Not what transformers makes of them.
+    for file, content in files.items():
+        (folder / file).write_text(json.dumps(content), encoding="utf-8")
+
+
+def make_encoder(folder: Path, name: str = XLS_R) -> None:
+    """Write an encoder with 2 layers and 128 channels, and its preprocessor's settings.
+
+    Args:
+        folder: Made if it is not there.
+        name: In ``PUBLISHED``.
+    """
+    import transformers
+
+    fields = PUBLISHED[name]["config.json"]
+    is_whisper = fields["model_type"] == "whisper"
+    make_published(folder, name, **(WHISPER_SIZES if is_whisper else SIZES))
+    if fields["model_type"] == "wav2vec2":
+        transformers.Wav2Vec2FeatureExtractor(
+            do_normalize=True, return_attention_mask=True
+        ).save_pretrained(folder)
 
 
 def train_sentencepiece(vocab_size: int = 400) -> bytes:
@@ -91,32 +169,41 @@ def train_sentencepiece(vocab_size: int = 400) -> bytes:
     return model.getvalue()
 
 
-def make_decoder(folder: Path) -> None:
-    """Write mBART-50 with 2 layers, 32 channels, some hundred pieces and all codes."""
+def make_decoder(folder: Path, name: str = MBART50) -> None:
+    """Write a decoder with 2 layers, 32 channels, some hundred pieces and all codes.
+
+    Args:
+        folder: Made if it is not there.
+        name: In ``PUBLISHED``.
+    """
     import sentencepiece
-    import torch
-    import transformers
+    from transformers.models.m2m_100 import tokenization_m2m_100
     from transformers.models.mbart50 import tokenization_mbart50
+    from transformers.models.nllb import tokenization_nllb
 
     model = train_sentencepiece()
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
-    codes = tokenization_mbart50.FAIRSEQ_LANGUAGE_CODES
-    config = transformers.MBartConfig(
-        vocab_size=pieces.get_piece_size() + 1 + len(codes) + 1,  # <pad>, <mask>
-        d_model=32,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        max_position_embeddings=256,
-        scale_embedding=True,
-    )
-    torch.manual_seed(SEED)
-    transformers.MBartForConditionalGeneration(config).save_pretrained(folder)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+    tokenizer, codes, n_more = {
+        "mbart-": ("MBart50Tokenizer", tokenization_mbart50.FAIRSEQ_LANGUAGE_CODES, 1),
+        "nllb-2": ("NllbTokenizer", tokenization_nllb.FAIRSEQ_LANGUAGE_CODES, 1),
+        # No <mask>, but 8 rows that nothing uses.
+        "m2m100": (
+            "M2M100Tokenizer",
+            tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"],
+            8,
+        ),
+    }[name.partition("/")[2][:6]]
+    size = len(pieces) + 1 + len(codes) + n_more  # <pad>
+    make_published(folder, name, vocab_size=size, **DECODER_SIZES)
     (folder / "sentencepiece.bpe.model").write_bytes(model)
-    settings = {"tokenizer_class": "MBart50Tokenizer", "src_lang": "en_XX"}
+    settings = {"tokenizer_class": tokenizer}
+    if tokenizer == "M2M100Tokenizer":
+        tokens = ["<s>", "<pad>", "</s>", "<unk>", *pieces[3:]]
+        vocab = {token: row for row, token in enumerate(tokens)}
+        (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+    elif tokenizer == "MBart50Tokenizer":
+        settings["src_lang"] = "en_XX"
     (folder / "tokenizer_config.json").write_text(f"{json.dumps(settings)}\n")
 
 
@@ -156,15 +243,17 @@ def make_teacher(folder: Path) -> None:
     model.save(str(folder), create_model_card=False)
 
 
-def make_trio(folder: Path) -> None:
+def make_trio(folder: Path, encoder: str = XLS_R, decoder: str = MBART50) -> None:
     """Write folders ``encoder``, ``decoder`` and ``teacher``.
 
     Args:
         folder: Made if it is not there.
+        encoder: In ``PUBLISHED``.
+        decoder: In ``PUBLISHED``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    make_encoder(folder / "encoder")
-    make_decoder(folder / "decoder")
+    make_encoder(folder / "encoder", encoder)
+    make_decoder(folder / "decoder", decoder)
     make_teacher(folder / "teacher")
 
 
@@ -172,7 +261,10 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="For encoder, decoder, teacher")
-    make_trio(parser.parse_args().folder)
+    parser.add_argument("--encoder", default=XLS_R, choices=PUBLISHED)
+    parser.add_argument("--decoder", default=MBART50, choices=PUBLISHED)
+    args = parser.parse_args()
+    make_trio(args.folder, args.encoder, args.decoder)
 
 
 if __name__ == "__main__":

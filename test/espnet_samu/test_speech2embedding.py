@@ -63,6 +63,7 @@ def test_published(samu_exp, speech2embedding, batch, tmp_path, monkeypatch):
     """The exported folder, its content zipped, and as a repository on the hub."""
     from espnet_samu.checkpoint.export import export
     from espnet_samu.speech2embedding import Speech2Embedding
+    from espnet_samu.utils import hub
 
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     waveform = batch[0][0, :3000]
@@ -75,7 +76,9 @@ def test_published(samu_exp, speech2embedding, batch, tmp_path, monkeypatch):
         "espnet_model_zoo.downloader.snapshot_download",
         lambda *args, **kwargs: str(tmp_path / "copy"),
     )
-    with pytest.raises(ConnectionError, match="^somebody/samu: no such folder, HF_HUB_"):
+    with pytest.raises(
+        ConnectionError, match="^somebody/samu: no such folder, HF_HUB_"
+    ):
         Speech2Embedding.from_pretrained("somebody/samu")
     monkeypatch.setattr(hub, "locate", str)
     for source in (tmp_path / "copy", archive, "somebody/samu"):

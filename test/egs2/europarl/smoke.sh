@@ -17,7 +17,9 @@ export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 copy_recipe europarl
 python=${main_root}/tools/venv/bin/python
 "${python}" "${main_root}/test/egs2/europarl/tree.py" "${work}/corpus"
-"${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" 2> "${work}/log"
+"${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" \
+    --encoder microsoft/wavlm-base-plus/resaved-5.5.4 \
+    --decoder facebook/nllb-200-distilled-600M 2> "${work}/log"
 
 # The real configurations with other models, sizes and lengths, and nothing else.
 find conf -name "train_*.yaml" -exec sed -i \

@@ -7,7 +7,7 @@ import torch
 from espnet2.text.sentencepiece_tokenizer import SentencepiecesTokenizer
 from espnet2.text.token_id_converter import TokenIDConverter
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.models.m2m_100 import tokenization_m2m_100 as m2m100
 from transformers.models.mbart50 import tokenization_mbart50 as mbart50
 from transformers.models.nllb import tokenization_nllb as nllb
@@ -316,7 +316,10 @@ def test_config(trimmed, tokens, mbart_folder):
     assert config["forced_bos_token_id"] == tokens.index("en_XX")
     changed = {"vocab_size": len(tokens), "encoder_layers": 0}
     changed["forced_bos_token_id"] = config["forced_bos_token_id"]
+    # transformers takes the old name for that of the encoder
+    assert before.pop("num_hidden_layers") == 1
     assert config == {**before, **changed}
+    assert AutoConfig.from_pretrained(trimmed).encoder_layers == 0
     names = load_file(trimmed / "model.safetensors")
     assert not [name for name in names if "encoder.layers" in name]
 
