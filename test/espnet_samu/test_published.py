@@ -77,7 +77,7 @@ def speech(noise):
     return {"speech": waveforms, "speech_lengths": lengths}
 
 
-@pytest.mark.timeout(20)  # Whisper's window is 30 s
+@pytest.mark.timeout(20)  # Whisper's window is long
 @pytest.mark.parametrize("name", names_of(ENCODERS))
 def test_encoder(name, tasks, speech, tmp_path):
     """The template's configuration, with another ``model`` and nothing else."""
@@ -125,6 +125,7 @@ def mbart(tmp_path_factory):
     return str(folder), tokens
 
 
+@pytest.mark.timeout(30)  # six models
 @pytest.mark.parametrize("model_type", ["wavlm", "wav2vec2-bert", "whisper"])
 def test_template(model_type, tasks, mbart, tmp_path):
     """Its files for translation train with other encoders by ``model`` alone."""
