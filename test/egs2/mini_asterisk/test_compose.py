@@ -1,5 +1,6 @@
 """The mini corpus: grammar, split, audio and data directories."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-RECIPE = Path(__file__).parents[3] / "egs2" / "mini_asterisk" / "samu_st1"
+ROOT = Path(__file__).parents[3]
+RECIPE = ROOT / "egs2" / "mini_asterisk" / "samu_st1"
 sys.path.insert(0, str(RECIPE / "local"))
 
 import compose  # noqa: E402
@@ -373,3 +375,45 @@ def test_rebuilding_names_what_is_missing(tmp_path):
     )
     assert done.returncode == 1
     assert "apt-get install ffmpeg" in done.stdout
+
+
+COMPOSE = """#!/bin/bash
+# Stands for local/compose.py: every set names one recording.
+echo composed
+mkdir -p data/audio data/bitext data/template_floor
+touch data/audio/a.flac
+for name in bitext/bitext.tsv slots.txt template_floor/text; do
+    echo x > data/$name
+done
+sets="samu_train samu_dev train dev dev_menardi test test_menardi test_prompts"
+for dset in $sets; do
+    mkdir -p data/$dset
+    echo "a data/audio/a.flac" > data/$dset/wav.scp
+done
+"""
+
+
+@pytest.mark.timeout(30)
+def test_what_was_removed_is_composed_again(tmp_path):
+    recipe = tmp_path / "egs2" / "mini_asterisk" / "samu_st1"
+    ignored = shutil.ignore_patterns("*.tar.gz", "study", "data", "dump", "exp")
+    shutil.copytree(RECIPE, recipe, symlinks=True, ignore=ignored)
+    (tmp_path / "egs2" / "TEMPLATE").symlink_to(ROOT / "egs2" / "TEMPLATE")
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    (recipe / "downloads").mkdir()
+    (recipe / "downloads" / ".done").touch()
+    (tmp_path / "compose").write_text(COMPOSE)
+
+    def is_composed():
+        command = ["local/data.sh", "--stage", "2", "--stop_stage", "2"]
+        command += ["--python", f"bash {tmp_path}/compose"]
+        done = subprocess.run(command, cwd=recipe, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return "\ncomposed\n" in done.stdout
+
+    assert is_composed()
+    assert not is_composed()
+    for name in ("train/wav.scp", "audio/a.flac", "slots.txt", "test_prompts/wav.scp"):
+        (recipe / "data" / name).unlink()
+        assert is_composed(), name
+    assert not is_composed()

@@ -69,13 +69,28 @@ if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
     fi
 fi
 
+sets="samu_train samu_dev train dev dev_menardi test test_menardi test_prompts"
+# Whether all that was composed is there: sets or recordings may have been removed.
+is_composed() {
+    local file dset
+    [ "$(cat data/.composed 2> /dev/null)" = "${state}" ] || return 1
+    for file in bitext/bitext.tsv slots.txt template_floor/text; do
+        [ -s "data/${file}" ] || return 1
+    done
+    for dset in ${sets}; do
+        [ -s "data/${dset}/wav.scp" ] || return 1
+        cut -d " " -f 2- "data/${dset}/wav.scp"
+    done > data/.wavs
+    [ -z "$(sort -u data/.wavs | comm -23 - <(find data/audio -name "*.flac" | sort))" ]
+}
+
 if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
     options="--seed ${seed} --train_per_lang ${train_per_lang}"
     options+=" --dev_per_lang ${dev_per_lang} --test_per_lang ${test_per_lang}"
     options+=" --bitext_contents ${bitext_contents}"
     # Other options, recordings or code: another corpus.
     state="${options} $(cat local/*.py downloads/.done | cksum)"
-    if [ "$(cat data/.composed 2> /dev/null)" = "${state}" ]; then
+    if is_composed; then
         log "stage 2: data/ is there already, made with: ${options}"
     else
         log "stage 2: Compose utterances: ${options}"
@@ -89,7 +104,7 @@ fi
 
 if [ ${stage} -le 3 ] && [ ${stop_stage} -ge 3 ]; then
     log "stage 3: Validate"
-    for dset in samu_train samu_dev train dev dev_menardi test test_menardi test_prompts; do
+    for dset in ${sets}; do
         utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
     done
 fi
