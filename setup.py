@@ -27,6 +27,8 @@ requirements = [
     "regex==2026.11.19",
     # What stage 3 of ESPnet's recipes resamples with, and no extra of it brings.
     "resampy==0.4.3",
+    # FFmpeg's libraries, which omniio brings into ESPnet, too.
+    "av==19.0.2",
     "soundfile==0.14.0",
     "soxr==1.1.0",
     "safetensors==0.8.0",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections import Counter
 from pathlib import Path
-from typing import Sequence
+from typing import Iterable, Sequence
 
+from espnet_samu.data.audio import MODES, AudioStore
 from espnet_samu.data.data_dir import write_data_dir
 from espnet_samu.data.manifest_options import ManifestOptions
-from espnet_samu.data.manifest_reader import ManifestReader
+from espnet_samu.data.manifest_reader import MOST, ManifestErrors, ManifestReader
+from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 
 
@@ -39,6 +42,23 @@ def get_parser() -> argparse.ArgumentParser:
         "--use_src_lang", type=str2bool, default=True, help="Needs transcripts"
     )
     parser.add_argument(
+        "--audio",
+        choices=MODES,
+        default="convert",
+        help="convert: decode and check each recording once, write it as 16 kHz FLAC "
+        "unless it is that; stat: only see that it is there",
+    )
+    parser.add_argument(
+        "--clips_dir", type=Path, default=Path("dump/clips"), help="Of converted audio"
+    )
+    parser.add_argument(
+        "--drop_faulty",
+        type=str2bool,
+        default=False,
+        help="Leave out utterances whose audio cannot be used, instead of stopping",
+    )
+    parser.add_argument("--nj", type=int, default=1, help="Threads for the audio")
+    parser.add_argument(
         "--check_only", type=str2bool, default=False, help="Write nothing"
     )
     return parser
@@ -57,15 +77,54 @@ def main(cmd: Sequence[str] | None = None) -> None:
         args.samu,
         args.use_src_lang,
     )
-    data = ManifestReader(args.manifest, options).read()
+    audio = AudioStore(args.clips_dir, args.audio, args.nj)
+    reader = ManifestReader(args.manifest, options, audio, args.drop_faulty)
+    faults = args.output_dir.with_name(f"{args.output_dir.name}.faults.tsv")
+    faults.unlink(missing_ok=True)
+    try:
+        data = reader.read()
+    except ManifestErrors as e:
+        if len(e.mistakes) > MOST:
+            save(faults, [(m.line, "-", m.problem) for m in e.mistakes])
+            raise ValueError(f"{e}\n    all of them: {faults}") from None
+        raise
+    if reader.dropped:
+        save(faults, [(line, utt, str(fault)) for line, utt, fault in reader.dropped])
     if not args.check_only:
-        write_data_dir(data, args.output_dir, [args.manifest])
-        langs = set(data.files["utt2lang"].values())
-        logging.info(
-            "%s: %d utterances, languages %s",
-            args.output_dir,
-            len(data.lines),
-            " ".join(sorted(langs)),
+        write_data_dir(data, args.output_dir, [args.manifest, *reader.folders])
+        report(args.output_dir, reader, faults)
+
+
+def save(path: Path, rows: Iterable[tuple[int, str, str]]) -> None:
+    """Write line, utterance id and problem of each row."""
+    with atomic_write(path) as out:
+        out.write("line\tid\tproblem\n")
+        out.writelines("\t".join(map(str, row)) + "\n" for row in rows)
+
+
+def report(output: Path, reader: ManifestReader, faults: Path) -> None:
+    """Say what was written, and what was left out or changed."""
+    data = reader.data
+    languages = {
+        "languages": data.files["utt2lang"],
+        "target languages": data.files.get("utt2tgt_lang", {}),
+    }
+    listed = [
+        f"{name} {' '.join(sorted(set(codes.values())))}"
+        for name, codes in languages.items()
+        if codes
+    ]
+    logging.info("%s: %d utterances, %s", output, len(data.lines), ", ".join(listed))
+    if reader.unquoted:
+        logging.info("%s: CSV quotes of %d fields removed", output, reader.unquoted)
+    if reader.dropped:
+        reasons = Counter(fault.reason for *_, fault in reader.dropped)
+        logging.warning(
+            "%s: %d utterances left out (%s), see %s",
+            output,
+            len(reader.dropped),
+            "; ".join(f"{n}: {why}" for why, n in reasons.most_common()),
+            faults,
         )
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Sequence
 
-from espnet_samu.data.data_dir import DataDir
+from espnet_samu.data.audio import (
+    MISSING,
+    RATE,
+    SHORTEST,
+    AudioFault,
+    AudioStore,
+)
+from espnet_samu.data.data_dir import LONGEST, SAFE_PATH, DataDir, id_fault
 from espnet_samu.data.manifest_options import ManifestOptions
 from espnet_samu.text.clean import clean_text
 
@@ -24,6 +31,11 @@ REQUIRED = (
 OPTIONAL = ("speaker", "start", "end")
 # ISO 639-1 or -3, with or without a region or script (zh-CN, sr-Latn).
 LANGUAGE = re.compile(r"[a-z]{2,3}(-([A-Z]{2}|[A-Z][a-z]{3}))?")
+TIME = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
+OUTSIDE = "times outside the audio"
+OVERHANG = 0.1  # seconds that a rounded end may be beyond the audio
+MOST = 20  # mistakes that are printed
+WIDTH = 300  # characters of a message
 
 
 class ManifestError(ValueError):
@@ -37,7 +49,33 @@ class ManifestError(ValueError):
     """
 
     def __init__(self, path: Path, line: int, problem: str, mend: str) -> None:
-        super().__init__(f"{path}:{line}: {problem}; {mend}")
+        self.line = line
+        self.problem = f"{shown(problem)}; {mend}"
+        super().__init__(f"{shown(str(path))}:{line}: {self.problem}")
+
+
+class ManifestErrors(ValueError):
+    """All mistakes in a manifest, of which the first are printed.
+
+    Args:
+        path: The manifest.
+        mistakes: At least one.
+    """
+
+    def __init__(self, path: Path, mistakes: Sequence[ManifestError]) -> None:
+        self.mistakes = sorted(mistakes, key=lambda mistake: mistake.line)
+        lines = list(map(str, self.mistakes[:MOST]))
+        if len(self.mistakes) > 1:
+            lines.insert(0, f"{shown(str(path))}: {len(self.mistakes)} mistakes:")
+        if len(self.mistakes) > MOST:
+            lines.append(f"and {len(self.mistakes) - MOST} more")
+        super().__init__("\n    ".join(lines))
+
+
+def shown(text: str) -> str:
+    """Return a text for a terminal: bounded, control characters written out."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:WIDTH])
+    return text if len(text) < WIDTH else f"{text[:WIDTH]}..."
 
 
 def utf8(line: bytes) -> bool:
@@ -53,29 +91,50 @@ class ManifestReader:
     """Reads and checks one manifest.
 
     Args:
-        path: TSV with a header line; no quoting.
+        path: TSV with a header line.
         options: What must be there.
+        audio: Where recordings are looked at.
+        drop_faulty: Leave out utterances whose audio cannot be used; otherwise they
+            are mistakes.
     """
 
-    def __init__(self, path: Path, options: ManifestOptions) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: ManifestOptions,
+        audio: AudioStore,
+        drop_faulty: bool = False,
+    ) -> None:
         self.path = path
         self.options = options
+        self.audio = audio
+        self.drop_faulty = drop_faulty
         self.line = 1
         self.data = DataDir()
-        self.recordings: dict[str, str] = {}  # path as written -> recording id
+        self.mistakes: list[ManifestError] = []
+        self.dropped: list[tuple[int, str, AudioFault]] = []
+        """Line, utterance id and reason of each utterance that was left out."""
+        self.folders: set[str] = set()
+        """Of the recordings."""
+        self.unquoted = 0
+        """Fields whose CSV quotes were removed."""
+        self._all_quoted = False
+        self._folder = str(path.parent)
+        self._recordings: dict[str, str] = {}  # path -> recording id
 
-    def error(self, problem: str, mend: str) -> ManifestError:
-        """Make an error that points at the line being read."""
-        return ManifestError(self.path, self.line, problem, mend)
+    def error(self, problem: str, mend: str, line: int = 0) -> ManifestError:
+        """Make an error that points at a line; default is the one being read."""
+        return ManifestError(self.path, line or self.line, problem, mend)
 
     def read(self) -> DataDir:
-        """Read the whole manifest.
+        """Read the whole manifest, and look at its recordings.
 
         Returns:
             What to write.
 
         Raises:
-            ManifestError: The first mistake.
+            ManifestError: It cannot be read any further.
+            ManifestErrors: All mistakes.
         """
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as stream:
@@ -83,8 +142,12 @@ class ManifestReader:
                 columns = self.header(next(rows, []))
                 for values in rows:
                     self.line = rows.line_num
-                    if values:
+                    if not values:
+                        continue
+                    try:
                         self.row(columns, values)
+                    except ManifestError as mistake:
+                        self.mistakes.append(mistake)
         except FileNotFoundError:
             raise self.error("no such manifest", "correct the path") from None
         except UnicodeDecodeError as e:
@@ -95,21 +158,43 @@ class ManifestReader:
         except csv.Error as e:
             self.line += 1
             raise self.error(str(e), "mend the line") from None
-        if not self.data.lines:
+        if not self.data.lines and not self.mistakes:
             raise self.error("the manifest is empty", "add a line for each utterance")
-        self.check_sorting()
+        self.listen()
+        if not self.mistakes and not self.data.lines:
+            raise self.error(
+                f"no utterance is left: all {len(self.dropped)} were left out",
+                "see what is wrong with their audio (without --drop_faulty)",
+            )
+        if not self.mistakes:
+            self.check_sorting()
+        if self.mistakes:
+            raise ManifestErrors(self.path, self.mistakes)
         return self.data
 
-    def header(self, columns: list[str]) -> list[str]:
+    def header(self, fields: list[str]) -> list[str]:
         """Check the header line."""
         allowed = f"the header needs {' '.join(REQUIRED)} [{' '.join(OPTIONAL)}]"
-        if not columns:
+        if not fields:
             raise self.error("the manifest is empty", f"{allowed}, tab-separated")
+        if len(fields) == 1 and re.search("[,;]", fields[0]):
+            raise self.error(
+                f"no tab in the header '{fields[0]}'",
+                "this looks like CSV: save the table with tabs between the fields",
+            )
+        columns = [field.strip() for field in fields]
+        if all(re.fullmatch('".*"', name) for name in columns):
+            self._all_quoted = True
+            columns = [name[1:-1] for name in columns]
+        names = REQUIRED + OPTIONAL
+        for name in columns:
+            if name not in names and name.lower() in names:
+                raise self.error(f"unknown column '{name}'", f"write '{name.lower()}'")
         missing = [name for name in REQUIRED if name not in columns]
         if missing:
             raise self.error(f"column missing: {' '.join(missing)}", allowed)
         for name in columns:
-            if name not in REQUIRED + OPTIONAL:
+            if name not in names:
                 raise self.error(f"unknown column '{name}'", allowed)
             if columns.count(name) > 1:
                 raise self.error(f"column '{name}' comes twice", allowed)
@@ -120,50 +205,75 @@ class ManifestReader:
     def row(self, columns: list[str], values: list[str]) -> None:
         """Check one line and take it over."""
         if len(values) != len(columns):
+            mend = "separate the fields by one tab, with no tab inside a field"
+            if any(value.count('"') % 2 for value in values):
+                mend += ", nor a line break inside quotes"
             raise self.error(
-                f"{len(values)} fields, but the header has {len(columns)}",
-                "separate the fields by one tab, with no tab inside a field",
+                f"{len(values)} fields, but the header has {len(columns)}", mend
             )
-        row = {name: value.strip() for name, value in zip(columns, values)}
+        values = [self.unquote(value.strip()) for value in values]
+        row = dict(zip(columns, values))
         options, data = self.options, self.data
         utt, speaker = self.names(row)
         recording = self.recording(row)
         self.language("language", row["language"], options.langs)
-        data.lines[utt] = self.line
-        data.put("utt2spk", utt, speaker)
-        data.put("utt2lang", utt, row["language"])
+        texts = {}
         if options.use_src_lang:
-            data.put(options.src_name, utt, self.text("transcript", row))
+            texts[options.src_name] = self.text("transcript", row)
         if not options.samu:
-            data.put(options.tgt_name, utt, self.text("translation", row))
+            texts[options.tgt_name] = self.text("translation", row)
             self.language("target_language", row["target_language"], ())
-            data.put("utt2tgt_lang", utt, row["target_language"])
+            texts["utt2tgt_lang"] = sys.intern(row["target_language"])
         times = self.times(row)
-        if (times is None) == ("segments" in data.files) and len(data.lines) > 1:
+        if data.lines and (times is None) == ("segments" in data.files):
             raise self.error(
                 "some lines have start and end, some have none",
                 "give the times of all or of none",
             )
+        data.lines[utt] = self.line
+        data.put("utt2spk", utt, speaker)
+        data.put("utt2lang", utt, sys.intern(row["language"]))
+        for file, value in texts.items():
+            data.put(file, utt, value)
         if times is None:
             data.wavs[utt] = recording
         else:
-            rec = self.recordings.setdefault(
-                recording, f"recording-{len(self.recordings):07d}"
+            rec = self._recordings.setdefault(
+                recording, f"recording-{len(self._recordings):07d}"
             )
             data.wavs[rec] = recording
             data.put("segments", utt, f"{rec} {times[0]} {times[1]}")
 
+    def unquote(self, value: str) -> str:
+        """Return a field without the quotes that CSV writers put around it.
+
+        They do where a field has quotes of its own, which they double; or everywhere,
+        the header included. Other quotes are part of the text.
+        """
+        inner = value[1:-1]
+        if len(value) < 2 or not value[0] == value[-1] == '"':
+            return value
+        if not ('""' in inner or self._all_quoted) or '"' in inner.replace('""', ""):
+            return value
+        self.unquoted += 1
+        return inner.replace('""', '"')
+
     def names(self, row: dict[str, str]) -> tuple[str, str]:
         """Return utterance and speaker id."""
         utt, speaker = row["id"], row.get("speaker", "")
-        for name, value in (("id", utt), ("speaker", speaker)):
-            if len(value.split()) > 1:
-                raise self.error(f"{name} '{value}' has a space", "use _ instead")
         if not utt:
             raise self.error("the id is empty", "give every utterance an id")
         # Kaldi's tools need utterances of one speaker together after sorting.
         if speaker and not utt.startswith(f"{speaker}-"):
             utt = f"{speaker}-{utt}"
+        for name, value in (("speaker", speaker), ("id", row["id"]), ("id", utt)):
+            fault = id_fault(value)
+            if fault is not None and value:
+                raise self.error(
+                    f"{name} '{value}' {fault}",
+                    f"files are named after it: use at most {LONGEST} letters, digits "
+                    "and - _ . instead",
+                )
         if utt in self.data.lines:
             raise self.error(
                 f"duplicate id '{row['id']}' (also in line {self.data.lines[utt]})",
@@ -177,16 +287,60 @@ class ManifestReader:
         if not audio:
             problem = "transcript without audio" if row["transcript"] else "no audio"
             raise self.error(problem, "name the audio file or remove the line")
-        path = os.path.abspath(os.path.join(self.path.parent, audio))
-        if path.endswith("|"):
-            # wav.scp would take it for a command and run it.
-            raise self.error(f"audio '{audio}' ends in |", "only files are allowed")
-        if path not in self.recordings and not os.path.isfile(path):
+        path = os.path.abspath(os.path.join(self._folder, audio))
+        if self.audio.mode == "stat" and not SAFE_PATH.fullmatch(path):
             raise self.error(
-                f"audio file missing: {path}",
-                "correct the path (relative to the manifest) or remove the line",
+                f"audio '{path}' has a blank or a character that a shell takes for its "
+                "own",
+                "rename it, or let --audio convert write it to another place",
             )
         return path
+
+    def listen(self) -> None:
+        """Look at the recordings; note or drop utterances that cannot be used."""
+        data = self.data
+        found = self.audio.add(data.wavs.values())
+        self.folders = {os.path.dirname(path) for path in found}
+        segments = data.files.get("segments")
+        faulty: dict[str, list[str]] = {}  # path -> utterances
+        for utt in tuple(data.lines):
+            rec, *times = segments[utt].split() if segments else [utt]
+            result = found[data.wavs[rec]]
+            fault = result if isinstance(result, AudioFault) else None
+            if fault is None and times and result.seconds is not None:
+                fault = outside(float(times[0]), float(times[1]), result.seconds)
+            if fault is None:
+                continue
+            if self.drop_faulty:
+                self.dropped.append((data.lines.pop(utt), utt, fault))
+                for column in data.files.values():
+                    column.pop(utt)
+            elif fault is result:
+                faulty.setdefault(data.wavs[rec], []).append(utt)
+            else:
+                mend = "give seconds inside it, such as 1.25"
+                self.mistakes.append(self.error(str(fault), mend, data.lines[utt]))
+        for path, utts in faulty.items():
+            self.mistakes.append(self.audio_error(path, found[path], utts))
+        if self.dropped:
+            kept = {segments[utt].split()[0] if segments else utt for utt in data.lines}
+            data.wavs = {rec: path for rec, path in data.wavs.items() if rec in kept}
+        if not self.mistakes:
+            for rec, path in data.wavs.items():
+                data.wavs[rec] = found[path].path
+
+    def audio_error(
+        self, path: str, fault: AudioFault, utts: Sequence[str]
+    ) -> ManifestError:
+        """Make an error of a recording, at the first line that names it."""
+        mend = "correct the path (relative to the manifest) or remove the line"
+        problem = f"audio file missing: {path}"
+        if fault.reason != MISSING:
+            problem = f"{path}: {fault}"
+            mend = "replace the file, or leave such lines out: --drop_faulty true"
+        if len(utts) > 1:
+            problem += f" ({len(utts)} lines name it)"
+        return self.error(problem, mend, self.data.lines[utts[0]])
 
     def language(self, column: str, code: str, allowed: Sequence[str]) -> None:
         """Check a language code."""
@@ -196,10 +350,13 @@ class ManifestReader:
                 f"use one of {' '.join(allowed)} or add it to --langs",
             )
         if not LANGUAGE.fullmatch(code):
-            raise self.error(
-                f"unknown {column} '{code}'",
-                "use an ISO 639-1 or 639-3 code such as fr, cy or zh-CN",
-            )
+            mend = "use an ISO 639-1 or 639-3 code such as fr, cy or zh-CN"
+            first, _, second = code.replace("_", "-").partition("-")
+            second = second.upper() if len(second) == 2 else second.capitalize()
+            near = "-".join(filter(None, (first.lower(), second)))
+            if LANGUAGE.fullmatch(near):
+                mend = f"write '{near}'"
+            raise self.error(f"unknown {column} '{code}'", mend)
 
     def text(self, column: str, row: dict[str, str]) -> str:
         """Return a text that must be there."""
@@ -216,13 +373,10 @@ class ManifestReader:
         start, end = row.get("start", ""), row.get("end", "")
         if not start and not end:
             return None
-        try:
-            begin, finish = float(start), float(end)
-        except ValueError:
-            begin = finish = math.nan
         mend = "give both in seconds from the beginning of the file, such as 1.25"
-        if not (math.isfinite(begin) and math.isfinite(finish)):
+        if not (TIME.fullmatch(start) and TIME.fullmatch(end)):
             raise self.error(f"start '{start}' or end '{end}' is no number", mend)
+        begin, finish = float(start), float(end)
         if begin < 0 or finish < 0:
             raise self.error(f"negative time: start {start}, end {end}", mend)
         if begin >= finish:
@@ -235,9 +389,33 @@ class ManifestReader:
         last = ""
         for utt in sorted(speakers):
             if speakers[utt] < last:
-                self.line = self.data.lines[utt]
-                raise self.error(
+                mistake = self.error(
                     f"speakers '{speakers[utt]}' and '{last}' get mixed by sorting",
                     "rename one so that it does not begin with the other",
+                    self.data.lines[utt],
                 )
+                self.mistakes.append(mistake)
+                return
             last = speakers[utt]
+
+
+def outside(start: float, end: float, seconds: float) -> AudioFault | None:
+    """Return why a piece of a recording is not there, else None.
+
+    Args:
+        start: In seconds.
+        end: In seconds.
+        seconds: Length of the recording.
+    """
+    detail = None
+    if start >= seconds:
+        detail = f"start {start:g} is beyond the end of the audio, {seconds:.2f} s"
+    elif end > seconds + OVERHANG:
+        detail = f"end {end:g} is beyond the end of the audio, {seconds:.2f} s"
+    elif (min(end, seconds) - start) * RATE < SHORTEST:
+        detail = f"{start:g} to {end:g} is less than {SHORTEST} samples at 16 kHz"
+    if detail is None:
+        return None
+    if end / 1000 <= seconds + OVERHANG < end:
+        detail += "; milliseconds?"
+    return AudioFault(OUTSIDE, detail)

@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from espnet_samu.data.audio import RATE, SHORTEST
 from espnet_samu.utils.kaldi_io import Archives, ForbiddenEntry, iterate_text, read_text
 
-SAMPLES_PER_HOUR = 16000 * 3600  # at 16 kHz
-SHORTEST = 400
-"""Samples at 16 kHz: one window of 25 ms, less than which gives no frame."""
+SAMPLES_PER_HOUR = RATE * 3600  # at 16 kHz
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +131,8 @@ def audio_fault(path: str) -> Optional[str]:
         raise
     except (soundfile.SoundFileError, OSError, ValueError):
         return "unreadable audio"
-    if rate != 16000:
-        return f"sampling rate {rate} Hz, not 16000"
+    if rate != RATE:
+        return f"sampling rate {rate} Hz, not {RATE}"
     if wave.ndim != 1:
         return f"{wave.shape[1]} channels"
     if not np.isfinite(wave).all():

@@ -42,7 +42,7 @@ def prepare(corpus, tmp_path):
     def prepare(scenario="x2en", langs="fr,sv-SE", **options):
         voice, covost2 = corpus
         options = {
-            "audio": "check",
+            "audio": "convert",
             "samu_langs": "none",
             "nj": 2,
             "output_dir": tmp_path / "data",
@@ -59,7 +59,7 @@ def prepare(corpus, tmp_path):
     return prepare
 
 
-def test_one_direction(prepare, corpus):
+def test_one_direction(prepare, tmp_path):
     train = prepare() / "train.fr-en"
     assert sorted(p.name for p in train.glob("[!.]*")) == [
         *("spk2utt", "text.tc.en", "text.tc.fr"),
@@ -82,7 +82,7 @@ def test_one_direction(prepare, corpus):
     assert (meant["3"], meant["4"]) == ("NaN", "None")
     assert meant["11"] == "Translated twice."  # the first of two
     wavs = read(train / "wav.scp")
-    assert wavs[FR] == str(corpus[0] / RELEASE / "fr" / "clips" / clip("fr", 1))
+    assert wavs[FR] == f"{tmp_path}/clips/fr/common_voice_fr_1.flac"
     assert read(train / "utt2spk")[FR] == client(1)[:16]
     assert set(read(train / "utt2lang").values()) == {"fr"}
     assert set(read(train / "utt2tgt_lang").values()) == {"en"}

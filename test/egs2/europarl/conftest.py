@@ -47,6 +47,7 @@ def prepare(tree, data):
 
     def prepare(*options, langs="de,en,fr", root=None):
         command = ["--root", str(root or tree.root), "--output_dir", str(data)]
+        command += ["--clips_dir", str(data.parent / "clips")]
         command += ["--samu_langs", langs, "--src_langs", langs]
         with pytest.raises(SystemExit) as end:
             run(prepare_europarl.main, [*command, *options])

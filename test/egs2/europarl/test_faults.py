@@ -1,6 +1,8 @@
 """Each fault of the corpus once: what is left out, mended, or refused."""
 
+import numpy as np
 import pytest
+import soundfile
 
 FAULTS = {
     # name: start, end, transcript, translation
@@ -141,6 +143,9 @@ def test_train_and_noisy_are_one_split(prepare, tree):
         ("segments.lst", "test.0 0 1\n\n", 2, "'' is not: speech, start and end"),
         ("segments.lst", "t.9 0 1\nt.9 1 2\n", 1, "speech 't.9' is not in speeches"),
         ("speeches.lst", "a/b\n", 1, "'a/b' is no speech id"),
+        ("speeches.lst", "../../x\n", 1, "'../../x' is no speech id"),
+        ("speeches.lst", "x" * 50 + "\n", 1, "'xxxxxxxx"),
+        ("segments.lst", "test.0 0 1\ntest.0 1 1e308\n", 2, "'test.0 1 1e308' is not"),
         ("segments.en", None, 1, "no such file"),
     ],
 )
@@ -196,13 +201,30 @@ def test_missing_audio(prepare, tree, data, stderr):
     assert not data.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no audio"])
-def test_broken_audio(prepare, tree, data, stderr, content):
-    path = tree.root / "de" / "audios" / "test.0.flac"
-    path.write_bytes(content)
+def test_damaged_audio(prepare, tree, data, stderr):
+    folder = tree.root / "de" / "audios"
+    for name, content in (("dev.0", b""), ("test.0", b"no audio")):
+        (folder / f"{name}.flac").write_bytes(content)
+    whole = (folder / "train.1.flac").read_bytes()
+    (folder / "train.1.flac").write_bytes(whole[: len(whole) // 2])
     assert prepare() == 1
-    assert f"{path}:1: it cannot be read" in stderr()
+    message = stderr()
+    assert "3 of 12 recordings are damaged; unpack them again:" in message
+    assert f"{folder}/dev.0.flac: zero-length audio" in message
+    assert f"{folder}/test.0.flac: undecodable audio" in message
+    assert f"{folder}/train.1.flac: cut audio (1." in message
     assert not list(data.glob("*/segments"))
+
+
+def test_silent_audio_is_left_out(prepare, tree, data, counts, read):
+    path = tree.root / "de" / "audios" / "train.1.flac"
+    soundfile.write(path, np.zeros(3 * 16_000), 16_000)
+    assert prepare("--src_langs", "de,fr") == 0
+    assert counts("train.de-en") == (4, 2, {"silent audio": 2})
+    where = f"{tree.root}/de/en/train/segments.lst"
+    reason = ("dropped", "silent audio")
+    assert listed(data, "train.de-en") == [(*reason, f"{where}:{n}") for n in (3, 4)]
+    assert "de_train.1" not in read(data / "samu_train" / "wav.scp")
 
 
 def test_nothing_left(prepare, tree, stderr):
@@ -225,7 +247,7 @@ def test_line_ends_and_blanks(prepare, tree, data, read):
 
 
 def test_speakers_sort_as_their_utterances(prepare, tree, data, read):
-    names = ["A", "A+B", "A B", "AB", "Ä", "a/b", "A_B", ""]
+    names = ["x" * 200, "A", "A+B", "A B", "AB", "Ä", "a/b", "A_B", ""]
     for number, name in enumerate(names):
         tree.speech("de-en", "train", f"more.{number}", name)
         tree.segment("de-en", "train", f"more.{number}", 0.5, 1.5)

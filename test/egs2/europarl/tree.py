@@ -6,8 +6,6 @@ languages (de, en, fr) and each fault of the corpus once; recordings are noise.
 """
 
 import argparse
-import shutil
-import subprocess
 from pathlib import Path
 
 RATE = 16_000  # samples/s
@@ -81,12 +79,26 @@ class Tree:
         self.segment(direction, "test", "test.0", 2.5, 4.5)  # to be cut
 
     def to_m4a(self):
-        """Turn the recordings into what the corpus has: AAC of 44.1 kHz, by ffmpeg."""
+        """Turn the recordings into what the corpus has: AAC of 44.1 kHz, stereo."""
         for flac in sorted(self.root.glob("*/audios/*.flac")):
-            command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(flac)]
-            command += ["-ar", "44100", "-ac", "2", "-c:a", "aac"]
-            subprocess.run([*command, str(flac.with_suffix(".m4a"))], check=True)
+            write_m4a(flac, flac.with_suffix(".m4a"))
             flac.unlink()
+
+
+def write_m4a(flac, target):
+    """Write a recording as AAC of 44.1 kHz and two channels."""
+    import av
+    import numpy as np
+    import soundfile
+
+    samples, rate = soundfile.read(flac, dtype="float32")
+    with av.open(target, "w") as container:
+        stream = container.add_stream("aac", rate=44_100, layout="stereo")
+        wave = np.stack([samples, samples])
+        frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="stereo")
+        frame.sample_rate = rate
+        for encoder_input in (frame, None):
+            container.mux(stream.encode(encoder_input))
 
 
 def directions(langs=LANGS):
@@ -123,10 +135,7 @@ def main():
     tree = Tree(folder)
     fill(tree)
     tree.add_faults("de-en")
-    if shutil.which("ffmpeg") is None:
-        print("no ffmpeg: the recordings are .flac, not .m4a as in the corpus")
-    else:
-        tree.to_m4a()
+    tree.to_m4a()
 
 
 if __name__ == "__main__":

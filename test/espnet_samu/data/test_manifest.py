@@ -3,11 +3,14 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from espnet_samu.data.audio import AudioStore
 from espnet_samu.data.manifest import main
 from espnet_samu.data.manifest_options import ManifestOptions
-from espnet_samu.data.manifest_reader import ManifestError, ManifestReader
+from espnet_samu.data.manifest_reader import ManifestErrors, ManifestReader
 from espnet_samu.utils import command
 
 HEADER = "id audio language transcript translation target_language".split()
@@ -16,21 +19,22 @@ GOOD = ["u1", "a.wav", "fr", "bonjour", "hello", "en"]
 
 
 def write_manifest(folder: Path, rows: list[list[str]], audio: bool = True) -> Path:
-    """Write rows as a manifest, with two (empty) audio files beside it."""
+    """Write rows as a manifest, with two files in the place of audio beside it."""
     if audio:
-        (folder / "a.wav").touch()
-        (folder / "b.wav").touch()
+        (folder / "a.wav").write_bytes(b"x")
+        (folder / "b.wav").write_bytes(b"x")
     manifest = folder / "train.tsv"
     manifest.write_text("".join("\t".join(row) + "\n" for row in rows), "utf-8")
     return manifest
 
 
-def run(manifest: Path, *options: str) -> tuple[int, Path]:
+def run(manifest: Path, *options: str, audio: str = "stat") -> tuple[int, Path]:
     """Run the command; return its status and the output directory."""
     output = manifest.parent / "data" / "train"
-    options = ["--manifest", str(manifest), "--output_dir", str(output), *options]
+    arguments = ["--manifest", str(manifest), "--output_dir", str(output)]
+    arguments += ["--audio", audio, "--clips_dir", str(manifest.parent / "clips")]
     with pytest.raises(SystemExit) as end:
-        command.run(main, options)
+        command.run(main, [*arguments, *options])
     return end.value.code, output
 
 
@@ -116,7 +120,41 @@ MISTAKES = {
         2,
         "transcript without audio",
     ),
-    "pipe": ([HEADER, ["u1", "rm x |", *GOOD[2:]]], 2, "ends in |"),
+    "pipe": ([HEADER, ["u1", "rm x |", *GOOD[2:]]], 2, "rm x |' has a blank"),
+    "shell": ([HEADER, ["u1", "a;touch x;.wav", *GOOD[2:]]], 2, "touch x;.wav' has a"),
+    "id outside": ([HEADER, ["../../x", *GOOD[1:]]], 2, "id '../../x' has a /"),
+    "speaker": ([[*HEADER, "speaker"], [*GOOD, "home/thesis"]], 2, "thesis' has a /"),
+    "long id": ([HEADER, ["x" * 129, *GOOD[1:]]], 2, "is longer than 128 characters"),
+    "long with speaker": (
+        [[*HEADER, "speaker"], ["x" * 100, *GOOD[1:], "y" * 100]],
+        2,
+        "is longer than 128 characters",
+    ),
+    "control character": (
+        [HEADER, ["u\x1b[31m", *GOOD[1:]]],
+        2,
+        "id 'u\\x1b[31m' has control characters",
+    ),
+    "invisible": ([HEADER, ["u\u200b1", *GOOD[1:]]], 2, "id 'u\\u200b1' has control"),
+    "commas": ([[",".join(HEADER)], [",".join(GOOD)]], 1, "no tab in the header"),
+    "upper case header": ([["ID", *HEADER[1:]], GOOD], 1, "column 'ID'; write 'id'"),
+    "upper case language": (
+        [HEADER, [*GOOD[:2], "FR", *GOOD[3:]]],
+        2,
+        "'FR'; write 'fr'",
+    ),
+    "case of a region": (
+        [HEADER, [*GOOD[:5], "zh_cn"]],
+        2,
+        "target_language 'zh_cn'; write 'zh-CN'",
+    ),
+    "line break in quotes": (
+        [HEADER, [*GOOD[:3], '"bon'], ['jour"', "hello", "en"]],
+        2,
+        "nor a line break inside quotes",
+    ),
+    "exponent": ([TIMES, [*TIMED, "1e-400", "1"]], 2, "'1e-400' or end '1' is no num"),
+    "underscore": ([TIMES, [*TIMED, "0", "1_0"]], 2, "end '1_0' is no number"),
     "duplicate id": ([HEADER, GOOD, SECOND, GOOD], 4, "duplicate id 'u1' (also in"),
     "language": (
         [HEADER, GOOD, ["u2", "a.wav", "french", *GOOD[3:]]],
@@ -179,9 +217,11 @@ def test_mistake_is_named_and_nothing_written(tmp_path, capsys, name):
     before = sorted(tmp_path.rglob("*"))
     status, _ = run(manifest)
     assert status == 1
-    message = capsys.readouterr().err
-    assert message.startswith(f"Error: {manifest}:{line}: ")
+    message = capsys.readouterr().err.removeprefix("Error: ")
+    message = message.removeprefix(f"{manifest}: 2 mistakes:\n    ")
+    assert message.startswith(f"{manifest}:{line}: ")
     assert problem in message
+    assert message.replace("\n", "").isprintable()
     assert "; " in message  # what to do about it
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -189,8 +229,8 @@ def test_mistake_is_named_and_nothing_written(tmp_path, capsys, name):
 def test_language_list(tmp_path):
     manifest = write_manifest(tmp_path, [HEADER, GOOD])
     options = ManifestOptions(langs=("es", "it"))
-    with pytest.raises(ManifestError, match=r"train.tsv:2: unknown language 'fr'"):
-        ManifestReader(manifest, options).read()
+    with pytest.raises(ManifestErrors, match=r"train.tsv:2: unknown language 'fr'"):
+        ManifestReader(manifest, options, AudioStore(tmp_path, "stat")).read()
     assert run(manifest, "--langs", "es fr")[0] == 0
 
 
@@ -248,3 +288,141 @@ def test_fast_enough_for_big_corpora(tmp_path):
     assert run(manifest)[0] == 0
     # Measured: 34 s and 0.8 GB for a million rows on a busy machine.
     assert time.process_time() - started < 5
+
+
+def test_all_mistakes_at_once(tmp_path, capsys):
+    bad = [[f"v{n}", "c.wav", *GOOD[2:]] for n in range(30)]
+    bad[3][2] = "FR"
+    bad[5][0] = "v 5"
+    manifest = write_manifest(tmp_path, [HEADER, GOOD, *bad, SECOND, SECOND])
+    assert run(manifest)[0] == 1
+    message = capsys.readouterr().err.removeprefix("Error: ")
+    lines = message.splitlines()
+    assert lines[0] == f"{manifest}: 4 mistakes:"
+    assert [line.split(":")[1] for line in lines[1:]] == ["3", "6", "8", "34"]
+    assert "c.wav (28 lines name it)" in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_many_mistakes_are_in_a_file(tmp_path, capsys):
+    rows = [[f"u {n}", *GOOD[1:]] for n in range(50)]
+    status, output = run(write_manifest(tmp_path, [HEADER, *rows]))
+    assert status == 1
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1 + 20 + 2
+    assert "and 30 more" in message
+    saved = (output.parent / "train.faults.tsv").read_text().splitlines()
+    assert saved[0] == "line\tid\tproblem" and len(saved) == 51
+    assert saved[50].startswith("51\t-\tid 'u 49' has a space; ")
+    assert f"all of them: {output.parent}/train.faults.tsv" in message
+    # The next good run removes it.
+    assert run(write_manifest(tmp_path, [HEADER, GOOD]))[0] == 0
+    assert [path.name for path in output.parent.iterdir()] == ["train"]
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_csv_quotes(tmp_path, caplog, everywhere):
+    caplog.set_level("INFO")
+    row = [*GOOD[:3], '"dit ""non"""', '"""Yes"", he said"', "en"]
+    if everywhere:
+        rows = [
+            [f'"{name}"' for name in HEADER],
+            [f'"{v.strip(chr(34))}"' for v in row],
+        ]
+        rows[1][3:5] = row[3:5]
+    else:
+        rows = [HEADER, row, ["u2", *GOOD[1:3], '"Oui."', '"a" or "b"', "de"]]
+    status, output = run(write_manifest(tmp_path, rows))
+    assert status == 0
+    files = read(output)
+    assert files["text.tc.multi"][0] == 'u1 dit "non"'
+    assert files["text.tc.en"][0] == 'u1 "Yes", he said'
+    assert f"CSV quotes of {6 if everywhere else 2} fields removed" in caplog.text
+    if not everywhere:  # quotes that are part of the text
+        assert files["text.tc.multi"][1] == 'u2 "Oui."'
+        assert files["text.tc.en"][1] == 'u2 "a" or "b"'
+        assert "languages fr, target languages de en" in caplog.text
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """Two seconds of noise in two channels, the same silent, and cut."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (2 * 16_000, 2))
+    soundfile.write(tmp_path / "two words.wav", noise, 16_000)
+    soundfile.write(tmp_path / "silent.wav", 0 * noise, 16_000)
+    content = (tmp_path / "two words.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(content[: len(content) // 2])
+    return tmp_path
+
+
+def test_recordings_are_converted(sounds):
+    row = ["two words.wav", *GOOD[2:], ""]
+    manifest = write_manifest(
+        sounds,
+        [TIMES, ["u1", *row, "0", "1.5"], ["u2", *row, "1.5", "2.05"]],
+        audio=False,
+    )
+    status, output = run(manifest, audio="convert")
+    assert status == 0
+    (line,) = read(output)["wav.scp"]
+    rec, path = line.split(" ")
+    assert path.startswith(f"{sounds}/clips/two_words-")
+    info = soundfile.info(path)
+    assert (info.format, info.samplerate, info.channels) == ("FLAC", 16_000, 1)
+    assert info.frames == 32_000
+    assert read(output)["segments"] == [f"u1 {rec} 0 1.5", f"u2 {rec} 1.5 2.05"]
+
+
+@pytest.mark.parametrize(
+    "start, end, problem",
+    [
+        ("0", "60", "end 60 is beyond the end of the audio, 2.00 s"),
+        ("50", "51", "start 50 is beyond the end of the audio, 2.00 s"),
+        ("500", "1500", "2.00 s; milliseconds?"),
+        ("0", "1" + "0" * 308, "end 1e+308 is beyond the end"),
+        ("1.99", "2.05", "1.99 to 2.05 is less than 400 samples"),
+    ],
+)
+def test_times_outside_the_audio(sounds, capsys, start, end, problem):
+    row = ["u1", "two words.wav", *GOOD[2:], "", start, end]
+    manifest = write_manifest(sounds, [TIMES, row], audio=False)
+    assert run(manifest, audio="convert")[0] == 1
+    message = capsys.readouterr().err.removeprefix("Error: ")
+    assert message.startswith(f"{manifest}:2: times outside the audio (")
+    assert problem in message
+
+
+def test_faulty_audio(sounds, capsys, caplog):
+    names = ("two words.wav", "silent.wav", "cut.wav", "none.wav")
+    rows = [[f"u{n}", name, *GOOD[2:]] for n, name in enumerate(names)]
+    manifest = write_manifest(sounds, [HEADER, *rows], audio=False)
+    status, output = run(manifest, audio="convert")
+    assert status == 1
+    message = capsys.readouterr().err
+    for line, problem in (
+        (3, f"{sounds}/silent.wav: silent audio; replace the file, or leave"),
+        (4, f"{sounds}/cut.wav: cut audio (the file ends early; 1.00 s are there)"),
+        (5, f"audio file missing: {sounds}/none.wav; correct the path"),
+    ):
+        assert f"{manifest}:{line}: {problem}" in message
+    assert not output.exists()
+
+    assert run(manifest, "--drop_faulty", "true", audio="convert")[0] == 0
+    assert [line.split()[0] for line in read(output)["wav.scp"]] == ["u0"]
+    assert read(output)["text.tc.en"] == ["u0 hello"]
+    saved = (output.parent / "train.faults.tsv").read_text().splitlines()
+    assert saved[1:] == [
+        "3\tu1\tsilent audio",
+        "4\tu2\tcut audio (the file ends early; 1.00 s are there)",
+        "5\tu3\tmissing audio",
+    ]
+    assert "3 utterances left out (1: silent audio; 1: cut" in caplog.text
+
+
+def test_nothing_is_left(sounds, capsys):
+    rows = [HEADER, ["u1", "silent.wav", *GOOD[2:]]]
+    manifest = write_manifest(sounds, rows, audio=False)
+    status, output = run(manifest, "--drop_faulty", "true", audio="convert")
+    assert status == 1
+    assert "no utterance is left: all 1 were left out" in capsys.readouterr().err
+    assert not output.exists()

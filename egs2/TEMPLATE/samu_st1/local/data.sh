@@ -29,6 +29,10 @@ src_case=tc
 tgt_case=tc
 langs=
 use_src_lang=true
+audio=convert
+clips_dir=dump/clips
+drop_faulty=false
+nj=$(nproc)
 python=${SAMU_PYTHON:-python3}
 
 help_message=$(cat << EOF
@@ -51,6 +55,13 @@ Options:
     --tgt_case            # Case tag of the translations (default="${tgt_case}").
     --langs               # Source languages allowed, e.g. "es fr" (default: any).
     --use_src_lang        # false: ST data without transcripts (default="${use_src_lang}").
+    --audio               # convert: decode and check each recording once, for all sets, and
+                          # write it as 16 kHz FLAC unless it is that; stat: only see that
+                          # it is there (default="${audio}").
+    --clips_dir           # Folder of the converted recordings (default="${clips_dir}").
+    --drop_faulty         # true: leave out utterances whose audio cannot be used, instead of
+                          # stopping (default="${drop_faulty}").
+    --nj                  # Threads for the audio (default: the cores, "${nj}").
     --python              # Python with espnet_samu (default="${python}").
 EOF
 )
@@ -83,6 +94,12 @@ add() {
         name=$(basename "${file}")
         name=${name%.*}
     fi
+    if [[ ! "${name}" =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]*$ ]]; then
+        log "Error: '${name}' cannot be the name of a set: use letters, digits and _ . -;" \
+            "rename the manifest, or name its set (--train_set, --valid_set," \
+            "--samu_train_set, --samu_valid_set)"
+        exit 2
+    fi
     if [[ " ${sets[*]-} " == *" ${name} "* ]]; then
         log "Error: two manifests would be written to data/${name}: rename one, or name its set (--train_set, --valid_set, --samu_train_set, --samu_valid_set)"
         exit 2
@@ -98,7 +115,7 @@ add "${samu_manifest}" "${samu_train_set}" true
 add "${samu_valid_manifest}" "${samu_valid_set}" true
 
 prepare() {
-    local check_only=$1 i use_transcripts
+    local check_only=$1 i use_transcripts status=0
     for i in "${!files[@]}"; do
         # Distillation learns from the transcripts: it cannot do without.
         use_transcripts=${use_src_lang}
@@ -111,8 +128,11 @@ prepare() {
             --src_lang "${src_lang}" --tgt_lang "${tgt_lang}" \
             --src_case "${src_case}" --tgt_case "${tgt_case}" \
             --langs "${langs}" --samu "${samus[i]}" \
-            --use_src_lang "${use_transcripts}" --check_only "${check_only}"
+            --audio "${audio}" --clips_dir "${clips_dir}" \
+            --drop_faulty "${drop_faulty}" --nj "${nj}" \
+            --use_src_lang "${use_transcripts}" --check_only "${check_only}" || status=1
     done
+    return "${status}"
 }
 
 log "stage 1: Check ${#files[@]} manifests"

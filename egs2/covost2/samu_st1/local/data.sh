@@ -55,9 +55,9 @@ Options:
     --samu_dev_per_lang # Sentences of each language in it (default="${samu_dev_per_lang}").
     --samu_max_clips    # Most clips of a language in the distillation set; 0: all
                         # (default="${samu_max_clips}").
-    --audio             # convert: decode each clip once, for all sets, to 16 kHz FLAC;
-                        # check: look at its header; stat: look at its size. With the last
-                        # two the sets name the mp3 files (default="${audio}").
+    --audio             # convert: decode and check each clip once, for all sets, and write
+                        # it as 16 kHz FLAC; stat: look at its size; the sets name the mp3
+                        # files then (default="${audio}").
     --clips_dir         # Folder of the converted clips (default="${clips_dir}").
     --nj                # Threads (default: the cores, "${nj}").
     --python            # Python with espnet_samu (default="${python}").

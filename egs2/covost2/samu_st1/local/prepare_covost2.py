@@ -14,7 +14,7 @@ import logging
 from pathlib import Path
 from typing import Sequence
 
-from covost2.clips import MODES, Clips
+from covost2.clips import Clips
 from covost2.counts import read_published
 from covost2.distillation import Distillation, Limits, read_languages
 from covost2.folders import CommonVoice
@@ -23,6 +23,7 @@ from covost2.marker import Marker
 from covost2.scenario_sets import ScenarioSets
 from covost2.scenarios import SCENARIOS, choose_scenario
 
+from espnet_samu.data.audio import MODES
 from espnet_samu.utils.command import run
 
 CONF = Path(__file__).parents[1] / "conf"

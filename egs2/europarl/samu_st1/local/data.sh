@@ -27,7 +27,8 @@ samu_langs=
 samu_train_set=samu_train
 samu_valid_set=samu_dev
 with_noisy=false
-nj=4
+clips_dir=dump/clips
+nj=$(nproc)
 python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it
@@ -48,7 +49,8 @@ Options (lists of languages are separated by commas):
     --samu_train_set # Name of the distillation's training set (default="${samu_train_set}").
     --samu_valid_set # Name of its validation set (default="${samu_valid_set}").
     --with_noisy     # Whether train-noisy is trained on, too (default="${with_noisy}").
-    --nj             # Threads that ask for the durations of recordings (default="${nj}").
+    --clips_dir      # Folder of the recordings as 16 kHz FLAC (default="${clips_dir}").
+    --nj             # Threads that decode recordings (default: the cores, "${nj}").
     --python         # Python with espnet_samu (default="${python}").
 EOF
 )
@@ -91,7 +93,7 @@ options=(
     --src_langs "${src_langs}" --tgt_langs "${tgt_langs}"
     --st_src_langs "${st_src_langs}" --samu_langs "${samu_langs}"
     --samu_train_set "${samu_train_set}" --samu_valid_set "${samu_valid_set}"
-    --with_noisy "${with_noisy}"
+    --with_noisy "${with_noisy}" --clips_dir "${clips_dir}"
 )
 report=data/local/${tag}
 
@@ -110,6 +112,8 @@ is_done() {
     while read -r dset; do
         [ -s "data/${dset}/wav.scp" ] || return 1
         [ ! "data/${dset}/wav.scp" -nt "${report}/done" ] || return 1
+        cut -d " " -f 2- "data/${dset}/wav.scp" | xargs -d '\n' ls > /dev/null 2>&1 \
+            || return 1
     done < "${report}/sets"
 }
 

@@ -1,8 +1,9 @@
 """Make Kaldi data directories of Europarl-ST v1.1.
 
 The corpus has whole interventions as audio, and for each direction the times of its
-sentences. Nothing of the audio is copied: ``segments`` and ``wav.scp`` point into it.
-Everything is read and checked before anything is written. Prints a table of counts.
+sentences. Each recording is decoded and checked once, and kept as FLAC of 16 kHz and
+one channel; ``segments`` point into it. Everything is read and checked before a set is
+written. Prints a table of counts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from europarl_st.recordings import Recordings
 from europarl_st.report import table, write_report
 from europarl_st.segment import Segment
 
+from espnet_samu.data.audio import AudioStore
 from espnet_samu.utils.command import run
 from espnet_samu.utils.progress import progress
 
@@ -72,8 +74,7 @@ def prepare(args: argparse.Namespace) -> str:
     plan = make_plan(args.scenario, **chosen)
     corpus = Corpus(args.root, args.with_noisy)
     folder = args.output_dir / "local" / args.tag
-    cache = args.output_dir / "local" / "recordings.tsv"
-    recordings = Recordings(args.root, cache, args.nj)
+    recordings = Recordings(args.root, AudioStore(args.clips_dir, jobs=args.nj))
     recordings.find(needed(read_all(corpus, plan)))
     sets = DataSets(corpus, plan, recordings, args.output_dir, args.tag)
     sets.write_distillation(args.samu_train_set, args.samu_valid_set)
@@ -104,6 +105,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samu_train_set", default="samu_train")
     parser.add_argument("--samu_valid_set", default="samu_dev")
     parser.add_argument("--with_noisy", type=str2bool, default=False)
+    parser.add_argument("--clips_dir", type=Path, default=Path("dump/clips"))
     parser.add_argument("--nj", type=int, default=2, help="Threads")
     return parser
 

@@ -16,8 +16,9 @@ SPEAKER_DIGITS = 16
 """Hexadecimal digits of a speaker id. All are of one length, so that speakers sort as
 their utterances do; Common Voice's own have 128."""
 _HEX = re.compile(r"[0-9a-f]{16,}")
-# Anything else could not be part of an utterance id.
-_NAME = re.compile(r"[\w.-]+")
+# Anything else, or longer, could not be part of an utterance id.
+_NAME = re.compile(r"(?!\.)[\w.-]+")
+_LONGEST = 90  # bytes
 
 
 class Clip(NamedTuple):
@@ -67,7 +68,7 @@ def read_validated(folder: Path) -> Validated:
     reader = TsvReader(folder / "validated.tsv", ("path", "client_id", "sentence"))
     clips = result.clips
     for name, client, sentence in reader:
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST:
             result.malformed.append(reader.line)
         elif name in clips:
             result.duplicates.append(name)

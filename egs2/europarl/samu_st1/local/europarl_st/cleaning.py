@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Iterable, Iterator, Mapping
+from typing import Iterable, Iterator
 
+from europarl_st.recordings import Recordings
 from europarl_st.segment import Segment
 from europarl_st.tally import Tally
 
@@ -24,7 +25,7 @@ EXTENDED = "extended to 0.2 s"
 
 def clean(
     segments: Iterable[Segment],
-    durations: Mapping[str, int],
+    recordings: Recordings,
     tally: Tally,
     translated: bool = True,
 ) -> Iterator[Segment]:
@@ -36,7 +37,7 @@ def clean(
 
     Args:
         segments: Of one set.
-        durations: Milliseconds of each recording.
+        recordings: Their audio.
         tally: Counts of the set.
         translated: Whether translations are needed.
 
@@ -54,23 +55,27 @@ def clean(
             tally.drop(segment, DUPLICATE)
         else:
             taken.add(segment.times)
-            fitted = fit(segment, durations[segment.recording], tally)
+            fitted = fit(segment, recordings, tally)
             if fitted is not None:
                 tally.keep(fitted)
                 yield fitted
 
 
-def fit(segment: Segment, duration: int, tally: Tally) -> Segment | None:
+def fit(segment: Segment, recordings: Recordings, tally: Tally) -> Segment | None:
     """Fit the times of a segment to its audio.
 
     Args:
         segment: The segment.
-        duration: Milliseconds of its recording.
+        recordings: Its audio among others.
         tally: Counts of its set.
 
     Returns:
         The segment with ``audio``; None if it is left out.
     """
+    if segment.recording in recordings.faults:
+        tally.drop(segment, recordings.faults[segment.recording])
+        return None
+    duration = recordings.milliseconds[segment.recording]
     training = segment.split.startswith("train")
     start, end = segment.start, min(segment.end, duration)
     fault = None

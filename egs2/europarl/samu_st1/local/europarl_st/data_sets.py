@@ -65,7 +65,7 @@ class DataSets:
                 data = DataDir()
                 segments = self.corpus.segments(src, tgt, split)
                 used = (src, tgt) in own
-                for segment in clean(segments, self.recordings.milliseconds, tally):
+                for segment in clean(segments, self.recordings, tally):
                     self._put(data, segment, src, tgt)
                     if not used:
                         continue
@@ -109,8 +109,7 @@ class DataSets:
                     tally.merge(MERGED)
                 else:
                     taken.add(segment.times)
-                    duration = self.recordings.milliseconds[segment.recording]
-                    fitted = fit(segment, duration, tally)
+                    fitted = fit(segment, self.recordings, tally)
                     if fitted is not None:
                         tally.keep(fitted)
                         yield fitted

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST = 40  # characters of a speaker
 UNSAFE = re.compile(r"[^0-9A-Za-z]")
 
 
@@ -60,12 +61,13 @@ class Segment:
         """Speaker in letters, digits and underscores.
 
         Only so do utterances, ``<speaker>-...``, sort as their speakers do. A name
-        that has to be changed gets a checksum, lest two names become one.
+        that has to be changed gets a checksum, lest two names become one; so does a
+        long one, since files are named after utterances.
         """
         name = self.speaker or self.recording
-        if not UNSAFE.search(name.replace("_", "")):
+        if len(name) <= LONGEST and not UNSAFE.search(name.replace("_", "")):
             return name
-        return f"{UNSAFE.sub('_', name)}_{zlib.crc32(name.encode()):08x}"
+        return f"{UNSAFE.sub('_', name)[:LONGEST]}_{zlib.crc32(name.encode()):08x}"
 
     @property
     def utterance(self) -> str:

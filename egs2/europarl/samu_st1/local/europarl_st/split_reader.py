@@ -14,7 +14,8 @@ from espnet_samu.text.clean import clean_text
 # Line ends of other systems and control characters, which would break Kaldi's lines.
 # Other blanks, such as the no-break space of French, are part of the reference.
 BREAKS = re.compile("[\t\r\v\f\x1c-\x1f\x85\u2028\u2029]+")
-SPEECH = re.compile(r"[^\s/|]+")
+SPEECH = re.compile(r"[A-Za-z0-9_.,+@%=-]{1,40}")  # part of utterance ids
+LATEST = 1e6  # seconds
 UNPACK = "unpack the corpus again"
 
 
@@ -123,7 +124,7 @@ class SplitReader:
                 times = [float(field) for field in fields[1:]]
             except ValueError:
                 pass
-        if not all(map(math.isfinite, times)):
+        if not all(abs(time) < LATEST for time in times):
             problem = f"'{line}' is not: speech, start and end in seconds"
             raise CorpusError(path, number, problem, UNPACK)
         start, end = (round(time * 1000) for time in times)
