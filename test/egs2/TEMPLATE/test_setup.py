@@ -177,7 +177,7 @@ def test_own_recordings(recipe, manifests):
     lines = (data / "train" / "text.tc.en").read_text("utf-8").splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines] == ["words", "words"]
     for line in (data / "train" / "wav.scp").read_text("utf-8").splitlines():
-        assert soundfile.info(line.split()[1]).samplerate == 16000
+        assert soundfile.info(recipe / line.split()[1]).samplerate == 16000
 
 
 def test_mistake_in_a_manifest(recipe, manifests):
@@ -195,7 +195,7 @@ def test_stopped_formatting(recipe, manifests):
     """What stage 3 left half done is not used."""
     assert stage_1(recipe, manifests)[0] == 0
     options = ["--ngpu", "0", "--nj", "1", "--samu_model", "none.pth"]
-    wav = sorted(manifests.glob("*.wav"))[-1]
+    wav = sorted((recipe / "dump" / "clips").glob("*.flac"))[-1]
     wav.rename(manifests / "away")
     stage_3 = ["./run.sh", "--stage", "3", "--stop_stage", "4", *options]
     assert call(stage_3, recipe)[0] != 0
