@@ -103,7 +103,7 @@ def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{tag}: there is no such packed model")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{tag} is no zip file, as stage 14 makes them")
+        raise ValueError(f"{tag} is no zip file, as stage 14 makes them, or cut off")
     return _unpack(path.absolute(), cache_dir)
 
 

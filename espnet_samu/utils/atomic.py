@@ -1,6 +1,7 @@
 """Outputs that exist completely or not at all, and that replace nothing foreign."""
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -15,6 +16,8 @@ MADE_BY = ".made_by"
 """File in a folder that names the command that made it, which may replace it."""
 
 _DAY = 24 * 3600  # seconds
+# bytes; a disk with less room is full
+_FULL = 2**16
 
 
 def temporary_name(path: Path) -> Path:
@@ -52,6 +55,22 @@ def remove_stale(folder: Path, name: str = "*") -> None:
             path.unlink(missing_ok=True)
 
 
+def check_room(folder: str | os.PathLike[str], error: BaseException | None) -> None:
+    """Raise an OSError that names a folder, if an error came while its disk was full.
+
+    Libraries call a full disk by many names: torch ``unexpected pos 576 vs 534``,
+    soundfile ``System error``.
+
+    Raises:
+        OSError: No space left on device.
+    """
+    reason = os.strerror(errno.ENOSPC)
+    if isinstance(error, Exception) and (
+        reason in str(error) or shutil.disk_usage(folder).free < _FULL
+    ):
+        raise OSError(errno.ENOSPC, reason, str(folder)) from error
+
+
 @contextlib.contextmanager
 def atomic_write(
     path: str | os.PathLike[str], mode: str = "w", **kwargs: Any
@@ -84,8 +103,11 @@ def atomic_write(
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        try:
+            check_room(path.parent, error)
+        finally:
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -143,10 +165,11 @@ class AtomicFolder:
         self._temporary.mkdir(parents=True)
         return self._temporary
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Give it its name, or remove it after an error."""
         try:
-            if kind is None:
+            check_room(self.path.parent, error)
+            if error is None:
                 marker = self._temporary / MADE_BY
                 marker.write_text(f"{self.maker}\n", encoding="utf-8")
                 if self.path.exists():

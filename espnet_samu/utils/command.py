@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from espnet_samu.utils.atomic import check_room
+
 _DEBUG = "--debug"
 
 
@@ -35,6 +37,17 @@ def is_mistake(error: Exception, home: Path) -> bool:
     return ours and isinstance(error, ValueError)
 
 
+def _full_disk(cmd: Sequence[str], error: Exception) -> OSError | None:
+    """Return the error of a full disk that a training wrote to."""
+    for name, folder in zip(cmd, cmd[1:]):
+        if name == "--output_dir" and Path(folder).is_dir():
+            try:
+                check_room(folder, error)
+            except OSError as full:
+                return full
+    return None
+
+
 def run(
     main: Callable[[Sequence[str]], int | None], cmd: Sequence[str] | None = None
 ) -> NoReturn:
@@ -53,6 +66,7 @@ def run(
         status = main([argument for argument in cmd if argument != _DEBUG])
     except Exception as error:
         home = Path(main.__code__.co_filename).resolve().parent
+        error = _full_disk(cmd, error) or error
         if not is_mistake(error, home):
             raise
         if debug:

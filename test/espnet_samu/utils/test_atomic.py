@@ -1,11 +1,17 @@
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
 
 import pytest
 
-from espnet_samu.utils.atomic import AtomicFolder, atomic_write, remove_stale
+from espnet_samu.utils.atomic import (
+    AtomicFolder,
+    atomic_write,
+    remove_stale,
+)
 
 
 def make(path, *files, maker="command", inputs=()):
@@ -134,3 +140,20 @@ def test_folders_of_killed_processes(tmp_path, dead):
         (tmp_path / name / "half").mkdir(parents=True)
     make(tmp_path / "model")
     assert names(tmp_path) == ["model"]
+
+
+def test_a_full_disk_is_named_whatever_a_library_says(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    message = re.escape(f"[Errno 28] No space left on device: '{tmp_path}'")
+    for free, error in ((0, OSError), (10**9, RuntimeError)):
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda _, free=free: usage._replace(free=free)
+        )
+        for output in (
+            atomic_write(tmp_path / "a.pth", "wb"),
+            AtomicFolder(tmp_path / "folder", "command"),
+        ):
+            with pytest.raises(error, match=message if free == 0 else "unexpected"):
+                with output:
+                    raise RuntimeError("unexpected pos 576 vs 534")
+    assert names(tmp_path) == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -79,6 +80,17 @@ def test_debug_shows_the_traceback_too(capsys):
     assert error.startswith("Traceback")
     assert "in recipe_mistake" in error
     assert error.endswith("\nError: a.tsv:3: no text\n")
+
+
+def test_a_training_on_a_full_disk(tmp_path, monkeypatch, capsys):
+    def train(cmd):
+        raise RuntimeError("unexpected pos 576 vs 534")
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    assert ends(train, "--output_dir", str(tmp_path)) == 1
+    error = f"Error: [Errno 28] No space left on device: '{tmp_path}'\n"
+    assert capsys.readouterr().err == error
 
 
 def test_status_and_arguments():
