@@ -50,6 +50,7 @@ _LENIENT = ("aac", "mp3")
 _STATING = ("flac", "matroska", "mov", "ogg")
 """Formats that state a length; that of others is an estimate by their bit rate."""
 _LOUDEST = 8.0  # decoders of lossy formats go a little beyond 1.0
+_RATES = range(1000, 768_001)  # Hz
 _MISSED = 0.1  # seconds at the end that are not worth a word
 _UNKNOWN = 0x7FFF0000  # bytes that a WAV written to a pipe states, or more
 _BLOCK = 1 << 16  # samples that are resampled and written at a time
@@ -114,6 +115,8 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
                 raise AudioFault(UNDECODABLE, "it holds no audio")
             stream = container.streams.audio[0]
             lenient = container.format.name in _LENIENT
+            if stream.codec_context is None:
+                raise AudioFault(UNDECODABLE, "its codec is not known")
             known_rate = bool(stream.codec_context.sample_rate)
             if container.format.name.startswith(_STATING):
                 if stream.duration:
@@ -133,12 +136,14 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
                     longest = max(longest, frame.samples)
                     rate = frame.sample_rate
                     yield rate, _mono(frame)
-    except (av.FFmpegError, OSError, UnicodeError) as e:
+    except AudioFault:
+        raise
+    except (av.FFmpegError, OSError, ValueError) as e:
         reason = getattr(e, "strerror", None) or type(e).__name__
         raise AudioFault(CUT if ends_early else UNDECODABLE, reason) from None
     if not decoded and not ends_early:
         raise AudioFault(UNDECODABLE if errors or not known_rate else EMPTY)
-    seconds = decoded / rate
+    seconds = decoded / (rate or RATE)
     if lenient and first is not None and (count := _frame_count(path, first)):
         stated = count * longest / rate
     if stated is not None and seconds < stated - _MISSED:
@@ -158,9 +163,10 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
         samples = samples * np.float32(1 / -float(np.iinfo(samples.dtype).min))
-    if len(samples) == 1:
-        return samples[0].astype(np.float32)
-    return samples.mean(axis=0, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # found by speech()
+        if len(samples) == 1:
+            return samples[0].astype(np.float32)
+        return samples.mean(axis=0, dtype=np.float32)
 
 
 def _frame_count(path: str | os.PathLike[str], first: int) -> int | None:
@@ -218,6 +224,8 @@ def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     total, lowest, highest = 0, 0, 0
     first_rate, resample = None, None
     for rate, block in _blocks(decode(path)):
+        if rate not in _RATES:
+            raise AudioFault(UNDECODABLE, f"a sampling rate of {rate} Hz")
         if first_rate is None:
             first_rate = rate
             if rate != RATE:

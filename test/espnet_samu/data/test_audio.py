@@ -127,11 +127,24 @@ def change(value, wave=NOISE):
     return wave
 
 
+def header(place, content):
+    """Return a WAV file with other bytes in its header."""
+    wav = bytearray(encode(format="WAV"))
+    wav[place : place + len(content)] = content
+    return bytes(wav)
+
+
 FLOAT = {"format": "WAV", "subtype": "FLOAT"}
 FAULTS = {
     "nan": (encode(change(np.nan), **FLOAT), NOT_FINITE),
     "inf": (encode(change(np.inf), **FLOAT), NOT_FINITE),
     "int16 range": (encode(NOISE * 32768, **FLOAT), LOUD),
+    "huge": (
+        encode(change(1e300, NOISE.astype("f8")), format="WAV", subtype="DOUBLE"),
+        NOT_FINITE,
+    ),
+    "codec": (header(20, b"\x99\x99"), UNDECODABLE),
+    "rate": (header(24, b"\x01\0\0\0"), UNDECODABLE),
     "silent": (encode(0 * NOISE, format="FLAC"), SILENT),
     "silent at 16 bits": (encode(1e-6 * NOISE, **FLOAT), SILENT),
     "constant": (encode(0 * NOISE + 0.25, **FLOAT), SILENT),
