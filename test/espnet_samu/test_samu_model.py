@@ -47,13 +47,14 @@ def test_loss_by_hand(speech_models, noise, monkeypatch):
     monkeypatch.setattr(model.projector, "forward", lambda pooled: student)
     teacher = torch.tensor([[0.6, 0.8, 0.0], [0.0, 1.0, 0.0]])
     # cosines [[0.6, 0], [1, 0.8]]: distances 0.4 and 0.2, their mean 0.3
-    # over t = 0.5: [[1.2, 0], [2, 1.6]]: losses 0.263282 and 0.913015, mean 0.588149
+    # over t = 0.5: [[1.2, 0], [2, 1.6]]: losses 0.263282 and 0.913015 by rows,
+    # 1.171101 and 0.183901 by columns, mean 0.632825
     loss, stats, weight = model(*noise(3000, 2000), teacher, utt_id=["a", "b"])
     assert weight == 2
     stats = {name: value.item() for name, value in stats.items()}
     assert stats["loss_cosine"] == pytest.approx(0.3)
-    assert stats["loss_contrastive"] == pytest.approx(0.588149, abs=1e-5)
-    assert loss.item() == pytest.approx(2 * 0.3 + 0.25 * 0.588149, abs=1e-5)
+    assert stats["loss_contrastive"] == pytest.approx(0.632825, abs=1e-5)
+    assert loss.item() == pytest.approx(2 * 0.3 + 0.25 * 0.632825, abs=1e-5)
     assert stats["loss"] == pytest.approx(loss.item())
     assert stats["cos_right"] == pytest.approx((0.6 + 0.8) / 2)
     assert stats["cos_wrong"] == pytest.approx((0 + 1) / 2)
