@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Train speech translation: espnet2.bin.st_train with the plug-in's task."""
 
-from espnet_samu.tasks.st import STTask
+from espnet_samu.train.option_checks import check_gpus, ngpu_of
 from espnet_samu.utils.command import run
 
 
 def get_parser():
     """Options of espnet2.bin.st_train and ours."""
+    from espnet_samu.tasks.st import STTask
+
     return STTask.get_parser()
 
 
@@ -18,6 +20,10 @@ def main(cmd=None):
         % python -m espnet_samu.bin.st_train --print_config > conf/train_st.yaml
         % python -m espnet_samu.bin.st_train --config conf/train_st.yaml
     """
+    check_gpus(ngpu_of(cmd))
+    # Takes up to a minute.
+    from espnet_samu.tasks.st import STTask
+
     STTask.main(cmd=cmd)
 
 

@@ -8,6 +8,12 @@ from typing import Any
 HASH_LENGTH = 8
 """Hexadecimal digits of a hash."""
 
+_IMPLIED = {"losses.contrastive.symmetric": False}
+"""Options that came after the first runs, with the value that those had without them.
+
+They are left out, so that stored settings and hashes hold.
+"""
+
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with some of them replaced; tables are merged, lists are not.
@@ -36,9 +42,16 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         if isinstance(value, Mapping) and value:
             flat.update(flatten(value, f"{prefix}{name}."))
-        else:
+        elif not _is_implied(f"{prefix}{name}", value):
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def _is_implied(name: str, value: Any) -> bool:
+    return any(
+        name.endswith(option) and value == implied
+        for option, implied in _IMPLIED.items()
+    )
 
 
 def settings_hash(flat: Mapping[str, Any]) -> str:

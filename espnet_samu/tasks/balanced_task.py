@@ -4,8 +4,10 @@ import argparse
 import logging
 from pathlib import Path
 
+import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
 from espnet2.tasks.abs_task import AbsTask, IteratorOptions
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.utils import config_argparse
@@ -64,7 +66,7 @@ class BalancedTask(AbsTask):
         mode: str,
         kwargs: dict | None = None,
     ) -> AbsIterFactory:
-        """As ESPnet's.
+        """As ESPnet's; batches of one utterance each are warned of.
 
         Raises:
             ValueError: An option of ESPnet contradicts balance_languages.
@@ -77,7 +79,10 @@ class BalancedTask(AbsTask):
                         f"balance_languages: true needs {name}: "
                         f"{str(needed).lower()}: {str(value).lower()}"
                     )
-        return super().build_iter_factory(args, distributed_option, mode, kwargs)
+        factory = super().build_iter_factory(args, distributed_option, mode, kwargs)
+        if mode == "train" and args.batch_type in ("numel", "length"):
+            _warn_of_single_utterances(factory, args.batch_bins)
+        return factory
 
     @classmethod
     def build_sequence_iter_factory(
@@ -129,4 +134,20 @@ class BalancedTask(AbsTask):
             num_workers=args.num_workers,
             collate_fn=iter_options.collate_fn,
             pin_memory=args.ngpu > 0,
+        )
+
+
+def _warn_of_single_utterances(factory: AbsIterFactory, batch_bins: int) -> None:
+    """Warn if batch_bins has room for no second utterance anywhere."""
+    if isinstance(factory, BalancedIterFactory):
+        sizes = np.diff(factory.sampler.batches(1).borders)
+    elif isinstance(factory, SequenceIterFactory):
+        sizes = np.array([len(batch) for batch in factory.sampler.generate(0)])
+    else:
+        return
+    if sizes.max() == 1 < len(sizes):
+        logging.warning(
+            f"batch_bins: {batch_bins} is so small that each of the {len(sizes)} "
+            "training batches has one utterance, which is slow, and leaves nothing to "
+            "compare with to a contrastive loss; raise it tenfold or more"
         )

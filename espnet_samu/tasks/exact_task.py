@@ -1,18 +1,24 @@
 """What our tasks ask for beyond ESPnet's: complete loads, portable configurations."""
 
 import argparse
+import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 
 import torch
 from espnet2.torch_utils.initialize import INITIALIZATIONS, initialize
 from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.distributed_utils import get_rank
+from espnet2.utils.get_default_kwargs import get_default_kwargs
 
 from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.layers import budget
 from espnet_samu.tasks.balanced_task import BalancedTask
 from espnet_samu.tasks.sparing_task import SparingTask
+from espnet_samu.train.option_checks import check_gpus, check_numbers
+from espnet_samu.train.saved_state import EARLIER_CONFIG, check_resume, kept_config
 from espnet_samu.train.unused_parameters import has_unused_parameters
 from espnet_samu.utils.base_weights import read_state_dict
 from espnet_samu.utils.init_param import add_base_weights, check_init_param
@@ -47,18 +53,41 @@ class ExactTask(BalancedTask, SparingTask):
       saved as ``budget.json``.
     * DistributedDataParallel is told of parameters that updates leave out.
     * config.yaml rebuilds the model without a hub or the folder it came from.
+    * A training is resumed with options that fit it, or not touched.
     """
 
     @classmethod
-    def main_worker(cls, args: argparse.Namespace) -> None:
-        """Train; entries of archives are places in them, not commands.
+    def main(
+        cls,
+        args: Optional[argparse.Namespace] = None,
+        cmd: Optional[Sequence[str]] = None,
+    ) -> None:
+        """As ESPnet's.
 
         Raises:
-            ValueError: An scp file of the data names a command.
+            ValueError: There are fewer GPUs than ``ngpu``, or a number is a text.
+        """
+        if args is None:
+            args = cls.get_parser().parse_args(cmd)
+        if not args.print_config:
+            check_gpus(args.ngpu)
+            check_numbers(vars(args))
+        super().main(args=args)
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """As ESPnet's; config.yaml of a training stays until it is resumed.
+
+        Raises:
+            ValueError: An scp file of the data names a command; entries of archives
+                are places in them.
         """
         check_data_files(args.train_data_path_and_name_and_type)
         check_data_files(args.valid_data_path_and_name_and_type)
-        super().main_worker(args)
+        rank = get_rank(args.dist_rank, args.dist_launcher) if args.distributed else 0
+        kept = kept_config(Path(args.output_dir)) if rank in (None, 0) else None
+        with kept or contextlib.nullcontext():
+            super().main_worker(args)
 
     @staticmethod
     def initialize(args: argparse.Namespace, model: AbsESPnetModel) -> None:
@@ -89,7 +118,8 @@ class ExactTask(BalancedTask, SparingTask):
         Raises:
             FileNotFoundError: A file of init_param is missing.
             ValueError: Nothing is trained, init_param does not fill what it is for,
-                init is not one of ESPnet's, or gradients would be lost in float16.
+                init is not one of ESPnet's, gradients would be lost in float16, or a
+                training cannot be resumed with these options.
         """
         if args.init not in (None, *INITIALIZATIONS):
             raise ValueError(
@@ -106,6 +136,9 @@ class ExactTask(BalancedTask, SparingTask):
             )
         check_float16(model, args.use_amp)
         args.init_param = add_base_weights(args.init_param)
+        if args.resume and (Path(args.output_dir) / EARLIER_CONFIG).exists():
+            defaults = cls._defaults(args)
+            check_resume(Path(args.output_dir), vars(args), defaults, model)
         if not args.ignore_init_mismatch:
             check_init_param(args.init_param, model)
         if getattr(args, "dist_rank", None) in (None, 0):
@@ -121,6 +154,17 @@ class ExactTask(BalancedTask, SparingTask):
                         optimizer.state.pop(parameter, None)
                 group["params"] = [p for p in group["params"] if p.requires_grad]
         return optimizers
+
+    @classmethod
+    def _defaults(cls, args: argparse.Namespace) -> dict[str, Any]:
+        """Return default options, with those of the parts that were chosen."""
+        defaults = vars(cls.get_parser().parse_args(["--output_dir", args.output_dir]))
+        for choices in cls.class_choices_list:
+            name = getattr(args, choices.name, None)
+            if name is not None:
+                part = choices.get_class(name)
+                defaults[f"{choices.name}_conf"] = get_default_kwargs(part)
+        return defaults
 
     @classmethod
     def build_model_from_file(

@@ -12,6 +12,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils import config_argparse
 from espnet2.utils.types import str2bool
 
+from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.layers.adapters import TYPES, add_adapters
 from espnet_samu.layers.presets import MODEL_PRESETS, PRESETS
 from espnet_samu.layers.trainable import set_trainable
@@ -149,5 +150,4 @@ def _earlier_checksum(output_dir: Path) -> Optional[str]:
     config = output_dir / "config.yaml"
     if not config.exists() or not has_state(output_dir):
         return None
-    earlier = yaml.safe_load(config.read_text(encoding="utf-8"))
-    return (earlier.get("base_weights") or {}).get("sha256")
+    return (read_yaml(config).get("base_weights") or {}).get("sha256")

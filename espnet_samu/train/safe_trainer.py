@@ -1,27 +1,45 @@
 """ESPnet's trainer, which loses nothing when it is killed."""
 
+import copy
 import os
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from espnet2.train.trainer import Trainer
 
-from espnet_samu.train.saved_state import CHECKPOINT, EARLIER, has_state
+from espnet_samu.train.saved_state import (
+    CHECKPOINT,
+    EARLIER,
+    EARLIER_CONFIG,
+    changed_options,
+    has_state,
+    read_structure,
+)
 from espnet_samu.train.update_counter import UpdateCounter
 from espnet_samu.utils.distributed import is_distributed, is_first
+
+_GRADIENTS = "accumulated_gradients"
+"""Entry of an optimizer's saved state: gradients by the position of the parameter."""
 
 
 class SafeTrainer(Trainer):
     """ESPnet's trainer with a state to resume from at every moment.
 
-    ESPnet writes ``checkpoint.pth`` over the one before: killed in between, it
-    leaves half a file. Here the earlier one is kept under another name until all
-    files of an epoch are there; a run that finds it begins that epoch again, which
-    gives the same weights, since epochs are seeded.
+    * ESPnet writes ``checkpoint.pth`` over the one before: killed in between, it
+      leaves half a file. Here the earlier one is kept under another name until all
+      files of an epoch are there; a run that finds it begins that epoch again, which
+      gives the same weights, since epochs are seeded.
+    * With ``accum_grad``, an epoch may end between two updates. The gradients that
+      were accumulated until then are saved with the optimizer.
+    * ESPnet takes hyperparameters of optimizer and scheduler from the checkpoint.
+      Here those that were changed in the configuration are used.
     """
 
     @classmethod
-    def run(cls, model, trainer_options, **kwargs) -> None:
+    def run(cls, model, optimizers, trainer_options, **kwargs) -> None:
         """Train, from the last epoch whose files are complete."""
         output_dir = Path(trainer_options.output_dir)
         if is_first():
@@ -30,15 +48,47 @@ class SafeTrainer(Trainer):
             torch.distributed.barrier()
         if isinstance(model, UpdateCounter):
             model.restart_count()
-        super().run(model=model, trainer_options=trainer_options, **kwargs)
+        for optimizer in optimizers:
+            optimizer.register_state_dict_post_hook(_save_gradients)
+            optimizer.register_load_state_dict_pre_hook(_load_gradients)
+        super().run(
+            model=model,
+            optimizers=optimizers,
+            trainer_options=trainer_options,
+            **kwargs,
+        )
         if is_first():
-            (output_dir / EARLIER).unlink(missing_ok=True)
+            _complete(output_dir)
+
+    @classmethod
+    def resume(cls, checkpoint, optimizers, schedulers, scaler, **kwargs) -> None:
+        """As ESPnet's, with the hyperparameters that were changed meanwhile."""
+        changed = changed_options(Path(checkpoint).parent)
+        changed = {name.partition(".")[0] for name in changed}
+        fresh = copy.deepcopy([_hyperparameters(x) for x in optimizers])
+        begun = copy.deepcopy([x and x.state_dict() for x in schedulers])
+        if scaler is not None and not read_structure(checkpoint)["scaler"]:
+            scaler = None  # Trained until now without mixed precision, or on a CPU.
+        super().resume(
+            checkpoint=checkpoint,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            scaler=scaler,
+            **kwargs,
+        )
+        if changed & {"optim_conf", "scheduler_conf"}:
+            for optimizer, groups in zip(optimizers, fresh):
+                for group, values in zip(optimizer.param_groups, groups):
+                    group.update(values)
+            for scheduler, state in zip(schedulers, begun):
+                if scheduler is not None:
+                    _replay(scheduler, state)
 
     @classmethod
     def train_one_epoch(cls, options, **kwargs) -> bool:
         """As ESPnet's; what was saved before it is complete."""
         if is_first():
-            (Path(options.output_dir) / EARLIER).unlink(missing_ok=True)
+            _complete(Path(options.output_dir))
         return super().train_one_epoch(options=options, **kwargs)
 
     @classmethod
@@ -57,6 +107,13 @@ def _put_aside(output_dir: Path) -> None:
         (output_dir / EARLIER).touch()
 
 
+def _complete(output_dir: Path) -> None:
+    """Let go of the state before an epoch of this run, and of its configuration."""
+    if (output_dir / EARLIER).exists():
+        (output_dir / EARLIER).unlink()
+        (output_dir / EARLIER_CONFIG).unlink(missing_ok=True)
+
+
 def _restore(output_dir: Path) -> None:
     """Undo an epoch whose files may be half-written."""
     earlier = output_dir / EARLIER
@@ -67,3 +124,52 @@ def _restore(output_dir: Path) -> None:
     else:
         (output_dir / CHECKPOINT).unlink(missing_ok=True)
         earlier.unlink()
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter]:
+    for group in optimizer.param_groups:
+        yield from group["params"]
+
+
+def _save_gradients(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """A hook of state_dict: add gradients that no update has used."""
+    gradients = {
+        position: parameter.grad
+        for position, parameter in enumerate(_parameters(optimizer))
+        if parameter.grad is not None
+    }
+    if gradients:
+        state[_GRADIENTS] = gradients
+
+
+def _load_gradients(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """A hook of load_state_dict: take them up again."""
+    gradients = state.get(_GRADIENTS, {})
+    for position, parameter in enumerate(_parameters(optimizer)):
+        if position in gradients:
+            parameter.grad = gradients[position].to(parameter)
+
+
+def _hyperparameters(optimizer: torch.optim.Optimizer) -> Sequence[dict[str, Any]]:
+    return [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimizer.param_groups
+    ]
+
+
+def _replay(
+    scheduler: torch.optim.lr_scheduler.LRScheduler, begun: dict[str, Any]
+) -> None:
+    """Bring a new schedule to the step that the resumed one had reached.
+
+    Args:
+        scheduler: With the state of the resumed one.
+        begun: State of the new one before its first step.
+    """
+    steps = scheduler.last_epoch - begun["last_epoch"]
+    scheduler.load_state_dict(begun)
+    with warnings.catch_warnings():
+        # torch misses the optimizer's own steps.
+        warnings.simplefilter("ignore")
+        for _ in range(steps):
+            scheduler.step()

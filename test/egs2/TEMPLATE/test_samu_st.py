@@ -172,6 +172,16 @@ def test_balanced_languages_are_not_read_in_parts(run, options, refused):
         assert status == 0, output
 
 
+def test_gpus_must_be_there(run, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    status, output = run("--ngpu", 2, stage=1, stop_stage=8)
+    assert status == 2
+    assert "torch finds 0 GPUs on this machine, --ngpu 2" in output
+    assert "Pass --ngpu 0" in output and "Stage" not in output
+    # stages that use none
+    assert run("--ngpu", 2)[0] == 0
+
+
 def test_labels_of_sets_without_translations(run, recipe):
     sets = ["--samu_train_set", "samu_train", "--samu_valid_set", "samu_dev"]
     label = [*sets, "--samu_label", "translation"]

@@ -21,6 +21,13 @@ def test_flat_names_have_dots_and_empty_tables_stay():
     assert flat == {"st.a.x": 1, "st.a.y": {}, "st.b": [1]}
 
 
+def test_what_stored_runs_did_without_an_option_is_left_out():
+    losses = {"contrastive": {"weight": 1.0, "symmetric": False}}
+    assert flatten({"losses": losses}) == {"losses.contrastive.weight": 1.0}
+    losses["contrastive"]["symmetric"] = True
+    assert flatten({"losses": losses})["losses.contrastive.symmetric"] is True
+
+
 def test_hash_depends_on_values_and_not_on_order():
     one = settings_hash({"a": 1, "b": 2.0})
     assert one == settings_hash({"b": 2.0, "a": 1}) and len(one) == 8

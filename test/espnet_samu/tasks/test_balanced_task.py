@@ -155,3 +155,11 @@ def test_refused(task, train_folder):
     (train_folder / "utt2lang").unlink()
     with pytest.raises(FileNotFoundError, match="there is no utt2lang in '.*train'"):
         build_iter_factory(task)
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_batches_of_one_utterance_are_warned_of(task, caplog, balanced):
+    build_iter_factory(task, batch_bins=10000, balance_languages=balanced)
+    assert "so small" not in caplog.text
+    build_iter_factory(task, batch_bins=100, balance_languages=balanced)
+    assert "batch_bins: 100 is so small that each of the 4 " in caplog.text

@@ -190,7 +190,7 @@ def test_resumed_equals_uninterrupted(keeping_cmd, student, tmp_path, n_iters):
     samu = shutil.copytree(student.parent, tmp_path / "student")
     (samu / "config.yaml").write_text(yaml.safe_dump({**conf, "batch_size": 3}))
     args = ["--samu_model", f"{samu}/1epoch.pth", "--resume", "true"]
-    conf = {"num_iters_per_epoch": n_iters, "batch_size": 1}
+    conf = {"num_iters_per_epoch": n_iters, "batch_size": 1, "accum_grad": 2}
     conf.update(optim="adam", optim_conf={"lr": 0.003})
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     STTask.main(cmd=keeping_cmd(whole, *args, max_epoch=2, **conf))

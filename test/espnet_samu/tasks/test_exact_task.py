@@ -163,3 +163,88 @@ def test_float16_needs_amp(built):
     args.use_amp = False
     model.frontend.requires_grad_(False)
     assert SAMUTask.build_optimizers(args, model)
+
+
+@pytest.fixture
+def trained(samu_exp, tmp_path):
+    """A training of one epoch that has ended."""
+    folder = shutil.copytree(samu_exp, tmp_path / "trained")
+    (folder / "budget.json").unlink()
+    return folder
+
+
+def resume(samu_cmd, folder, *args, **conf):
+    SAMUTask.main(cmd=samu_cmd(folder, "--resume", "true", *args, **conf))
+
+
+@pytest.mark.parametrize(
+    "conf, message",
+    [
+        (
+            {"losses": {"cosine": {"weight": 2.0}}},
+            "ended with epoch 1, so .* not be used: losses.cosine.weight 1.0 -> 2.0",
+        ),
+        (
+            {"projector_conf": {"output_size": 5}, "max_epoch": 2},
+            "projector_conf.output_size 4 -> 5 .*checkpoint has .* for projector",
+        ),
+        (
+            {"trainable": ["lna_e"], "max_epoch": 2},
+            r"trainable None -> \['lna_e'\] .it trained another number",
+        ),
+        ({"optim": "adam", "max_epoch": 2}, "optim sgd -> adam. Nothing was changed"),
+        ({"pooling": "max", "max_epoch": 2}, "pooling attention -> max"),
+    ],
+)
+def test_not_resumed(samu_cmd, trained, conf, message):
+    """The finished model stays as it is, and can be decoded."""
+    before = {p.name: p.read_bytes() for p in trained.iterdir() if p.is_file()}
+    with pytest.raises(ValueError, match=message):
+        resume(samu_cmd, trained, **conf)
+    del before["train.yaml"]
+    after = {p.name: p.read_bytes() for p in trained.iterdir() if p.is_file()}
+    assert {name: after.get(name) for name in after if name != "train.yaml"} == before
+    SAMUTask.build_model_from_file(model_file=trained / "1epoch.pth")
+
+
+def test_resumed_without_a_difference(samu_cmd, trained, tmp_path):
+    """Comments, order, workers, intervals and criteria; config.yaml stays."""
+    config = (trained / "config.yaml").read_text()
+    cmd = samu_cmd(trained, "--resume", "true", "--log_interval", "7")
+    conf = yaml.safe_load((trained / "train.yaml").read_text())
+    conf.update(keep_nbest_models=5, best_model_criterion=[["train", "loss", "min"]])
+    text = "# a comment\n" + yaml.safe_dump(
+        dict(reversed(conf.items())), sort_keys=False
+    )
+    (trained / "train.yaml").write_text(text)
+    SAMUTask.main(cmd=[*cmd, "--num_workers", "1"])
+    assert (trained / "config.yaml").read_text() == config
+
+
+def test_resumed_with_other_options(samu_cmd, trained, caplog):
+    conf = {"optim_conf": {"lr": 0.0}, "max_epoch": 2}
+    # stopped between the check and the first epoch
+    config = (trained / "config.yaml").read_text()
+    twice = ("--valid_data_path_and_name_and_type", "none.scp,embed,kaldi_ark")
+    with pytest.raises(RuntimeError, match="duplicated"):
+        resume(samu_cmd, trained, *twice, **conf)
+    assert (trained / "config.yaml").read_text() == config
+    resume(samu_cmd, trained, **conf)
+    assert "Resumed after epoch 1. " in caplog.text
+    assert "than before: optim_conf.lr 0.1 -> 0.0" in caplog.text
+    first, second = (torch.load(trained / f"{n}epoch.pth") for n in (1, 2))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert (
+        yaml.safe_load((trained / "config.yaml").read_text())["optim_conf"]["lr"] == 0
+    )
+    assert not (trained / "config.earlier.yaml").exists()
+
+
+def test_mistakes_before_anything_is_built(samu_cmd, tmp_path, monkeypatch):
+    conf = {"optim_conf": {"lr": "1e-4"}, "losses": {"cosine": {"weight": "2"}}}
+    with pytest.raises(ValueError, match="losses.cosine.weight: '2': to YAML"):
+        SAMUTask.main(cmd=samu_cmd(tmp_path / "exp", **conf))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="--ngpu 2: torch finds 1 GPUs .* --ngpu 0"):
+        SAMUTask.main(cmd=samu_cmd(tmp_path / "exp", ngpu=2))
+    assert not (tmp_path / "exp" / "config.yaml").exists()

@@ -1,19 +1,46 @@
-import os
-import re
-import signal
-import subprocess
-import sys
+import shutil
+from functools import partial
 
 import pytest
 import torch
+from espnet2.train import trainer
 from espnet2.train.trainer import Trainer
 
+from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.tasks.st import STTask
 from espnet_samu.train.safe_trainer import CHECKPOINT, EARLIER, SafeTrainer
+from espnet_samu.utils.kaldi_io import write_text
 
-EPOCHS = {"max_epoch": 3, "num_iters_per_epoch": 3, "batch_size": 2, "optim": "adam"}
-# Long enough to be caught in its second epoch.
-LONG = {**EPOCHS, "num_iters_per_epoch": 60}
+# One update an epoch; its third batch has gradients that no update has used.
+EPOCHS = {
+    "max_epoch": 3,
+    "num_iters_per_epoch": 3,
+    "accum_grad": 2,
+    "batch_size": 2,
+    "optim": "adam",
+    "optim_conf": {"lr": 0.01},
+    "scheduler": "warmuplr",
+    "scheduler_conf": {"warmup_steps": 3},
+}
+RANDOM = {
+    "hidden_dropout": 0.2,
+    "layerdrop": 0.3,
+    "mask_time_prob": 0.3,
+    "mask_time_length": 2,
+}
+BALANCED = {
+    "balance_languages": True,
+    "upsampling_factor": 0.0,
+    "batch_type": "numel",
+    "batch_bins": 10000,
+}
+SPARED = {
+    "adapters": {"encoder": {"type": "houlsby", "size": 2}},
+    "save_trained_only": True,
+    "use_amp": True,
+    "model_conf": {"report_bleu": False, "freeze_encoder_updates": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,51 +51,95 @@ def uninterrupted(samu_cmd, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def uninterrupted_long(samu_cmd, tmp_path_factory):
-    """Folder of three long epochs in one go."""
-    folder = tmp_path_factory.mktemp("uninterrupted_long")
-    SAMUTask.main(cmd=samu_cmd(folder, **LONG))
-    return folder
+def read(folder):
+    return torch.load(folder / CHECKPOINT, weights_only=True)
 
 
-@pytest.fixture(scope="module")
-def killed(samu_cmd, tmp_path_factory):
-    """Folder of a training of three long epochs, killed in the second one."""
-    folder = tmp_path_factory.mktemp("killed")
-    cmd = samu_cmd(folder, "--resume", "true", **LONG)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "espnet_samu.bin.samu_train", *cmd],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stderr:
-        if re.search(r"2/3epoch started", line):
-            os.kill(process.pid, signal.SIGKILL)
-            break
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    return folder
-
-
-def read(path):
-    return torch.load(path, weights_only=True)
+def assert_equal(one, other, name=""):
+    """Assert that two nested states are the same, bit by bit."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), name
+        for key, value in one.items():
+            assert_equal(value, other[key], f"{name}.{key}")
+    elif isinstance(one, list):
+        for i, (value, theirs) in enumerate(zip(one, other, strict=True)):
+            assert_equal(value, theirs, f"{name}[{i}]")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), name
+    else:
+        assert one == other, name
 
 
 def assert_same_training(one, other):
-    for name, value in read(one / "3epoch.pth").items():
-        torch.testing.assert_close(read(other / "3epoch.pth")[name], value)
-    first, second = (read(x / CHECKPOINT)["reporter"]["stats"] for x in (one, other))
-    assert sorted(first) == sorted(second) == [1, 2, 3]
-    for epoch in first:
+    states = [read(folder) for folder in (one, other)]
+    stats = [state.pop("reporter")["stats"] for state in states]
+    assert_equal(*states)
+    assert sorted(stats[0]) == sorted(stats[1]) == [1, 2, 3]
+    for epoch, values in stats[0].items():
         for key in ("train", "valid"):
-            assert first[epoch][key]["loss"] == second[epoch][key]["loss"]
+            assert values[key]["loss"] == stats[1][epoch][key]["loss"]
 
 
-def test_killed_and_resumed(uninterrupted_long, killed, samu_cmd):
-    assert (killed / "1epoch.pth").exists() and not (killed / "2epoch.pth").exists()
-    SAMUTask.main(cmd=samu_cmd(killed, "--resume", "true", **LONG))
-    assert_same_training(uninterrupted_long, killed)
-    assert not (killed / EARLIER).exists()
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["samu", "st"])
+def test_resumed_after_each_epoch(
+    kind, samu_cmd, st_cmd, frontend_conf, data, tmp_path, monkeypatch
+):
+    """Gradients, iterators, random numbers and scale are those of one run."""
+    folder = shutil.copytree(data, tmp_path / "data")
+    languages = {"utt1": "fr", "utt2": "fr", "utt3": "fr", "utt4": "cy"}
+    write_text(folder / "utt2lang", languages)
+    samples = {"utt1": "3000", "utt2": "5000", "utt3": "2000", "utt4": "4000"}
+    write_text(folder / "shape", samples)
+    model_conf = {**frontend_conf["model_conf"], **RANDOM}
+    conf = {**EPOCHS, **BALANCED, "frontend_conf": {"model_conf": model_conf}}
+    task, make = SAMUTask, samu_cmd
+    if kind == "st":
+        task, make = STTask, st_cmd
+        conf.update(SPARED)
+        # ESPnet's mixed precision, on the CPU
+        scaler = partial(torch.amp.GradScaler, "cpu", growth_interval=2)
+        monkeypatch.setattr(trainer, "GradScaler", scaler)
+        monkeypatch.setattr(
+            trainer,
+            "autocast",
+            lambda device, enabled: torch.autocast("cpu", torch.bfloat16, enabled),
+        )
+
+    def train(output_dir, *args):
+        cmd = [x.replace(str(data), str(folder)) for x in make(output_dir, **conf)]
+        for i, name in enumerate(cmd):
+            if name.endswith("_shape_file"):
+                cmd[i + 1] = f"{folder}/shape"
+        task.main(cmd=[*cmd, *args])
+
+    train(tmp_path / "one")
+    for epoch in (1, 2, 3):
+        train(tmp_path / "two", "--resume", "true", "--max_epoch", str(epoch))
+        assert read(tmp_path / "two")["optimizers"][0]["accumulated_gradients"]
+    assert_same_training(tmp_path / "one", tmp_path / "two")
+    if kind == "st":
+        assert read(tmp_path / "one")["scaler"]["scale"] == 2**17
+
+
+def test_killed_and_resumed(uninterrupted, samu_cmd, tmp_path, monkeypatch):
+    """Killed in the middle of the second epoch."""
+    forward, calls = ESPnetSAMUModel.forward, []
+
+    def killed(self, *args, **kwargs):
+        calls.append(self.training)
+        if sum(calls) == 5:
+            raise KeyboardInterrupt
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(ESPnetSAMUModel, "forward", killed)
+    with pytest.raises(KeyboardInterrupt):
+        SAMUTask.main(cmd=samu_cmd(tmp_path, "--resume", "true", **EPOCHS))
+    monkeypatch.undo()
+    assert (tmp_path / "1epoch.pth").exists() and not (tmp_path / "2epoch.pth").exists()
+    SAMUTask.main(cmd=samu_cmd(tmp_path, "--resume", "true", **EPOCHS))
+    assert_same_training(uninterrupted, tmp_path)
+    assert not (tmp_path / EARLIER).exists()
 
 
 @pytest.mark.parametrize("half_of", [1, 2])
@@ -95,6 +166,49 @@ def test_killed_while_saving(samu_cmd, tmp_path, monkeypatch, uninterrupted, hal
     assert_same_training(uninterrupted, tmp_path)
 
 
+def test_another_schedule(uninterrupted, samu_cmd, tmp_path):
+    """What a resume changes is what an uninterrupted training would have by then."""
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    conf = {**EPOCHS, "optim_conf": {"lr": 0.03, "weight_decay": 0.5}, "max_epoch": 4}
+    conf["scheduler_conf"] = {"warmup_steps": 8}
+    # killed in that epoch, before anything is saved
+    cmd = samu_cmd(tmp_path, "--resume", "true", **conf)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SafeTrainer, "validate_one_epoch", None)
+        with pytest.raises(TypeError):
+            SAMUTask.main(cmd=cmd)
+    SAMUTask.main(cmd=cmd)
+    state = read(tmp_path)
+    (group,) = state["optimizers"][0]["param_groups"]
+    assert (group["initial_lr"], group["weight_decay"]) == (0.03, 0.5)
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=0.03)
+    scheduler = trainer_schedule(optimizer, state["schedulers"][0]["last_epoch"])
+    assert group["lr"] == scheduler.get_last_lr()[0]
+    assert state["schedulers"][0] == scheduler.state_dict()
+
+
+def trainer_schedule(optimizer, steps):
+    from espnet2.schedulers.warmup_lr import WarmupLR
+
+    scheduler = WarmupLR(optimizer, warmup_steps=8)
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+    return scheduler
+
+
+def test_mixed_precision_after_a_cpu(uninterrupted, samu_cmd, tmp_path, monkeypatch):
+    """A CPU saves no scale; ESPnet would not resume from that."""
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    state = {**read(tmp_path), "scaler": {}}
+    torch.save(state, tmp_path / CHECKPOINT)
+    scaler = partial(torch.amp.GradScaler, "cpu", init_scale=8.0)
+    monkeypatch.setattr(trainer, "GradScaler", scaler)
+    conf = {**EPOCHS, "max_epoch": 4, "use_amp": True}
+    SAMUTask.main(cmd=samu_cmd(tmp_path, "--resume", "true", **conf))
+    assert read(tmp_path)["scaler"]["scale"] == 8.0
+
+
 def test_the_host_has_what_is_extended():
-    for name in ("run", "train_one_epoch", "validate_one_epoch"):
+    for name in ("run", "resume", "train_one_epoch", "validate_one_epoch"):
         assert name in vars(SafeTrainer) and name in vars(Trainer)

@@ -1,0 +1,67 @@
+"""Mistakes in the options of a training that can be found before it is built."""
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_TEXTS = frozenset({"fs", "model", "revision"})
+"""Options that are a text even where it looks like a number."""
+
+
+def ngpu_of(cmd: Sequence[str] | None) -> int:
+    """Read ``--ngpu`` from the arguments of a command (default: of this process)."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--ngpu", type=int, default=0)
+    return parser.parse_known_args(cmd)[0].ngpu
+
+
+def check_gpus(ngpu: int) -> None:
+    """See that this machine has the GPUs of ``--ngpu``.
+
+    Raises:
+        ValueError: It has fewer.
+    """
+    found = torch.cuda.device_count() if ngpu > 0 else 0
+    if found < ngpu:
+        raise ValueError(
+            f"--ngpu {ngpu}: torch finds {found} GPUs on this machine "
+            "(CUDA_VISIBLE_DEVICES hides others); --ngpu 0 trains on the CPU"
+        )
+
+
+def check_numbers(options: Mapping[str, Any]) -> None:
+    """See that numbers in nested options (``optim_conf``) are no texts.
+
+    To YAML 1.1 ``1e-4`` is a text, ``1.0e-4`` a number. Options of the parser itself
+    (``grad_clip``) are made numbers by it.
+
+    Raises:
+        ValueError: Naming each of them.
+    """
+    wrong = [
+        f"{name}: {text}"
+        for option, value in options.items()
+        if isinstance(value, Mapping)
+        for name, text in _numbers_as_text(option, value)
+    ]
+    if wrong:
+        raise ValueError(
+            f"{', '.join(wrong)}: to YAML this is text, not a number; write a dot "
+            "before the e and a sign after it (1e-4 as 1.0e-4), and no quotation marks"
+        )
+
+
+def _numbers_as_text(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, field in value.items():
+            if key not in _TEXTS:
+                yield from _numbers_as_text(f"{name}.{key}", field)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _numbers_as_text(name, item)
+    elif isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        yield name, repr(value)
