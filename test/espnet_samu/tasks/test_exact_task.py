@@ -221,11 +221,12 @@ def test_resumed_without_a_difference(samu_cmd, trained, tmp_path):
     assert (trained / "config.yaml").read_text() == config
 
 
-def test_resumed_with_other_options(samu_cmd, trained, caplog):
+def test_resumed_with_other_options(samu_cmd, trained, data, caplog):
     conf = {"optim_conf": {"lr": 0.0}, "max_epoch": 2}
     # stopped between the check and the first epoch
     config = (trained / "config.yaml").read_text()
-    twice = ("--valid_data_path_and_name_and_type", "none.scp,embed,kaldi_ark")
+    file = f"{data}/embed.scp,embed,kaldi_ark"
+    twice = ("--valid_data_path_and_name_and_type", file)
     with pytest.raises(RuntimeError, match="duplicated"):
         resume(samu_cmd, trained, *twice, **conf)
     assert (trained / "config.yaml").read_text() == config
