@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from espnet_samu.utils.command import run
+
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _TEXTS = frozenset({"fs", "model", "revision"})
 """Options that are a text even where it looks like a number."""
@@ -29,7 +31,8 @@ def check_gpus(ngpu: int) -> None:
     if found < ngpu:
         raise ValueError(
             f"--ngpu {ngpu}: torch finds {found} GPUs on this machine "
-            "(CUDA_VISIBLE_DEVICES hides others); --ngpu 0 trains on the CPU"
+            "(CUDA_VISIBLE_DEVICES hides others); --ngpu 0 trains on the CPU, and "
+            "cmd_backend in a recipe's cmd.sh has jobs run on other machines"
         )
 
 
@@ -65,3 +68,12 @@ def _numbers_as_text(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _numbers_as_text(name, item)
     elif isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         yield name, repr(value)
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Check ``--ngpu``, for samu_st.sh."""
+    check_gpus(ngpu_of(cmd))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -484,21 +484,10 @@ if "${skip_data_prep}" || [ "${stage}" -gt 3 ]; then
 fi
 
 # Where jobs run on this machine, it must have the GPUs.
-_gpus=0
-if ! "${skip_train}" && { runs 6 || runs 8 || runs 11; }; then
-    _gpus=${ngpu}
-elif "${gpu_inference}" && { { ! "${skip_train}" && runs 9; } || { ! "${skip_eval}" && runs 12; }; }; then
-    _gpus=1
-fi
-if [ "${_gpus}" -gt 0 ] && [[ "${cuda_cmd}" =~ ^(run|stdout)\.pl ]]; then
-    # shellcheck disable=SC2086
-    _found=$(${python} -c "import torch; print(torch.cuda.device_count())" || echo 0)
-    if [ "${_found}" -lt "${_gpus}" ]; then
-        log "Error: torch finds ${_found} GPUs on this machine, --ngpu ${ngpu}" \
-            "--gpu_inference ${gpu_inference} ask for ${_gpus}. Pass --ngpu ${_found}" \
-            "--gpu_inference false, or set cmd_backend in cmd.sh for jobs on other machines"
-        exit 2
-    fi
+if [ "${ngpu}" -gt 0 ] && ! "${skip_train}" && { runs 6 || runs 8 || runs 11; } \
+    && [[ "${cuda_cmd}" =~ ^(run|stdout)\.pl ]] \
+    && ! ${python} -m espnet_samu.train.option_checks --ngpu "${ngpu}"; then
+    exit 2
 fi
 
 if [ "${num_splits_st}" -gt 1 ] && ! "${skip_train}" && runs 11; then

@@ -176,8 +176,8 @@ def test_gpus_must_be_there(run, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     status, output = run("--ngpu", 2, stage=1, stop_stage=8)
     assert status == 2
-    assert "torch finds 0 GPUs on this machine, --ngpu 2" in output
-    assert "Pass --ngpu 0" in output and "Stage" not in output
+    assert "Error: --ngpu 2: torch finds 0 GPUs on this machine" in output
+    assert "--ngpu 0 trains on the CPU" in output and "Stage" not in output
     # stages that use none
     assert run("--ngpu", 2)[0] == 0
 
