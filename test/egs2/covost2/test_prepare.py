@@ -42,7 +42,7 @@ def prepare(corpus, tmp_path):
     def prepare(scenario="x2en", langs="fr,sv-SE", **options):
         voice, covost2 = corpus
         options = {
-            "audio": "convert",
+            "audio": "stat",
             "samu_langs": "none",
             "nj": 2,
             "output_dir": tmp_path / "data",
@@ -60,7 +60,7 @@ def prepare(corpus, tmp_path):
 
 
 def test_one_direction(prepare, tmp_path):
-    train = prepare() / "train.fr-en"
+    train = prepare(audio="convert") / "train.fr-en"
     assert sorted(p.name for p in train.glob("[!.]*")) == [
         *("spk2utt", "text.tc.en", "text.tc.fr"),
         *("utt2lang", "utt2spk", "utt2tgt_lang", "wav.scp"),
@@ -105,7 +105,7 @@ def test_splits(prepare):
 
 
 def test_counts_and_faults(prepare, capsys):
-    work = prepare() / "local" / "x2en_fr_sv-SE"
+    work = prepare(audio="convert") / "local" / "x2en_fr_sv-SE"
     counts = json.loads((work / "counts.json").read_text())
     sets = {(s["direction"], s["split"]): s for s in counts["sets"]}
     assert sets["fr-en", "train"] == {
@@ -161,7 +161,7 @@ def test_counts_and_faults(prepare, capsys):
 
 
 def test_directions_together(prepare):
-    train = prepare() / "train.x2en_fr_sv-SE"
+    train = prepare(audio="convert") / "train.x2en_fr_sv-SE"
     assert sorted(p.name for p in train.glob("[!.]*")) == [
         *("spk2utt", "text.tc.multi", "text.tc.x2en_fr_sv-SE"),
         *("utt2lang", "utt2spk", "utt2tgt_lang", "wav.scp"),
@@ -322,7 +322,7 @@ def distil(prepare, samu_langs, **options):
 
 
 def test_distillation(prepare, corpus, capsys):
-    data, counts = distil(prepare, "fr,sv-SE,en,cs")
+    data, counts = distil(prepare, "fr,sv-SE,en,cs", audio="convert")
     dropped = counts["fr"]["dropped"]
     assert counts["fr"]["listed"] == 61
     assert dropped["clip of a dev or test set"] == 3
@@ -517,7 +517,7 @@ def test_folder_of_one_language_each(corpus, prepare):
     """The layout of ESPnet's own recipe: no folder of the release between."""
     for path in (corpus[0] / RELEASE).iterdir():
         path.rename(corpus[0] / path.name)
-    assert len(numbers(prepare() / "train.fr-en")) == 8
+    assert len(numbers(prepare(audio="convert") / "train.fr-en")) == 8
 
 
 def test_speakers():
