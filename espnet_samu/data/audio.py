@@ -15,7 +15,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import batched
+from itertools import batched, chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Iterable, Iterator
 
@@ -383,29 +383,24 @@ class AudioStore:
             logging.info(f"{len(new)} of {len(paths)} recordings are decoded")
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_stale(self.folder)
-        shares = [*batched(new, _SHARE)]
-        with (
-            ThreadPoolExecutor(self.jobs) as pool,
-            # Another process may add lines, too: each is written in one piece.
-            self._table("a" if new else "r") as table,
-        ):
-            done = pool.map(lambda share: [*map(self._look, share)], shares)
-            for share, results in zip(
-                shares, progress(done, len(shares), f"x {_SHARE} recordings")
-            ):
-                for path, (result, entry) in zip(share, results):
-                    found[path] = result
-                    if entry is not None:
-                        self._known[path] = entry
-                        table.write("\t".join(map(str, (path, *entry))) + "\n")
-                table.flush()
+        with ThreadPoolExecutor(self.jobs) as pool, self._table(
+            "a" if new else "r"
+        ) as f:
+            shares = pool.map(lambda s: [*map(self._look, s)], batched(new, _SHARE))
+            done = progress(chain.from_iterable(shares), len(new), "recordings")
+            for path, (result, entry) in zip(new, done):
+                found[path] = result
+                self._known[path] = entry
+                # Other processes may add lines, too: each is written in one piece.
+                f.write("\t".join(map(str, (path, *entry))) + "\n")
         return found
 
     def _table(self, mode: str) -> IO[str]:
         path = self.folder / _KNOWN
         if mode == "r" and not path.exists():
             path = Path(os.devnull)
-        return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="\n")
+        text = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+        return path.open(mode, buffering=1, **text)
 
     def _stat(self, path: str) -> Recording | AudioFault:
         status = _status(path)
@@ -434,7 +429,7 @@ class AudioStore:
             return AudioFault(text, detail)
         return Recording(text, samples) if os.path.exists(text) else None
 
-    def _look(self, path: str) -> tuple[Recording | AudioFault, tuple | None]:
+    def _look(self, path: str) -> tuple[Recording | AudioFault, tuple]:
         """Decode a recording; return what it is, and its line of the table."""
         status = os.stat(path)
         key = (status.st_size, status.st_mtime_ns)
