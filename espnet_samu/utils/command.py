@@ -48,6 +48,13 @@ def _full_disk(cmd: Sequence[str], error: Exception) -> OSError | None:
     return None
 
 
+def printable(error: Exception) -> str:
+    """Return a message for a terminal: control characters of a file written out."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error)
+    )
+
+
 def run(
     main: Callable[[Sequence[str]], int | None], cmd: Sequence[str] | None = None
 ) -> NoReturn:
@@ -71,7 +78,7 @@ def run(
             raise
         if debug:
             traceback.print_exception(error)
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(error)}", file=sys.stderr)
         status = 1
     except SystemExit as end:
         if end.code == 0 and {"-h", "--help"} & {*cmd}:

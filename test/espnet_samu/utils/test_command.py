@@ -32,7 +32,13 @@ def espnet_mistake(cmd):
     ClassChoices("frontend", {"default": int}, default="default").get_class("samu")
 
 
+def hostile_mistake(cmd):
+    """Name what a file says."""
+    raise ValueError("a.tsv:3: '\x1b[2J\u202e'")
+
+
 MISTAKES = {
+    "control characters": (hostile_mistake, r"a.tsv:3: '\x1b[2J\u202e'"),
     "no such file": (
         lambda cmd: open("/no/file"),
         "[Errno 2] No such file or directory: '/no/file'",
