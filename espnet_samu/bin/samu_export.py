@@ -16,8 +16,10 @@ def get_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     parser = argparse.ArgumentParser(
         description="Write a distilled speech encoder to a folder: its frames for "
-        "transformers (AutoModel.from_pretrained) and for frontend_conf: {model: "
-        "FOLDER}, its utterance embeddings for Speech2Embedding.from_pretrained",
+        "transformers (AutoModel.from_pretrained(FOLDER); of Whisper "
+        "AutoModel.from_pretrained(FOLDER).get_encoder()) and for frontend_conf: "
+        "{model: FOLDER}, its utterance embeddings for "
+        "Speech2Embedding.from_pretrained",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(

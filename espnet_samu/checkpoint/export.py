@@ -4,7 +4,9 @@ The folder is two things at once:
 
 * a plain transformers folder of the frame encoder (config.json, model.safetensors,
   preprocessor_config.json), for ``transformers.AutoModel`` and for
-  ``frontend_conf: {model: FOLDER}``;
+  ``frontend_conf: {model: FOLDER}``; AutoModel knows no encoder of Whisper alone: there
+  it is ``AutoModel.from_pretrained(FOLDER).get_encoder()``, of a model whose decoder
+  has no layers;
 * a published ESPnet model of the whole student (meta.yaml, student/config.yaml,
   student/model.pth), for ``Speech2Embedding.from_pretrained``. Its content zipped, or
   uploaded to the hub, is what espnet_model_zoo reads.
@@ -12,6 +14,8 @@ The folder is two things at once:
 
 import argparse
 import logging
+import math
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -101,10 +105,17 @@ def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
     config = frontend.model.config
     conf = frontend.portable_conf()
     if config.model_type == "whisper":
+        window = frontend.family.log_mel.window
+        # The extractor can only hold whole seconds.
         extractor = transformers.WhisperFeatureExtractor(
             feature_size=config.num_mel_bins,
-            chunk_length=frontend.family.log_mel.window // SAMPLING_RATE,
+            chunk_length=math.ceil(window / SAMPLING_RATE),
         )
+        if window % SAMPLING_RATE:
+            logging.warning(
+                f"{folder}: its window is no whole second: call the feature extractor "
+                f"with max_length={window} (samples, {window / SAMPLING_RATE:g} s)"
+            )
     elif config.model_type == "wav2vec2-bert":
         log_mel = conf["log_mel_conf"]
         extractor = transformers.SeamlessM4TFeatureExtractor(
@@ -117,23 +128,55 @@ def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
             do_normalize=conf["normalize_waveform"],
             return_attention_mask=config.feat_extract_norm == "layer",
         )
-    transformers_folder.save(frontend.model, extractor, folder)
+    model = frontend.model
+    if config.model_type == "whisper":
+        model = _with_empty_decoder(model)
+    transformers_folder.save(model, extractor, folder)
+
+
+def _with_empty_decoder(encoder):
+    """Whisper's encoder in the model that AutoModel makes of its configuration."""
+    from transformers import WhisperModel
+
+    config = deepcopy(encoder.config)
+    config.decoder_layers = 0
+    config.vocab_size = config.max_target_positions = 1
+    config.pad_token_id = config.bos_token_id = config.eos_token_id = 0
+    config.decoder_start_token_id = 0
+    model = WhisperModel(config)
+    model.encoder = encoder
+    return model
 
 
 @torch.no_grad()
 def _check_frames(frontend: SamuFrontend, folder: Path, name: Union[Path, str]) -> None:
-    """See that transformers makes the student's frames of a second of noise."""
-    from transformers import AutoFeatureExtractor
+    """See that AutoModel makes the student's frames of a second of noise."""
+    from transformers import AutoFeatureExtractor, AutoModel
 
     noise = torch.randn(SAMPLING_RATE, generator=torch.Generator().manual_seed(0)) * 0.1
+    options = {}
+    is_whisper = frontend.model.config.model_type == "whisper"
+    if is_whisper:
+        options = {"max_length": frontend.family.log_mel.window}
+        noise = noise[: options["max_length"]]
     dtype, frontend.dtype = frontend.dtype, torch.float32  # no autocast
     frames, _ = frontend(noise[None], torch.tensor([len(noise)]))
     frontend.dtype = dtype
     extractor = AutoFeatureExtractor.from_pretrained(folder)
     features = extractor(
-        noise.numpy(), sampling_rate=SAMPLING_RATE, return_tensors="pt"
+        noise.numpy(), sampling_rate=SAMPLING_RATE, return_tensors="pt", **options
     )
-    model = type(frontend.model).from_pretrained(folder, dtype=torch.float32).eval()
+    model, info = AutoModel.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
+    )
+    if info["missing_keys"] or info["unexpected_keys"]:
+        raise ValueError(
+            f"{name}: AutoModel does not load what was written: it misses "
+            f"{sorted(info['missing_keys'])[:3]} ({len(info['missing_keys'])} in all) "
+            f"and does not use {sorted(info['unexpected_keys'])[:3]} "
+            f"({len(info['unexpected_keys'])})"
+        )
+    model = (model.get_encoder() if is_whisper else model).eval()
     others = model(**features).last_hidden_state[:, : frames.size(1)]
     differs = others.shape != frames.shape
     if not differs:

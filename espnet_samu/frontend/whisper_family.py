@@ -25,7 +25,7 @@ class WhisperFamily(AbsFamily):
     """
 
     # The checkpoint is of the whole model.
-    KEY_MAPPING = {r"^(model\.)?encoder\.": ""}
+    KEY_MAPPING = {r"^model\.encoder\.": "", r"^encoder\.": ""}
     UNUSED = r"(model\.)?decoder\."
     LAYERDROP = "encoder_layerdrop"
     LAST_STATE_IS_OUTPUT = True

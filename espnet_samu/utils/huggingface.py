@@ -247,6 +247,9 @@ def build(
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+    if key_mapping is not None:
+        # save_pretrained would turn the names back, to some of several.
+        built._weight_conversions = None
     missing = sorted(info["missing_keys"])
     # SpecAugment's mask vector is not in every checkpoint; it is trained from any.
     missing = [k for k in missing if not k.endswith("masked_spec_embed")]

@@ -41,13 +41,13 @@ def random_norms(model):
 
 
 @torch.no_grad()
-def other_frames(folder, speech, model_class=None):
+def other_frames(folder, speech):
     """Frames as somebody computes them who has transformers only."""
     from transformers import AutoFeatureExtractor, AutoModel
 
     extractor = AutoFeatureExtractor.from_pretrained(folder)
     features = extractor(speech.numpy(), sampling_rate=16000, return_tensors="pt")
-    model = (model_class or AutoModel).from_pretrained(folder).eval()
+    model = AutoModel.from_pretrained(folder).eval()
     return model(**features).last_hidden_state
 
 
@@ -170,31 +170,56 @@ def test_frames_that_transformers_lacks(
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_whisper(student, tmp_path):
-    """transformers has Whisper's encoder, but no AutoModel of it."""
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+@pytest.mark.parametrize("window", [50, 83, 30])  # 1 s, 1.66 s, 0.6 s
+def test_whisper(student, speech_models, noise, tmp_path, caplog, window):
+    """Loaded as --help says, whatever its window; then as a frontend, and again."""
+    from transformers import AutoFeatureExtractor, AutoModel
 
-    from espnet_samu.checkpoint.export import export
+    from espnet_samu.checkpoint.export import export, save_frame_encoder
 
-    conf = {
-        "model_type": "whisper",
-        "d_model": 16,
-        "encoder_layers": 1,
-        "encoder_attention_heads": 2,
-        "encoder_ffn_dim": 32,
-        "num_mel_bins": 80,
-        "max_source_positions": 50,  # one second
-    }
+    conf = {**speech_models["whisper"], "max_source_positions": window}
     model_file, model = student(model_conf=conf)
+    caplog.set_level("INFO")
     export(None, model_file, tmp_path / "out")
-    speech = torch.randn(1, 16000, generator=torch.Generator().manual_seed(2)) * 0.1
+    samples = window * 320
+    warned = f"call the feature extractor with max_length={samples} " in caplog.text
+    assert warned is (samples % 16000 != 0)
+
+    speech, lengths = noise(samples - 1000)
     with torch.no_grad():
-        frames, _ = model.frontend(speech, torch.tensor([16000]))
-    others = other_frames(tmp_path / "out", speech[0], WhisperEncoder)
-    torch.testing.assert_close(others, frames, rtol=0, atol=1e-4)
+        frames, _ = model.frontend(speech, lengths)
     frontend = SamuFrontend(model=str(tmp_path / "out"))
+    save_frame_encoder(frontend, (tmp_path / "again"))
+    for folder in ("out", "again"):
+        extractor = AutoFeatureExtractor.from_pretrained(tmp_path / folder)
+        features = extractor(
+            speech[0].numpy(),
+            sampling_rate=16000,
+            max_length=samples,
+            return_tensors="pt",
+        )
+        others, info = AutoModel.from_pretrained(
+            tmp_path / folder, output_loading_info=True
+        )
+        assert not info["missing_keys"] and not info["unexpected_keys"]
+        with torch.no_grad():
+            found = others.get_encoder().eval()(**features).last_hidden_state
+        found = found[:, : frames.size(1)]
+        torch.testing.assert_close(found, frames, rtol=0, atol=1e-4)
     state = model.frontend.state_dict()
+    assert frontend.state_dict().keys() == state.keys()
     assert all(torch.equal(v, state[k]) for k, v in frontend.state_dict().items())
+
+
+def test_a_folder_that_is_not_loaded_whole(student, speech_models, tmp_path, monkeypatch):
+    """What AutoModel fills with random numbers is no export."""
+    from espnet_samu.checkpoint import export
+
+    monkeypatch.setattr(export, "_with_empty_decoder", lambda encoder: encoder)
+    model_file, _ = student(model_conf=speech_models["whisper"])
+    with pytest.raises(ValueError, match=r"AutoModel does not load .*: it misses \['dec"):
+        export.export(None, model_file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_frontends_are_refused(samu_cmd, tmp_path):

@@ -29,6 +29,14 @@ def test_encoder_of_a_whole_checkpoint(speech_models, noise, tmp_path, whole):
         assert torch.equal(frontend.model.state_dict()[key], value)
     assert not any("decoder" in n for n, _ in frontend.named_modules())
 
+    # saved under the names that the encoder alone has
+    frontend.model.save_pretrained(tmp_path / "encoder")
+    again, info = type(encoder).from_pretrained(
+        tmp_path / "encoder", output_loading_info=True
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert all(torch.equal(value, state[k]) for k, value in again.state_dict().items())
+
     speech, lengths = noise(9999, 16000)
     extractor = WhisperFeatureExtractor(chunk_length=1)
     inputs = extractor(
