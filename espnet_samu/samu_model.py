@@ -19,7 +19,12 @@ from espnet_samu.pooling.abs_pooling import AbsPooling
 from espnet_samu.projector.abs_projector import AbsProjector
 from espnet_samu.train.encoding import encode_waveforms
 from espnet_samu.train.update_counter import UpdateCounter
-from espnet_samu.utils.waveform import check_waveforms
+from espnet_samu.utils.waveform import (
+    CHECK_AUDIO,
+    DURATIONS,
+    check_waveforms,
+    named_waveforms,
+)
 
 
 @dataclass(frozen=True)
@@ -128,11 +133,12 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
             Loss; statistics; batch size, for averaging.
 
         Raises:
-            ValueError: An utterance is silent, is not finite, or the teacher's
-                embeddings are not of the projector's size.
+            ValueError: Utterances are silent, not finite, too loud, too short or too
+                long, or the teacher's embeddings are not of the projector's size.
         """
-        check_waveforms(speech, speech_lengths, utt_id)
-        student = self.embed(speech, speech_lengths).embedding
+        check_waveforms(speech, speech_lengths, utt_id, advice=CHECK_AUDIO)
+        with named_waveforms(utt_id, DURATIONS):
+            student = self.embed(speech, speech_lengths).embedding
         total, stats = self.loss(student, embed)
         if self.record is not None:
             rows = (x.detach().float().cpu().numpy() for x in (student, embed))

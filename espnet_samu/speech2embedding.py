@@ -1,7 +1,7 @@
 """Utterance embeddings of waveforms by a trained student."""
 
 from pathlib import Path
-from typing import Any, Sequence, Union
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -10,17 +10,24 @@ from typeguard import typechecked
 from espnet_samu.decoding import pack
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.autocast import without_autocast
-from espnet_samu.utils.waveform import check_waveform
+from espnet_samu.utils.call_lock import CallLock
+from espnet_samu.utils.waveform import (
+    UnusableWaveforms,
+    check_waveform,
+    named_waveforms,
+)
 
 
 class Speech2Embedding:
     """Utterance embeddings in the teacher's space of sentence embeddings.
 
+    Several threads may share one object: their calls follow each other.
+
     Examples:
         >>> import soundfile
         >>> speech2embedding = Speech2Embedding.from_pretrained("exported_folder")
-        >>> speech, rate = soundfile.read("utt.wav")  # 16 kHz, one channel
-        >>> speech2embedding(speech)  # (E,)
+        >>> speech, rate = soundfile.read("utt.wav")  # one channel
+        >>> speech2embedding(speech, sampling_rate=rate)  # (E,)
 
     Args:
         samu_train_config: config.yaml of the distillation. None: beside
@@ -57,6 +64,7 @@ class Speech2Embedding:
         self.samu_model = without_autocast(model).to(dtype=self.dtype).eval()
         self.samu_train_args = args
         self.device = device
+        self._lock = CallLock()
 
     @classmethod
     def from_pretrained(
@@ -83,11 +91,16 @@ class Speech2Embedding:
         with pack.opened(model_tag, cache_dir, pack.STUDENT) as files:
             return cls(**{**kwargs, **files})
 
-    def __call__(self, speech: Union[torch.Tensor, np.ndarray]) -> torch.Tensor:
+    def __call__(
+        self,
+        speech: Union[torch.Tensor, np.ndarray],
+        sampling_rate: Optional[int] = None,
+    ) -> torch.Tensor:
         """Embed one waveform.
 
         Args:
             speech: (N,) at 16 kHz, in [-1, 1].
+            sampling_rate: Of the waveform in Hz: others than 16000 are refused.
 
         Returns:
             Utterance embedding (E,) of length 1, on the CPU.
@@ -95,16 +108,18 @@ class Speech2Embedding:
         Raises:
             ValueError: It is no such waveform, or too short for one frame.
         """
-        speech = check_waveform(speech, "speech")
-        return self.embed(speech[None], torch.tensor([len(speech)]))[0]
+        return self.batch([speech], sampling_rate)[0]
 
     def batch(
-        self, speeches: Sequence[Union[torch.Tensor, np.ndarray]]
+        self,
+        speeches: Sequence[Union[torch.Tensor, np.ndarray]],
+        sampling_rate: Optional[int] = None,
     ) -> torch.Tensor:
         """Embed some waveforms together; the longest one decides the memory.
 
         Args:
             speeches: B waveforms (N,) at 16 kHz, in [-1, 1].
+            sampling_rate: Of the waveforms in Hz: others than 16000 are refused.
 
         Returns:
             Utterance embeddings (B, E) of length 1, on the CPU, each what it is alone.
@@ -114,13 +129,17 @@ class Speech2Embedding:
         """
         if len(speeches) == 0:
             raise ValueError("speeches is empty: give one waveform or more")
+        labels = ["speech"]
+        if len(speeches) > 1:
+            labels = [f"speeches[{i}]" for i in range(len(speeches))]
         tensors = [
-            check_waveform(speech, f"speeches[{i}]").to(self.dtype)
-            for i, speech in enumerate(speeches)
+            check_waveform(speech, label, sampling_rate).to(self.dtype)
+            for speech, label in zip(speeches, labels)
         ]
         lengths = torch.tensor([len(speech) for speech in tensors])
         padded = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
-        return self.embed(padded, lengths)
+        with named_waveforms(labels, what=""):
+            return self.embed(padded, lengths)
 
     @torch.no_grad()
     def embed(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> torch.Tensor:
@@ -132,7 +151,20 @@ class Speech2Embedding:
 
         Returns:
             Utterance embeddings (B, E), on the CPU.
+
+        Raises:
+            UnusableWaveforms: Some are too short or too long, or have an embedding
+                that is not finite.
         """
         speech = speech.to(device=self.device, dtype=self.dtype)
-        output = self.samu_model.embed(speech, speech_lengths.to(self.device))
-        return output.embedding.cpu()
+        with self._lock:
+            output = self.samu_model.embed(speech, speech_lengths.to(self.device))
+        embedding = output.embedding.cpu()
+        bad = (~embedding.isfinite().all(1)).nonzero()[:, 0].tolist()
+        if bad:
+            reason = (
+                f"the embedding is not finite in {self.dtype}; use another dtype, or "
+                "look for NaN in the checkpoint"
+            )
+            raise UnusableWaveforms(dict.fromkeys(bad, reason))
+        return embedding

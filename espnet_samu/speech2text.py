@@ -1,5 +1,6 @@
 """Translation of waveforms by a trained model."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
 
@@ -16,7 +17,8 @@ from espnet_samu.decoding.search_settings import SearchSettings
 from espnet_samu.decoding.trained_model import load_model
 from espnet_samu.decoding.translation_maker import TranslationMaker
 from espnet_samu.utils.autocast import without_autocast
-from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform
+from espnet_samu.utils.call_lock import CallLock
+from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform, named_waveforms
 
 PIECES = 16
 """Pieces of long recordings that are translated together, or as many as there are
@@ -26,11 +28,13 @@ recordings."""
 class Speech2Text:
     """Translation of waveforms by a model with an ``mbart`` decoder.
 
+    Several threads may share one object: their calls follow each other.
+
     Examples:
         >>> import soundfile
         >>> speech2text = Speech2Text.from_pretrained("packed.zip", beam_size=5)
-        >>> speech, rate = soundfile.read("utt.wav")  # 16 kHz, one channel
-        >>> speech2text(speech, tgt_lang="de")[0].text
+        >>> speech, rate = soundfile.read("utt.wav")  # one channel
+        >>> speech2text(speech, tgt_lang="de", sampling_rate=rate)[0].text
 
     Args:
         st_train_config: config.yaml of the experiment. None: beside st_model_file.
@@ -53,6 +57,7 @@ class Speech2Text:
 
     Raises:
         FileNotFoundError: A file is missing.
+        TypeError: There is no such option.
         ValueError: A value is not allowed or does not fit the model, the decoder is
             not ``mbart``, or the checkpoint is not of the configuration.
     """
@@ -71,6 +76,15 @@ class Speech2Text:
         chunk_seconds: float = 0.0,
         **search: Any,
     ):
+        search.pop(pack.LOAD_BY, None)
+        known = [field.name for field in fields(SearchSettings)]
+        unknown = [name for name in search if name not in known]
+        if unknown:
+            raise TypeError(
+                f"Speech2Text has no {', '.join(unknown)}; its search has "
+                f"{', '.join(known)}. What else ESPnet's Speech2Text takes means "
+                "nothing to decoder: mbart; leave it out"
+            )
         self.settings = SearchSettings(**search)
         allowed = ("float16", "bfloat16", "float32", "float64")
         if dtype not in allowed:
@@ -85,6 +99,7 @@ class Speech2Text:
         self.model = without_autocast(model).to(dtype=self.dtype).eval()
         self.st_train_args = args
         self.device = device
+        self._lock = CallLock()
         bpemodel = args.bpemodel if bpemodel is None else str(bpemodel)
         self.languages = ModelLanguages(model, args)
         self.translation = TranslationMaker(
@@ -96,6 +111,11 @@ class Speech2Text:
         if self.backend == "generate":
             self.search = GenerateSearch(model, self.settings)
             return
+        if self.settings.beam_size > len(model.token_list):
+            raise ValueError(
+                f"beam_size {self.settings.beam_size} is wider than the model's "
+                f"vocabulary of {len(model.token_list)} tokens"
+            )
         lm = None
         if has_lm and self.settings.lm_weight > 0:
             lm = fusion_search.load_lm(
@@ -131,12 +151,14 @@ class Speech2Text:
         self,
         speech: Union[torch.Tensor, np.ndarray],
         tgt_lang: Optional[str] = None,
+        sampling_rate: Optional[int] = None,
     ) -> List[Translation]:
         """Translate one waveform.
 
         Args:
             speech: (N,) at 16 kHz, in [-1, 1].
             tgt_lang: Target language: ``de``, ``de_DE``. None: the model's own.
+            sampling_rate: Of the waveform in Hz: others than 16000 are refused.
 
         Returns:
             The n best, best first.
@@ -145,18 +167,20 @@ class Speech2Text:
             ValueError: It is no such waveform, or the model does not know the
                 language.
         """
-        return self.batch([speech], [tgt_lang])[0]
+        return self.batch([speech], [tgt_lang], sampling_rate)[0]
 
     def batch(
         self,
         speeches: Sequence[Union[torch.Tensor, np.ndarray]],
         tgt_langs: Optional[Sequence[Optional[str]]] = None,
+        sampling_rate: Optional[int] = None,
     ) -> List[List[Translation]]:
         """Translate some waveforms together; the longest one decides the memory.
 
         Args:
             speeches: B waveforms (N,) at 16 kHz, in [-1, 1].
             tgt_langs: Target language of each. None: the model's own.
+            sampling_rate: Of the waveforms in Hz: others than 16000 are refused.
 
         Returns:
             For each its n best, best first.
@@ -170,10 +194,18 @@ class Speech2Text:
             tgt_langs = [None] * len(speeches)
         if len(tgt_langs) != len(speeches):
             raise ValueError(f"{len(tgt_langs)} tgt_langs for {len(speeches)} speeches")
+        for lang in tgt_langs:
+            if lang is not None and not isinstance(lang, str):
+                raise ValueError(
+                    f"tgt_lang {lang!r} is no language, say 'de'; a sampling rate is "
+                    "given by sampling_rate"
+                )
         pieces = []
-        for i, speech in enumerate(speeches):
-            name = "speech" if len(speeches) == 1 else f"speeches[{i}]"
-            speech = check_waveform(speech, name).to(self.dtype)
+        labels = ["speech"]
+        if len(speeches) > 1:
+            labels = [f"speeches[{i}]" for i in range(len(speeches))]
+        for i, (speech, label) in enumerate(zip(speeches, labels)):
+            speech = check_waveform(speech, label, sampling_rate).to(self.dtype)
             cuts = long_form.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
         found: List[List[List[Hypothesis]]] = [[] for _ in speeches]
@@ -184,7 +216,9 @@ class Speech2Text:
             lengths = torch.tensor([len(waveform) for waveform in waveforms])
             padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
             names = [tgt_langs[i] for i in owners]
-            for i, best in zip(owners, self.find(padded, lengths, names), strict=True):
+            with named_waveforms([labels[i] for i in owners], what=""):
+                results = self.find(padded, lengths, names)
+            for i, best in zip(owners, results, strict=True):
                 found[i].append(best)
         return [
             [self.translation(parts, lang) for parts in zip(*best)]
@@ -212,8 +246,9 @@ class Speech2Text:
         if languages is not None:
             languages = languages.to(self.device)
         speech = speech.to(device=self.device, dtype=self.dtype)
-        frames, lengths = self.model.encode(speech, speech_lengths.to(self.device))
-        found = self.search(frames, lengths, languages)
+        with self._lock:
+            frames, lengths = self.model.encode(speech, speech_lengths.to(self.device))
+            found = self.search(frames, lengths, languages)
         if not all(np.isfinite(h.score) for best in found for h in best):
             raise ValueError(
                 f"scores are not finite in {self.dtype}; use another dtype, or look "

@@ -11,7 +11,14 @@ from espnet_samu.train.distillation_head import DistillationHead
 from espnet_samu.train.encoding import encode_waveforms
 from espnet_samu.train.process_share import process_share
 from espnet_samu.train.update_counter import UpdateCounter
-from espnet_samu.utils.waveform import check_waveforms
+from espnet_samu.utils.waveform import (
+    CHECK_AUDIO,
+    DURATIONS,
+    check_waveforms,
+    named_waveforms,
+)
+
+REPAIR = ". Repair these recordings, or leave them out in stage 1"
 
 # What is told of the distillation's batch, by its name there.
 _STATS = {
@@ -93,10 +100,13 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
 
         Raises:
             ValueError: A translation is longer than the decoder can read, the decoder
-                does not know target languages, or an utterance of the distillation is
-                silent or not finite.
+                does not know target languages, utterances are not finite, too loud,
+                too short or too long, or those of the distillation are silent.
         """
-        with self.target_languages(tgt_lang):
+        check_waveforms(
+            speech, speech_lengths, utt_id, allow_silence=True, advice=REPAIR
+        )
+        with self.target_languages(tgt_lang), named_waveforms(utt_id, DURATIONS):
             self._check_lengths(text_lengths, tgt_lang, utt_id)
             loss, stats, weight = super().forward(
                 speech,
@@ -109,10 +119,13 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
             )
         if samu_speech is None:
             return loss, stats, weight
-        check_waveforms(samu_speech, samu_speech_lengths, samu_utt_id)
-        distance, samu_stats = self._distil(
-            samu_speech, samu_speech_lengths, samu_embed
+        check_waveforms(
+            samu_speech, samu_speech_lengths, samu_utt_id, advice=CHECK_AUDIO
         )
+        with named_waveforms(samu_utt_id, DURATIONS):
+            distance, samu_stats = self._distil(
+                samu_speech, samu_speech_lengths, samu_embed
+            )
         share = process_share(len(samu_speech), len(speech), loss.device)
         loss = loss + self.distillation.weight * share * distance
         samu_stats = {

@@ -4,27 +4,32 @@
 import argparse
 import logging
 import sys
-import time
-from typing import Iterator, List, Optional, Tuple
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional
 
 import numpy as np
-import torch
-from espnet2.utils.types import str_or_none
+from espnet2.utils.types import str2bool, str_or_none
 
+from espnet_samu.decoding.run import Run
+from espnet_samu.decoding.utterances import Utterance, UtteranceReader
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.command import run
-from espnet_samu.utils.kaldi_io import check_data_files, iterate_text, write_vectors
-from espnet_samu.utils.progress import progress
-from espnet_samu.utils.sorted_batches import map_in_batches
-from espnet_samu.utils.waveform import SAMPLING_RATE, CheckedPreprocessor
+from espnet_samu.utils.kaldi_io import (
+    FAILED,
+    check_data_files,
+    read_text,
+    write_failures,
+    write_vectors,
+)
 
 
-def waveforms(loader) -> Iterator[Tuple[str, torch.Tensor]]:
-    """Utterance ids and waveforms (N,) of a loader of single utterances."""
-    for keys, batch in loader:
-        # A worker's tensor holds a file descriptor and shared memory.
-        yield keys[0], batch["speech"][0].clone()
+class _Vectors(Dict[Utterance, np.ndarray]):
+    """Utterance embeddings (E,) by utterance."""
+
+    def save(self, results: Mapping[Utterance, np.ndarray]) -> None:
+        """Add those of some utterances."""
+        self.update(results)
 
 
 def embed(
@@ -32,65 +37,64 @@ def embed(
     wav_scp: str,
     output_dir: str,
     batch_size: int,
-    ngpu: int,
     num_workers: int,
-) -> None:
-    """Embed every utterance of a wav.scp to output_dir/embed.{ark,scp}.
+) -> int:
+    """Embed the utterances of a wav.scp to output_dir/embed.{ark,scp}.
+
+    Those that cannot be read or embedded are left out, and stand in
+    output_dir/failed.scp with their reasons.
 
     Args:
         speech2embedding: The student.
         wav_scp: ``PATH,TYPE``, the type as ESPnet names it: sound, kaldi_ark.
         output_dir: Made if missing.
         batch_size: Utterances that are embedded together.
-        ngpu: 0 for the CPU.
         num_workers: Of the data loader.
 
+    Returns:
+        Number of utterances that failed.
+
     Raises:
-        ValueError: wav_scp names a command; a waveform is empty, of several channels,
-            not finite, or its sound file is not of 16 kHz; names the utterance.
-        RuntimeError: The model refuses a batch; names its utterances.
+        ValueError: wav_scp names a command.
     """
     path, _, kind = wav_scp.partition(",")
     kind = kind or "sound"
     check_data_files([(path, "speech", kind)])
-    train_args = speech2embedding.samu_train_args
-    loader = SAMUTask.build_streaming_iterator(
-        [(path, "speech", kind)],
-        preprocess_fn=CheckedPreprocessor(
-            path if kind == "sound" else None,
-            SAMUTask.build_preprocess_fn(train_args, False),
-        ),
-        collate_fn=SAMUTask.build_collate_fn(train_args, False),
-        dtype="float32",
-        num_workers=num_workers,
-        ngpu=ngpu,
-        inference=True,
+    utterances = [Utterance(key, file, None) for key, file in read_text(path).items()]
+    preprocess = SAMUTask.build_preprocess_fn(speech2embedding.samu_train_args, False)
+    vectors, folder = _Vectors(), Path(output_dir)
+    work = Run(
+        lambda speeches, _: speech2embedding.batch(speeches).float().numpy(),
+        vectors,
+        batch_size,
     )
-    seconds = 0.0
-
-    def embed_batch(
-        speech: torch.Tensor, speech_lengths: torch.Tensor
-    ) -> List[np.ndarray]:
-        nonlocal seconds
-        seconds += speech_lengths.sum().item() / SAMPLING_RATE
-        return list(speech2embedding.embed(speech, speech_lengths).float().numpy())
-
-    start = time.monotonic()
-    vectors = map_in_batches(waveforms(loader), embed_batch, batch_size)
-    total = sum(1 for _ in iterate_text(path))
-    scp = write_vectors(output_dir, progress(vectors, total, "utterances"))
-    spent = time.monotonic() - start
+    work.run(
+        utterances,
+        lambda some: UtteranceReader(path, kind, some, preprocess),
+        num_workers,
+    )
+    write_failures(folder, work.failures)
+    order = [utterance for utterance in utterances if utterance in vectors]
+    scp = write_vectors(folder, ((u.key, vectors[u]) for u in order))
     logging.info(
-        f"{scp}: {seconds / 60:.1f} minutes of speech in {spent:.1f} s, real-time "
-        f"factor {spent / max(seconds, 1e-9):.4f}"
+        f"{scp}: {len(vectors)} utterances, {work.seconds_of_audio / 60:.1f} minutes "
+        f"of speech in {work.seconds:.1f} s, real-time factor "
+        f"{work.report()['real_time_factor']:.4f}"
     )
+    if work.failures:
+        logging.error(
+            f"{len(work.failures)} of {len(utterances)} utterances failed, see "
+            f"{folder / FAILED}"
+        )
+    return len(work.failures)
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     parser = argparse.ArgumentParser(
         description="Write the utterance embeddings of a distilled speech encoder to "
-        "OUTPUT_DIR/embed.ark and embed.scp",
+        "OUTPUT_DIR/embed.ark and embed.scp. Exit status 1: some utterances failed, "
+        f"OUTPUT_DIR/{FAILED} says why",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -123,6 +127,13 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ngpu", type=int, default=0, help="0: on the CPU")
     parser.add_argument("--num_workers", type=int, default=1)
+    parser.add_argument(
+        "--allow_missing",
+        type=str2bool,
+        default=False,
+        help=f"Exit status 0 though utterances have no embedding: OUTPUT_DIR/{FAILED} "
+        "has them",
+    )
     return parser
 
 
@@ -154,15 +165,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
         device="cuda" if args.ngpu > 0 else "cpu",
         dtype=args.dtype,
     )
+    failed = 0
     for wav_scp, output_dir in zip(args.wav_scp, args.output_dir):
-        embed(
-            speech2embedding,
-            wav_scp,
-            output_dir,
-            args.batch_size,
-            args.ngpu,
-            args.num_workers,
+        failed += embed(
+            speech2embedding, wav_scp, output_dir, args.batch_size, args.num_workers
         )
+    if failed and not args.allow_missing:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

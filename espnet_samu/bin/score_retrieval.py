@@ -23,7 +23,7 @@ from espnet_samu.scoring.retrieval_table import make_retrieval_table
 from espnet_samu.scoring.xsim import MARGINS
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
-from espnet_samu.utils.kaldi_io import read_text, read_vectors
+from espnet_samu.utils.kaldi_io import read_failures, read_text, read_vectors
 
 EXAMPLES = """
 examples:
@@ -57,7 +57,10 @@ def get_parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
     )
     parser.add_argument(
-        "--query", required=True, help="embed.scp of the speech, one (D,) an utterance"
+        "--query",
+        required=True,
+        help="embed.scp of the speech, one (D,) an utterance. What failed.scp beside "
+        "it names has no embedding: it is not scored, but counted",
     )
     parser.add_argument(
         "--query_lang",
@@ -188,6 +191,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
                 f"{utt2lang[next(iter(speech))]}"
             )
     result = score_retrieval([*between, *among], args.margin, args.k)
+    result.failed = [*read_failures(args.query)]
 
     output_dir = Path(args.output_dir)
     table = make_retrieval_table(result)

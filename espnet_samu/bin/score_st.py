@@ -17,7 +17,9 @@ from espnet_samu.scoring.directions import split_directions
 from espnet_samu.scoring.metric_settings import SACREBLEU_METRICS, MetricSettings
 from espnet_samu.scoring.score_inputs import (
     match_hypotheses,
+    name_ids,
     parse_pairs,
+    read_failed,
     read_retrieval,
     read_target_languages,
     read_values,
@@ -71,7 +73,8 @@ def get_parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="NAME=TEXT",
-        help="Name and hypotheses of a system; may be repeated",
+        help="Name and hypotheses of a system; may be repeated. What failed.scp beside "
+        "them names has failed in decoding, and counts as empty",
     )
     parser.add_argument(
         "--metrics",
@@ -275,12 +278,23 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if groups:
         lacking = compare_groups([d.source for d in directions.values()], groups)
         remarks["means"] = describe_groups(groups, lacking)
+    failed = {name: read_failed(path, refs) for name, path in systems.items()}
     hyps = {
         name: match_hypotheses(
-            name, read_text(path), refs, args.allow_missing, args.allow_extra
+            name,
+            read_text(path),
+            refs,
+            args.allow_missing,
+            args.allow_extra,
+            failed[name],
         )
         for name, path in systems.items()
     }
+    failed = {name: ids for name, ids in failed.items() if ids}
+    if failed:
+        notes["failed in decoding, counted as empty"] = "; ".join(
+            f"{name}: {name_ids(ids)}" for name, ids in failed.items()
+        )
 
     comet: dict[str, CometScores] = {}
     if comet_model is not None:
@@ -310,6 +324,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         "systems": {result.name: result.to_dict() for result in results},
         "train_langs": train_langs,
         "groups": groups,
+        "failed": failed,
         "notes": notes,
     }
     if args.baseline is not None:

@@ -5,7 +5,6 @@ import argparse
 import dataclasses
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
 
@@ -16,7 +15,7 @@ from espnet2.utils.types import str2bool, str_or_none
 import espnet_samu
 from espnet_samu.decoding.config_yaml import decoder_of
 from espnet_samu.decoding.result_store import ResultStore
-from espnet_samu.decoding.results_writer import FAILED, write_results
+from espnet_samu.decoding.results_writer import write_results
 from espnet_samu.decoding.run import Run
 from espnet_samu.decoding.search_settings import BACKENDS, SearchSettings
 from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
@@ -24,7 +23,7 @@ from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
-from espnet_samu.utils.kaldi_io import check_data_files
+from espnet_samu.utils.kaldi_io import FAILED, check_data_files
 
 _SEARCH = [field.name for field in dataclasses.fields(SearchSettings)]
 _FILES = "st_train_config st_model_file lm_train_config lm_file".split()
@@ -37,6 +36,7 @@ _SERVED = [
     *_TEXT,
     *"config log_level output_dir ngpu seed dtype num_workers batch_size".split(),
     *"data_path_and_name_and_type key_file model_tag tgt_lang chunk_seconds".split(),
+    "allow_missing",
 ]
 
 
@@ -163,6 +163,13 @@ def get_parser() -> argparse.ArgumentParser:
         "0: never",
     )
     group.add_argument(
+        "--allow_missing",
+        type=str2bool,
+        default=False,
+        help="Exit status 0 though utterances have no translation: "
+        f"OUTPUT_DIR/{FAILED} has them",
+    )
+    group.add_argument(
         "--do_sample",
         type=str2bool,
         default=False,
@@ -188,8 +195,10 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
     check_data_files(args.data_path_and_name_and_type)
     # Without a configuration it is a packed model, which is checked when it is opened.
     if args.st_train_config and decoder_of(args.st_train_config) != "mbart":
-        # ESPnet's beam search takes one utterance at a time.
-        cmd = list(sys.argv[1:] if cmd is None else cmd)
+        # ESPnet's beam search takes one utterance at a time, and stops at a failure.
+        ours = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        ours.add_argument("--allow_missing")
+        _, cmd = ours.parse_known_args(cmd)
         host.main([*cmd, "--batch_size", "1"])
         return
     # A parser that has read no --config: ESPnet's turns what it says into defaults.
@@ -208,7 +217,7 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
         level=args.log_level,
         format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
     )
-    if inference(args):
+    if inference(args) and not args.allow_missing:
         raise SystemExit(1)
 
 

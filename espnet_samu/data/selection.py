@@ -118,6 +118,8 @@ def audio_fault(path: str) -> Optional[str]:
     import numpy as np
     import soundfile
 
+    from espnet_samu.utils.waveform import LOUDEST
+
     try:
         if Path(path).exists():
             wave, rate = soundfile.read(path, dtype="float32")
@@ -137,6 +139,8 @@ def audio_fault(path: str) -> Optional[str]:
         return f"{wave.shape[1]} channels"
     if not np.isfinite(wave).all():
         return "not finite"
+    if wave.dtype.kind == "f" and abs(wave).max(initial=0.0) > LOUDEST:
+        return f"samples outside of [-{LOUDEST:g}, {LOUDEST:g}]"
     if len(wave) == 0 or wave.max() == wave.min():
         return "silent"
     return None

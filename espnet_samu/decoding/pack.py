@@ -19,6 +19,9 @@ from espnet_samu.utils.atomic import AtomicFolder, atomic_write
 from espnet_samu.utils.zip_size import check_zip_size
 
 META = "meta.yaml"
+# ESPnet's own Speech2Text takes the names of files for arguments, and refuses this one
+# before it builds another model than the one that was packed.
+LOAD_BY = "load it by espnet_samu.speech2text.Speech2Text.from_pretrained"
 
 
 class Kind(NamedTuple):
@@ -168,6 +171,7 @@ def _read_meta(root: Path, kind: Kind) -> Dict[str, Any]:
             isinstance(word, str) for pair in names.items() for word in pair
         ):
             raise ValueError(f"{root / META}: {group} is not names of files: {names!r}")
+        names.pop(LOAD_BY, None)
         named.update(names)
     needed = {kind.files[0], kind.yaml_files[0]}
     if not needed <= set(named) <= {*kind.files, *kind.yaml_files}:

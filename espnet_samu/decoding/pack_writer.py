@@ -56,8 +56,9 @@ def write_pack(
         contents = _Contents(Path(folder))
         for path in option:
             contents.add_tree(Path(path))
+        named = {key: contents.add(path) for key, path in files.items()}
         meta = {
-            "files": {key: contents.add(path) for key, path in files.items()},
+            "files": {pack.LOAD_BY: pack.META, **named},
             "yaml_files": {k: contents.add_config(p) for k, p in yaml_files.items()},
             "timestamp": time.time(),
             "python": platform.python_version(),

@@ -1,6 +1,8 @@
-"""Why an utterance was not translated, in one line."""
+"""Why an utterance was not translated or embedded, in one line."""
 
 import torch
+
+from espnet_samu.utils.waveform import UnusableWaveforms
 
 
 def reason_of(error: BaseException) -> str:
@@ -9,10 +11,15 @@ def reason_of(error: BaseException) -> str:
     if is_out_of_memory(error):
         return (
             f"out of memory, alone in its batch: {message[:200]}; --chunk_seconds cuts "
-            "long utterances"
+            "long utterances in decoding"
         )
-    if "longer than the window" in message:
-        message += "; --chunk_seconds cuts it for decoding"
+    if isinstance(error, UnusableWaveforms):
+        message = "; ".join(error.reasons.values())
+        if "longer than the window" in message:
+            message += (
+                "; cut it into segments in stage 1, or in decoding by --chunk_seconds"
+            )
+        return message
     # Ours say all that there is to say.
     if type(error) is ValueError and message:
         return message

@@ -6,9 +6,7 @@ from typing import Mapping, Sequence
 
 from espnet_samu.decoding.result_store import ResultStore
 from espnet_samu.decoding.utterances import Utterance
-from espnet_samu.utils.kaldi_io import write_text
-
-FAILED = "failed.scp"
+from espnet_samu.utils.kaldi_io import write_failures, write_text
 
 
 def write_results(
@@ -18,7 +16,7 @@ def write_results(
     failures: Mapping[str, str],
     nbest: int,
 ) -> None:
-    """Write ``<n>best_recog/{text,token,token_int,score}`` and, if any, failed.scp.
+    """Write ``<n>best_recog/{text,token,token_int,score}``, and ``failed.scp``.
 
     Args:
         output_dir: Where they are written, each file at once. Folders of more than
@@ -44,7 +42,4 @@ def write_results(
     while (output_dir / f"{n}best_recog").is_dir():
         shutil.rmtree(output_dir / f"{n}best_recog")
         n += 1
-    if failures:
-        write_text(output_dir / FAILED, failures)
-    else:
-        (output_dir / FAILED).unlink(missing_ok=True)
+    write_failures(output_dir, failures)

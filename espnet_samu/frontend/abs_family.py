@@ -58,6 +58,10 @@ class AbsFamily(torch.nn.Module, ABC):
         """Let the layers be computed once more for the gradients."""
         model.activation_checkpointing_enable()
 
+    def longest(self) -> Optional[int]:
+        """Samples at 16 kHz that an utterance may have; None: any number."""
+        return None
+
     @abstractmethod
     def frame_lengths(
         self, model: torch.nn.Module, lengths: torch.Tensor

@@ -16,6 +16,7 @@ from espnet_samu.frontend.state_choice import StateChoice
 from espnet_samu.utils import hub, huggingface
 from espnet_samu.utils.frozen import eval_frozen
 from espnet_samu.utils.init_param import MASK_VECTOR
+from espnet_samu.utils.waveform import UnusableWaveforms
 
 
 class SamuFrontend(AbsFrontend):
@@ -221,6 +222,29 @@ class SamuFrontend(AbsFrontend):
             eval_frozen(self)
         return self
 
+    def _check(
+        self, speech: torch.Tensor, lengths: torch.Tensor, out_lengths: torch.Tensor
+    ) -> None:
+        """Refuse what has no frames, too many of them, or none that are numbers."""
+        longest = self.family.longest()
+        bad = (out_lengths < 1) | ~speech.isfinite().all(1)
+        if longest is not None:
+            bad |= lengths > longest
+        reasons = {}
+        for row in bad.nonzero()[:, 0].tolist():
+            samples, kind = int(lengths[row]), self.model.config.model_type
+            if out_lengths[row] < 1:
+                reasons[row] = f"{samples} samples are too short for a frame of {kind}"
+            elif longest is not None and samples > longest:
+                reasons[row] = (
+                    f"{samples} samples are longer than the window of {kind}, "
+                    f"{longest} samples ({longest / SAMPLING_RATE:g} s)"
+                )
+            else:
+                reasons[row] = "samples are NaN or infinite"
+        if reasons:
+            raise UnusableWaveforms(reasons)
+
     def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
         """Frames that come out of so many samples.
 
@@ -249,17 +273,11 @@ class SamuFrontend(AbsFrontend):
             frames (B,).
 
         Raises:
-            ValueError: An utterance is too short for one frame, longer than Whisper's
-                window, or has samples that are not finite.
+            UnusableWaveforms: Utterances are too short for one frame, longer than
+                Whisper's window, or have samples that are not finite.
         """
         out_lengths = self.output_lengths(input_lengths)
-        if out_lengths.min() < 1:
-            short = int(input_lengths[out_lengths < 1].min())
-            raise ValueError(
-                f"an utterance of {short} samples is too short for one frame of "
-                f"{self.model.config.model_type}; raise --min_wav_duration"
-            )
-        _check_finite(input)
+        self._check(input, input_lengths, out_lengths)
         if self.has_adapter:
             lengths = self.family.frame_lengths(self.model, input_lengths)
             adapter.set_lengths(self.model.adapter, lengths)
@@ -280,14 +298,3 @@ def _drop_mask_vector(frontend, state: Dict[str, Any], prefix: str, *_) -> None:
     """A hook of load_state_dict: a model without masks needs no vector for them."""
     if getattr(frontend.model, "masked_spec_embed", None) is None:
         state.pop(f"{prefix}model.{MASK_VECTOR}", None)
-
-
-def _check_finite(waveforms: torch.Tensor) -> None:
-    if waveforms.isfinite().all():
-        return
-    rows = (~waveforms.isfinite()).any(1).nonzero()[:, 0].tolist()
-    raise ValueError(
-        f"{len(rows)} of {len(waveforms)} waveforms have samples that are NaN or "
-        f"infinite: rows {', '.join(map(str, rows))} of the batch (from 0); repair or "
-        "drop these files"
-    )

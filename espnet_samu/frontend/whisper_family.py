@@ -6,7 +6,6 @@ import torch
 from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
-from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.frontend.whisper_log_mel import HOP, WhisperLogMel
 from espnet_samu.utils.masks import valid_mask
 
@@ -54,6 +53,10 @@ class WhisperFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         return model.layer_norm
 
+    def longest(self) -> Optional[int]:
+        """See :class:`AbsFamily`."""
+        return self.log_mel.window
+
     def frame_lengths(
         self, model: torch.nn.Module, lengths: torch.Tensor
     ) -> torch.Tensor:
@@ -64,18 +67,7 @@ class WhisperFamily(AbsFamily):
     def features(
         self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Log-mel frames (B, M, T) of the window.
-
-        Raises:
-            ValueError: An utterance is longer than the window.
-        """
-        longest, window = int(lengths.max()), self.log_mel.window
-        if longest > window:
-            raise ValueError(
-                f"an utterance of {longest} samples is longer than the window of "
-                f"whisper, {window} samples ({window / SAMPLING_RATE:g} s); lower "
-                "--max_wav_duration, or cut the utterance into segments"
-            )
+        """Log-mel frames (B, M, T) of the window."""
         return self.log_mel(waveforms, lengths)
 
     def encode(

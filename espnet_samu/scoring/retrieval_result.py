@@ -18,6 +18,8 @@ class RetrievalResult:
     """One score for every pair of languages and direction."""
     without_match: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """`direction`, `lang`, `target_lang`, `queries` where no query has a match."""
+    failed: list[str] = dataclasses.field(default_factory=list)
+    """Utterances that have no embedding, and are neither queries nor candidates."""
 
     def extend(self, other: "RetrievalResult") -> None:
         """Add the results of other tests."""
@@ -73,4 +75,5 @@ class RetrievalResult:
         return {
             "scores": [score.to_dict() for score in [*self.scores, *self.averages()]],
             "without_match": self.without_match,
+            "failed": self.failed,
         }

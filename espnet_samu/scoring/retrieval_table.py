@@ -2,6 +2,7 @@
 
 from espnet_samu.scoring.markdown import format_number, format_table
 from espnet_samu.scoring.retrieval_result import RetrievalResult
+from espnet_samu.scoring.score_inputs import name_ids
 
 HEADER = (
     "language,direction,R@1,R@5,R@10,MRR,cosine,xsim %,queries,no match,pool".split(",")
@@ -56,5 +57,7 @@ def make_retrieval_table(result: RetrievalResult) -> str:
                 f"{name_direction(direction)}, languages of queries without any match: "
                 f"{' '.join(lonely)}"
             )
+    if result.failed:
+        notes.append(f"not scored, without an embedding: {name_ids(result.failed)}")
     text = "".join(f"- {note}\n" for note in notes)
     return f"{format_table(HEADER, rows, text_columns=2)}\n{text}"

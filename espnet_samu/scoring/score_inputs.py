@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.kaldi_io import read_failures, read_text
 
 NAMED = 5  # ids named in a message
 
@@ -42,6 +42,7 @@ def match_hypotheses(
     refs: Mapping[str, str],
     allow_missing: bool = False,
     allow_extra: bool = False,
+    failed: Collection[str] = (),
 ) -> dict[str, str]:
     """Return one hypothesis for every reference.
 
@@ -51,11 +52,12 @@ def match_hypotheses(
         refs: References by utterance.
         allow_missing: Count missing hypotheses as empty ones.
         allow_extra: Leave out hypotheses without a reference.
+        failed: Utterances whose decoding failed: their hypotheses are empty ones.
 
     Raises:
         ValueError: Naming ids that are missing or extra.
     """
-    missing = [utt for utt in refs if utt not in hyps]
+    missing = [utt for utt in refs if utt not in hyps and utt not in failed]
     extra = [utt for utt in hyps if utt not in refs]
     for ids, what, allowed, option in (
         (missing, "misses hypotheses", allow_missing, "allow_missing"),
@@ -72,6 +74,17 @@ def match_hypotheses(
     if empty:
         logging.warning(f"system '{name}' has empty hypotheses: {name_ids(empty)}")
     return matched
+
+
+def read_failed(path: str, refs: Mapping[str, str]) -> list[str]:
+    """Read which references a system's decoding has no hypothesis for.
+
+    Args:
+        path: Hypotheses; ``failed.scp`` of the decoding may be beside them.
+        refs: References by utterance.
+    """
+    failed = read_failures(path)
+    return [utt for utt in refs if utt in failed]
 
 
 def read_values(path: str, refs: Mapping[str, str]) -> dict[str, str]:

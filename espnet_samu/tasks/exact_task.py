@@ -56,6 +56,9 @@ class ExactTask(BalancedTask, SparingTask):
     * A training is resumed with options that fit it, or not touched.
     """
 
+    trains_student: bool = False
+    """Whether its models are students of the distillation."""
+
     @classmethod
     def main(
         cls,
@@ -182,12 +185,19 @@ class ExactTask(BalancedTask, SparingTask):
 
         Raises:
             FileNotFoundError: A file is missing.
-            ValueError: config.yaml is none, or the checkpoint is none, or it has
-                parameters too many or too few.
+            ValueError: config.yaml is none, or of another task, or the checkpoint is
+                none, or it has parameters too many or too few.
         """
         if config_file is None and model_file is not None:
             config_file = Path(model_file).parent / "config.yaml"
-        read_yaml(config_file)  # ESPnet takes it for a mapping
+        # ESPnet takes it for a mapping.
+        if ("projector" in read_yaml(config_file)) != cls.trains_student:
+            mend = (
+                "a translation model; use Speech2Text or st_inference"
+                if cls.trains_student
+                else "a student of the distillation; use Speech2Embedding or samu_embed"
+            )
+            raise ValueError(f"{config_file} is of {mend}")
         model, args = super().build_model_from_file(config_file, None, device)
         if model_file is not None:
             state = read_state_dict(model_file)

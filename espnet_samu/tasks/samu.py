@@ -24,6 +24,7 @@ class SAMUTask(ExactTask):
     num_optimizers: int = 1
     class_choices_list = list(CHOICES)
     trainer = SAMUTrainer
+    trains_student = True
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:

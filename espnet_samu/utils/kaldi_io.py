@@ -10,6 +10,9 @@ import numpy as np
 
 from espnet_samu.utils.atomic import atomic_write
 
+FAILED = "failed.scp"
+"""Beside embeddings or translations: the utterances that have none, and why."""
+
 # Kaldi splits at ASCII blanks only; str.split() would also cut at U+00A0 or U+3000
 _BLANKS = " \t"
 _PLACE = re.compile(r"(.+):(\d{1,18})")
@@ -181,6 +184,33 @@ class Archives:
         ):
             raise ValueError(f"cannot be read: {entry!r} (the archive is cut)")
         return array
+
+
+def write_failures(folder: str | os.PathLike[str], failures: Mapping[str, str]) -> None:
+    """Write failed.scp; where nothing has failed, there is none.
+
+    Args:
+        folder: Folder of the results.
+        failures: Reason of every utterance without a result.
+    """
+    path = Path(folder) / FAILED
+    if failures:
+        write_text(path, failures)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_failures(result: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the failed.scp beside a result.
+
+    Args:
+        result: Embeddings or translations.
+
+    Returns:
+        Reason of every utterance without a result; empty where there is no file.
+    """
+    path = Path(result).parent / FAILED
+    return read_text(path) if path.is_file() else {}
 
 
 def read_vectors(scp: str | os.PathLike[str]) -> dict[str, np.ndarray]:

@@ -1,6 +1,10 @@
 """Waveforms that are refused before a model makes something of them."""
 
-from typing import Any, Callable, Dict, Optional, Sequence, Union
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Optional, Union
 
 import numpy as np
 import torch
@@ -8,22 +12,104 @@ import torch
 from espnet_samu.utils.kaldi_io import read_text
 
 SAMPLING_RATE = 16000  # Hz
+LOUDEST = 10.0
+"""Largest amplitude of a waveform in [-1, 1]: decoders and filters overshoot it, but
+not by 20 dB."""
+
+# Advice for training.
+CHECK_AUDIO = (
+    ". Run samu_st.sh --stage 7 --check_audio true, which drops and counts them"
+)
+DURATIONS = (
+    ". In training and validation sets stage 4 drops what is not between "
+    "--min_wav_duration and --max_wav_duration (seconds)"
+)
 
 
-def check_waveform(speech: Union[torch.Tensor, np.ndarray], name: str) -> torch.Tensor:
-    """Refuse what is not one waveform in [-1, 1].
+class UnusableWaveforms(ValueError):
+    """Some waveforms of a batch cannot be used.
+
+    Args:
+        reasons: What is wrong, by row of the batch (from 0).
+        names: Utterance ids (B,), for the message.
+        advice: What to do about it, for the message.
+        what: What stands before each name.
+    """
+
+    def __init__(
+        self,
+        reasons: Mapping[int, str],
+        names: Optional[Sequence[str]] = None,
+        advice: str = "",
+        what: str = "utterance ",
+    ):
+        self.reasons = dict(reasons)
+        rows: Dict[str, list[str]] = {}
+        for row, reason in self.reasons.items():
+            name = f"row {row} of the batch"
+            if names is not None:
+                name = f"{what}{names[row]}"
+            rows.setdefault(reason, []).append(name)
+        parts = [f"{', '.join(those)}: {reason}" for reason, those in rows.items()]
+        super().__init__("; ".join(parts) + advice)
+
+
+@contextmanager
+def named_waveforms(
+    names: Optional[Sequence[str]], advice: str = "", what: str = "utterance "
+) -> Iterator[None]:
+    """Inside, errors about waveforms name them.
+
+    Args:
+        names: Utterance ids (B,); None: rows of the batch are named.
+        advice: What to do about it, for the message.
+        what: What stands before each name.
+
+    Raises:
+        UnusableWaveforms: With names and advice.
+    """
+    try:
+        yield
+    except UnusableWaveforms as error:
+        raise UnusableWaveforms(error.reasons, names, advice, what) from None
+
+
+def check_waveform(
+    speech: Union[torch.Tensor, np.ndarray],
+    name: str,
+    sampling_rate: Optional[int] = None,
+) -> torch.Tensor:
+    """Refuse what is not one waveform in [-1, 1] at 16 kHz.
 
     Args:
         speech: Waveform (N,).
         name: Of the utterance, for the message.
+        sampling_rate: Of the waveform in Hz; None: taken to be 16000.
 
     Returns:
         The waveform as a tensor.
 
     Raises:
-        ValueError: It has several dimensions, integers, no sample, NaN or infinity.
+        ValueError: It is something else, has several dimensions, integers, no sample,
+            NaN, infinity, samples far outside of [-1, 1], or another rate.
     """
-    speech = torch.as_tensor(speech)
+    if sampling_rate not in (None, SAMPLING_RATE):
+        raise ValueError(
+            f"{name}: the waveform has {sampling_rate} Hz, but speech encoders take "
+            f"{SAMPLING_RATE}; resample it, e.g. by torchaudio.functional.resample"
+        )
+    if isinstance(speech, (str, os.PathLike)):
+        raise ValueError(
+            f"{name}: '{speech}' is a path, not a waveform; read it: speech, rate = "
+            "soundfile.read(path)"
+        )
+    try:
+        speech = torch.as_tensor(speech)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"{name}: a waveform is a tensor or array (samples,), but this one is a "
+            f"{type(speech).__name__}; soundfile.read gives a pair, waveform and rate"
+        ) from None
     if speech.dim() != 1:
         raise ValueError(
             f"{name}: a waveform is (samples,), but this one is "
@@ -39,41 +125,62 @@ def check_waveform(speech: Union[torch.Tensor, np.ndarray], name: str) -> torch.
     bad = len(speech) - int(speech.isfinite().sum())
     if bad:
         raise ValueError(f"{name}: {bad} of {len(speech)} samples are NaN or infinite")
+    loudest = float(speech.abs().max())
+    if loudest > LOUDEST:
+        raise ValueError(f"{name}: {_too_loud(loudest)}")
     return speech
+
+
+def _too_loud(loudest: float) -> str:
+    return (
+        f"a waveform has floats in [-1, 1], but this one has samples of up to "
+        f"{loudest:.6g}; divide samples of 16 bits by 32768"
+    )
 
 
 def check_waveforms(
     speech: torch.Tensor,
     lengths: torch.Tensor,
     names: Optional[Sequence[str]] = None,
+    allow_silence: bool = False,
+    advice: str = "",
 ) -> None:
-    """Refuse waveforms that are silent (all samples equal) or not finite.
+    """Refuse waveforms of a batch that a model cannot learn from.
 
     Args:
         speech: Waveforms (B, N), anything where padded.
         lengths: Samples (B,).
-        names: Utterance ids, for the message.
+        names: Utterance ids (B,), for the message.
+        allow_silence: Log those that are silent in place of refusing them.
+        advice: What to do about it, for the message.
 
     Raises:
-        ValueError: Naming the utterances.
+        UnusableWaveforms: Some are silent (all samples equal), not finite, or far
+            outside of [-1, 1].
     """
     inside = torch.arange(speech.size(1), device=speech.device) < lengths[:, None]
     highest = speech.masked_fill(~inside, float("-inf")).amax(1)
     lowest = speech.masked_fill(~inside, float("inf")).amin(1)
-    # amax and amin hand NaN on; Inf - Inf and comparisons with NaN are not > 0.
-    good = (highest - lowest > 0) & (highest - lowest).isfinite()
+    # amax and amin hand NaN on; comparisons with NaN are false.
+    good = (highest > lowest) & (highest <= LOUDEST) & (lowest >= -LOUDEST)
     if bool(good.all()):
         return
-    bad = [i for i, ok in enumerate(good.tolist()) if not ok]
-    what = {}
-    for i in bad:
-        silent = bool((highest[i] - lowest[i]).isfinite())
-        name = names[i] if names is not None else f"number {i} of the batch"
-        what.setdefault("silent" if silent else "not finite", []).append(name)
-    raise ValueError(
-        "; ".join(f"{kind}: utterance {', '.join(n)}" for kind, n in what.items())
-        + ". Run samu_st.sh --stage 7 --check_audio true, which drops and counts them"
-    )
+    reasons = {}
+    for row in (~good).nonzero()[:, 0].tolist():
+        high, low = float(highest[row]), float(lowest[row])
+        if not np.isfinite(high - low):
+            reasons[row] = "samples are NaN or infinite"
+        elif high == low:
+            reasons[row] = "silent, all samples are equal"
+        else:
+            reasons[row] = _too_loud(max(high, -low))
+    if allow_silence:
+        silent = {row: why for row, why in reasons.items() if why.startswith("silent")}
+        if silent:
+            logging.warning(str(UnusableWaveforms(silent, names)))
+        reasons = {row: why for row, why in reasons.items() if row not in silent}
+    if reasons:
+        raise UnusableWaveforms(reasons, names, advice)
 
 
 class CheckedPreprocessor:

@@ -143,8 +143,16 @@ def test_refused(speech_models, noise):
         )
     speech, lengths = noise(3000, 2000)
     speech[1, 7] = float("inf")
-    with pytest.raises(ValueError, match="not finite: utterance b"):
-        model(speech, lengths, torch.ones(2, 3), utt_id=["a", "b"])
+    ids = ["a", "b"]
+    with pytest.raises(
+        ValueError, match="^utterance b: samples are NaN.*--check_audio"
+    ):
+        model(speech, lengths, torch.ones(2, 3), utt_id=ids)
+    message = (
+        "^utterance b: 100 samples are too short .* --min_wav_duration and --max_w"
+    )
+    with pytest.raises(ValueError, match=message):
+        model(*noise(3000, 100), torch.ones(2, 3), utt_id=ids)
 
 
 def test_collect_feats(speech_models, noise):

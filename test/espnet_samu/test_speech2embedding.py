@@ -1,4 +1,6 @@
+import copy
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -53,10 +55,53 @@ def test_refused(speech2embedding):
     good[7] = np.nan
     with pytest.raises(ValueError, match="speech: 1 of 3000 samples are NaN"):
         speech2embedding(good)
-    with pytest.raises(ValueError, match="50 samples is too short"):
+    with pytest.raises(ValueError, match="^speech: 50 samples are too short for a fra"):
         speech2embedding(torch.zeros(50))
+    with pytest.raises(ValueError, match=r"^speeches\[0\]: 50 samples are too short"):
+        speech2embedding.batch([torch.zeros(50), torch.zeros(500)])
+    with pytest.raises(ValueError, match="speech: 'a.wav' is a path"):
+        speech2embedding("a.wav")
+    with pytest.raises(ValueError, match="speech: the waveform has 8000 Hz"):
+        speech2embedding(torch.zeros(500), 8000)
+    with pytest.raises(ValueError, match="speech: .* samples of up to 1e.25"):
+        speech2embedding(torch.full((3000,), 1e25))
     with pytest.raises(ValueError, match="speeches is empty"):
         speech2embedding.batch([])
+
+
+def test_embeddings_that_are_not_finite(samu_exp, batch):
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    speech2embedding = Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth")
+    torch.nn.init.constant_(speech2embedding.samu_model.projector.linear.bias, np.nan)
+    message = "speech: the embedding is not finite in torch.float32; use another dtype"
+    with pytest.raises(ValueError, match=message):
+        speech2embedding(batch[0][0, :3000])
+
+
+def test_threads(samu_exp, batch):
+    """Group norms keep the lengths of the batch: calls must follow each other."""
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    speech2embedding = Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth")
+    expected = [copy.deepcopy(speech2embedding)(row) for row in batch[0]]
+    with ThreadPoolExecutor(4) as pool:
+        for ours, theirs in zip(pool.map(speech2embedding, batch[0]), expected):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_translation_models_are_refused(st_exp, tmp_path, monkeypatch):
+    from espnet_samu.bin import pack
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(ValueError, match="is of a translation model; use Speech2Text"):
+        Speech2Embedding(samu_model_file=st_exp / "1epoch.pth")
+    cmd = ["st", f"--st_train_config={st_exp}/config.yaml"]
+    cmd += [f"--st_model_file={st_exp}/1epoch.pth", f"--outpath={tmp_path}/packed.zip"]
+    pack.main(cmd)
+    with pytest.raises(ValueError, match="packed.zip is a translation model, not a st"):
+        Speech2Embedding.from_pretrained(tmp_path / "packed.zip")
 
 
 def test_published(samu_exp, speech2embedding, batch, tmp_path, monkeypatch):

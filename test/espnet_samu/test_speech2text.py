@@ -1,4 +1,6 @@
+import copy
 import string
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -148,12 +150,40 @@ def test_one_language(lang_exp):
         (np.zeros((2, 1600), dtype=np.float32), "choose one channel"),
         (np.zeros(1600, dtype=np.int16), "divide 16-bit samples by 32768"),
         (np.full(1600, np.inf), "1600 of 1600 samples are NaN or infinite"),
-        (np.zeros(50, dtype=np.float32), "50 samples is too short for one frame"),
+        (
+            np.zeros(50, dtype=np.float32),
+            "^speech: 50 samples are too short for a frame of wav2vec2$",
+        ),
+        ("a.wav", "speech: 'a.wav' is a path"),
+        (np.ones(1600) * 12000, "divide samples of 16 bits by 32768"),
     ],
 )
 def test_bad_waveforms(speech2text, speech, message):
     with pytest.raises(ValueError, match=message):
         speech2text(speech)
+
+
+def test_rates(speech2text):
+    assert_same(speech2text(noise(0.2), sampling_rate=16000), speech2text(noise(0.2)))
+    with pytest.raises(ValueError, match="speech: the waveform has 8000 Hz"):
+        speech2text(noise(0.2), sampling_rate=8000)
+    # as soundfile.read gives it
+    with pytest.raises(
+        ValueError, match="tgt_lang 8000 is no language.* sampling_rate"
+    ):
+        speech2text(*(noise(0.2), 8000))
+
+
+@pytest.mark.parametrize("backend", ["generate", "beam_search"])
+def test_threads(files, backend):
+    """Calls of several threads give what they give one after the other."""
+    speech2text = Speech2Text(**files, beam_size=2, maxlenratio=-5, backend=backend)
+    copied = copy.deepcopy(speech2text)
+    speeches = [noise(0.1 + 0.03 * i, seed=i) for i in range(8)]
+    expected = [copied(speech) for speech in speeches]
+    with ThreadPoolExecutor(4) as pool:
+        for ours, theirs in zip(pool.map(speech2text, speeches), expected):
+            assert_same(ours, theirs)
 
 
 def test_bad_batches(speech2text):
@@ -177,14 +207,31 @@ def test_bad_batches(speech2text):
         ({"ctc_weight": 0.3}, "the model has no CTC over translations"),
         ({"lm_train_config": "lm.yaml"}, "lm_file must be given too"),
         ({"token_type": "bpe"}, "bpemodel 'None', .* is missing"),
+        (
+            {"beam_size": 33, "backend": "beam_search"},
+            "beam_size 33 is wider than the model's vocabulary of 32 tokens",
+        ),
+        (
+            {"hugging_face_decoder": True, "ngram_file": None},
+            "Speech2Text has no hugging_face_decoder, ngram_file; its search has",
+        ),
     ],
 )
 def test_bad_options(files, options, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    with pytest.raises((ValueError, FileNotFoundError, TypeError), match=message):
         Speech2Text(**files, **options)
 
 
-def test_bad_files(files, st_exp, tmp_path):
+def test_as_wide_as_the_vocabulary(files):
+    found = Speech2Text(
+        **files, beam_size=32, nbest=32, backend="beam_search", maxlenratio=-2
+    )(noise(0.2))
+    assert len(found) == 32
+
+
+def test_bad_files(files, st_exp, samu_exp, tmp_path):
+    with pytest.raises(ValueError, match="is of a student .*; use Speech2Embedding"):
+        Speech2Text(st_model_file=samu_exp / "1epoch.pth")
     with pytest.raises(ValueError, match="st_train_config and st_model_file are not"):
         Speech2Text()
     with pytest.raises(FileNotFoundError, match="st_model_file .*none.pth is missing"):
@@ -201,8 +248,11 @@ def test_whisper_needs_pieces(lang_exp, speech_models):
     """Its window is 1 s here."""
     files = lang_exp(frontend_conf={"model_conf": speech_models["whisper"]})
     options = {"beam_size": 1, "maxlenratio": -3}
-    with pytest.raises(ValueError, match="longer than the window of whisper"):
-        Speech2Text(**files, **options)(noise(1.5))
+    message = (
+        r"^speeches\[1\]: 24000 samples are longer than the window of whisper, 160"
+    )
+    with pytest.raises(ValueError, match=message):
+        Speech2Text(**files, **options).batch([noise(0.5), noise(1.5)])
     found = Speech2Text(**files, **options, chunk_seconds=1)(noise(1.5))
     assert 2 <= len(found[0].token) <= 6
 

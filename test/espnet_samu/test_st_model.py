@@ -112,6 +112,34 @@ def test_refused(build, batch, text):
         model(*args, torch.tensor([2, 63]))
 
 
+def test_utterances_that_cannot_be_used(build, batch, text, caplog):
+    model = build()
+    ids = ["u1", "u2", "u3", "u4"]
+    for sample, reason in (
+        (float("nan"), "NaN or inf.*"),
+        (1e25, r".* up to 1e\+25.*"),
+    ):
+        speech = batch[0].clone()
+        speech[2, 5] = sample
+        message = (
+            f"^utterance u3: .*{reason} Repair these recordings, or leave them out"
+        )
+        with pytest.raises(ValueError, match=message):
+            model(speech, batch[1], *text, utt_id=ids)
+    lengths = batch[1].clone()
+    lengths[3] = 100
+    message = (
+        "^utterance u4: 100 samples are too short .* --min_wav_duration and --max_w"
+    )
+    with pytest.raises(ValueError, match=message):
+        model(batch[0], lengths, *text, utt_id=ids)
+    # a silent one is named, too, but does no harm
+    speech = batch[0].clone()
+    speech[1] = 0.0
+    assert model(speech, batch[1], *text, utt_id=ids)[0].isfinite()
+    assert "utterance u2: silent, all samples are equal" in caplog.text
+
+
 def test_decoder_without_languages(build, batch, text):
     conf = {"num_blocks": 1, "linear_units": 8, "attention_heads": 2}
     model = build(decoder="transformer", decoder_conf=conf)
@@ -276,7 +304,7 @@ def test_utterance_that_cannot_be_distilled(build, batch, text, samu_batch):
     model = build()
     keep_distilling(model)
     samu_batch["samu_speech"][1] = 0.0
-    with pytest.raises(ValueError, match="silent: utterance b"):
+    with pytest.raises(ValueError, match="^utterance b: silent, all samples are equal"):
         model(*batch, *text, **samu_batch)
 
 

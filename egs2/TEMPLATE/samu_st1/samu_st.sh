@@ -96,6 +96,9 @@ train_args=             # Arguments for both trainings, e.g., "--seed 2". No fol
 
 # Decoding and scoring related
 batch_size=16           # Utterances that are decoded together.
+allow_missing=false     # Utterances of test sets that have no embedding or no translation are
+                        # listed in failed.scp, never in the way of the others, and make the
+                        # exit status 1 when all is done. true: it is 0.
 inference_tag=          # Suffix to the result dir for decoding (default: names config,
                         # inference_args, model).
 inference_config=conf/decode_st.yaml # Config for decoding.
@@ -352,7 +355,7 @@ run_st() {
         --batch_size "${batch_size}" \
         --inference_tag "${inference_tag}" \
         --inference_config "${inference_config}" \
-        --inference_args "${inference_args}" \
+        --inference_args "--allow_missing true ${inference_args}" \
         --inference_st_model "${inference_st_model}" \
         "${perturb_opts[@]}" "${vocab_opts[@]}" "${st_opts[@]}" "$@"
 }
@@ -462,9 +465,38 @@ perturb_tgt_lang() {
 # Whether the student was scored on a set as it is here: one from another recipe has
 # scores of sets that are called alike.
 retrieved() {
-    [ -e "${retrieval_dir}/$1/retrieval.json" ] \
-        && cmp -s <(cut -d " " -f 1 "${retrieval_dir}/$1/embed.scp") \
-            <(cut -d " " -f 1 "${data_feats}/$1/wav.scp")
+    local dir=${retrieval_dir}/$1 files
+    files=("${dir}/embed.scp")
+    [ ! -e "${dir}/failed.scp" ] || files+=("${dir}/failed.scp")
+    [ -e "${dir}/retrieval.json" ] \
+        && cmp -s <(cut -d " " -f 1 -- "${files[@]}" | LC_ALL=C sort) \
+            <(cut -d " " -f 1 "${data_feats}/$1/wav.scp" | LC_ALL=C sort)
+}
+
+# count_failed DIR SET RESULT: utterances of a set that stages 9 and 12 have no result for.
+declare -A without_result=()
+count_failed() {
+    local file=$1/failed.scp n
+    if [ -e "$1/$3" ] && [ ! -s "$1/$3" ]; then
+        log "Error: no utterance of $2 has a result in $1/$3: see ${file}"
+        exit 1
+    fi
+    [ -s "${file}" ] || return 0
+    n="$(wc -l < "${file}") of $(wc -l < "${data_feats}/$2/wav.scp") utterances of $2"
+    log "Warning: ${n} failed, see ${file}"
+    without_result[${file}]=${n}
+}
+
+# What st.sh's decoding jobs say of utterances that are not in the text of a set.
+collect_failed() {
+    local dir=$1 set=$2
+    utils/filter_scp.pl --exclude "${dir}/text" "${data_feats}/${set}/wav.scp" \
+        > "${dir}/.missing"
+    find "${dir}/logdir" -name failed.scp -exec cat {} + \
+        | utils/filter_scp.pl "${dir}/.missing" | LC_ALL=C sort -u -k1,1 > "${dir}/.failed"
+    rm "${dir}/.missing"
+    mv "${dir}/.failed" "${dir}/failed.scp"
+    [ -s "${dir}/failed.scp" ] || rm "${dir}/failed.scp"
 }
 
 # A mark beside a set in dump/ while stages 3 and 4 write it.
@@ -722,8 +754,10 @@ elif ! "${skip_train}"; then
             ${python} -m espnet_samu.bin.samu_embed \
                 --samu_model_file "${_samu_model}" \
                 --ngpu "${_ngpu}" \
+                --allow_missing true \
                 "${_opts[@]}" || failed "${retrieval_dir}/samu_embed.log"
         for dset in ${retrieval_sets}; do
+            count_failed "${retrieval_dir}/${dset}" "${dset}" embed.scp
             _opts=()
             # Speech finds speech of other languages with the same translation.
             if [ -s "${data_feats}/${dset}/${translations}" ]; then
@@ -768,6 +802,10 @@ if ! "${skip_eval}"; then
             need 4 "${data_feats}/${dset}/wav.scp"
         done
         st --stage 12 --stop_stage 12
+        for dset in ${test_sets}; do
+            collect_failed "${st_exp}/${inference_tag}/${dset}" "${dset}"
+            count_failed "${st_exp}/${inference_tag}/${dset}" "${dset}" text
+        done
     fi
 
     if runs 13; then
@@ -779,6 +817,7 @@ if ! "${skip_eval}"; then
         fi
         for dset in ${test_sets}; do
             _dir=${st_exp}/${inference_tag}/${dset}
+            count_failed "${_dir}" "${dset}" text
             need 12 "${_dir}/text"
             _opts=()
             _report=()
@@ -881,4 +920,12 @@ if ! "${skip_upload_hf}" && runs 15; then
     st --stage 15 --stop_stage 15 --skip_packing false --skip_upload_hf false
 fi
 
+if [ "${#without_result[@]}" -gt 0 ] && ! "${allow_missing}"; then
+    log "Finished, but utterances have no result: mend or leave out what these files name," \
+        "or pass --allow_missing true. [elapsed=${SECONDS}s]"
+    for file in "${!without_result[@]}"; do
+        log "Error: ${without_result[${file}]} failed: ${file}"
+    done
+    exit 1
+fi
 log "Successfully finished. [elapsed=${SECONDS}s]"

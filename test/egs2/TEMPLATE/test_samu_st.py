@@ -261,6 +261,54 @@ def test_figures_are_those_of_the_student(run, recipe, student, folder, utts, sh
     assert found == (figures if shown else [])
 
 
+def test_failed_utterances(run, recipe):
+    """They are named, the rest goes on, and the exit status is 1 unless it may be 0."""
+    (recipe / "python").write_text(PYTHON)
+    (recipe / "python").chmod(0o755)
+    options = ["--python", "./python", "--st_exp", "exp/st", "--inference_tag", "d"]
+    write(recipe / "dump/raw/test/wav.scp", "utt1 a\nutt2 b\nutt3 c\n")
+    write(recipe / "data/train/utt2lang", "utt1 fr\n")
+    decoded = recipe / "exp/st/d/test"
+    write(decoded / "text", "utt1 one\nutt3 three\n")
+    # one that an earlier decoding, of more jobs, had failed on
+    write(decoded / "logdir/output.2/failed.scp", "utt2 too short\n")
+    write(decoded / "logdir/output.9/failed.scp", "utt1 out of memory\n")
+    for stage in (12, 13):
+        status, output = run(*options, stage=stage, stop_stage=13)
+        assert status == 1
+        assert (
+            output.count("Warning: 1 of 3 utterances of test failed, see") == 14 - stage
+        )
+        assert output.count("Error: 1 of 3 utterances of test failed: exp/st/d/te") == 1
+        assert "--allow_missing true" in output
+        assert (recipe / "exp/st/RESULTS.md").exists()
+    assert "\n--allow_missing true \n" in run(*options, stage=12, stop_stage=12)[1]
+    assert (decoded / "failed.scp").read_text() == "utt2 too short\n"
+    status, output = run(*options, "--allow_missing", "true", stage=12, stop_stage=13)
+    assert status == 0, output
+
+    # A student's embeddings of the same utterances are still those of this set.
+    test = recipe / "exp/samu_train_samu_raw/retrieval_valid.r1.best/test"
+    write(test / "embed.scp", "utt1 x\nutt3 x\n")
+    write(test / "failed.scp", "utt2 too short\n")
+    write(test / "retrieval.json", "{}")
+    write(test / "heat.png", "")
+    assert "retrieval of test: heat=" in run(*options, stage=13, stop_stage=13)[1]
+    status, output = run(*options, stage=9, stop_stage=9)
+    assert status == 1
+    assert "Error: 1 of 3 utterances of test failed: exp/samu_train_samu_raw/" in output
+    for folder, name, stage in ((test, "embed.scp", 9), (decoded, "text", 12)):
+        write(folder / name, "")
+        status, output = run(*options, stage=stage, stop_stage=stage)
+        assert status == 1
+        assert "Error: no utterance of test has a result in " in output
+    # Everything is mended.
+    write(decoded / "text", "utt1 one\nutt2 two\nutt3 three\n")
+    status, output = run(*options, stage=12, stop_stage=12)
+    assert status == 0, output
+    assert not (decoded / "failed.scp").exists()
+
+
 def test_set_that_stage_1_does_not_make_is_named(run, recipe):
     write(recipe / "data" / "my_train" / "wav.scp", "a a.wav\n")
     status, output = run("--train_set", "my_train", stage=1, stop_stage=1)

@@ -4,6 +4,7 @@ import zipfile
 import pytest
 import torch
 import yaml
+from espnet2.bin.st_inference import Speech2Text as ESPnetSpeech2Text
 
 from espnet_samu.bin import pack
 from espnet_samu.bin.pack import main
@@ -70,6 +71,10 @@ def test_opens_elsewhere(train, batch, tmp_path):
     with zipfile.ZipFile(tmp_path / "packed.zip") as archive:
         archive.extractall(tmp_path / "hand")
     assert decode(batch, tmp_path / "hand") == expected
+    # ESPnet's own would build a part of the model, and fill the rest at random
+    message = r"argument 'load it by espnet_samu\.speech2text\.Speech2Text\.from_pretra"
+    with pytest.raises(TypeError, match=message):
+        ESPnetSpeech2Text(**files)
 
 
 def test_experiment_on_another_disk(train, batch, tmp_path):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from espnet_samu.bin.samu_embed import get_parser, main
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.utils.kaldi_io import read_text, read_vectors
+from espnet_samu.utils.kaldi_io import read_text, read_vectors, write_text
 
 
 @pytest.fixture
@@ -46,38 +47,69 @@ def test_refused(cmd, data, tmp_path, capsys):
     assert get_parser().description
 
 
-def test_too_short_is_named(cmd, tmp_path):
-    import soundfile
+@pytest.mark.parametrize("num_workers", ["0", "1"])
+def test_broken_utterances(cmd, data, tmp_path, caplog, num_workers):
+    """They are named, the others are embedded, the command fails."""
+    rng = np.random.default_rng(0)
+    waves = {
+        "short": (np.zeros(50), 16000),
+        "slow": (np.zeros(3000), 8000),
+        "stereo": (np.zeros((3000, 2)), 16000),
+        "empty": (np.zeros(0), 16000),
+        "nan": (np.full(3000, np.nan), 16000),
+        "loud": (rng.normal(size=3000) * 1e30, 16000),
+        "cut": (rng.normal(0, 0.1, 16000), 16000),
+    }
+    files = {
+        key: tmp_path / f"{key}.{'wav' if key != 'cut' else 'flac'}" for key in waves
+    }
+    for key, (wave, rate) in waves.items():
+        subtype = "FLOAT" if key in ("nan", "loud") else "PCM_16"
+        soundfile.write(files[key], wave, rate, subtype)
+    files["cut"].write_bytes(files["cut"].read_bytes()[:9000])
+    files["missing"] = tmp_path / "missing.wav"
+    good = read_text(data / "wav.scp")
+    write_text(tmp_path / "wav.scp", {k: f"{v}" for k, v in (files | good).items()})
+    options = ["--wav_scp", f"{data}/wav.scp,sound", "--output_dir", f"{tmp_path}/good"]
+    options += [
+        "--wav_scp",
+        f"{tmp_path}/wav.scp,sound",
+        "--output_dir",
+        f"{tmp_path}/a",
+    ]
+    options += ["--batch_size", "3", "--num_workers", num_workers]
+    with pytest.raises(SystemExit) as info:
+        main([*cmd, *options])
+    assert info.value.code == 1
+    expected, found = (read_vectors(tmp_path / d / "embed.scp") for d in ("good", "a"))
+    assert list(found) == list(expected) == list(good)
+    for key, vector in found.items():
+        np.testing.assert_allclose(vector, expected[key], rtol=0, atol=1e-5)
+    assert not (tmp_path / "good" / "failed.scp").exists()
+    reasons = read_text(tmp_path / "a" / "failed.scp")
+    assert reasons.keys() == files.keys()
+    assert reasons["short"] == "50 samples are too short for a frame of wav2vec2"
+    assert "slow.wav has 8000 Hz, but" in reasons["slow"]
+    assert "(3000, 2); choose one channel" in reasons["stereo"]
+    assert "the waveform has no samples" in reasons["empty"]
+    assert "3000 of 3000 samples are NaN" in reasons["nan"]
+    assert "divide samples of 16 bits by 32768" in reasons["loud"]
+    assert "Error" in reasons["cut"] and "missing.wav" in reasons["missing"]
+    assert "8 of 12 utterances failed, see" in caplog.text
 
+    # They are mended.
+    write_text(tmp_path / "wav.scp", good)
+    main([*cmd, *options])
+    assert not (tmp_path / "a" / "failed.scp").exists()
+
+
+def test_nothing_is_left(cmd, tmp_path):
     soundfile.write(tmp_path / "short.wav", np.zeros(50), 16000)
-    (tmp_path / "wav.scp").write_text(f"brief {tmp_path}/short.wav\n")
+    write_text(tmp_path / "wav.scp", {"brief": f"{tmp_path}/short.wav"})
     cmd += ["--wav_scp", f"{tmp_path}/wav.scp,sound", "--output_dir", f"{tmp_path}/a"]
-    with pytest.raises(RuntimeError, match="utterances brief: .* 50 samples is too"):
-        main(cmd)
-    assert not (tmp_path / "a" / "embed.scp").exists()
-
-
-@pytest.mark.parametrize(
-    "samples, rate, num_workers, message",
-    [
-        ((3000,), 8000, "1", "utterance bad: .*bad.wav has 8000 Hz.*--fs 16k"),
-        ((3000, 2), 16000, "0", r"utterance bad: .*\(3000, 2\); choose one channel"),
-        ((0,), 16000, "0", "utterance bad: the waveform has no samples"),
-    ],
-)
-def test_unusable_sound_is_named(
-    samu_exp, data, tmp_path, samples, rate, num_workers, message
-):
-    import soundfile
-
-    soundfile.write(tmp_path / "bad.wav", np.zeros(samples), rate)
-    good = read_text(data / "wav.scp")["utt1"]
-    (tmp_path / "wav.scp").write_text(f"good {good}\nbad {tmp_path}/bad.wav\n")
-    cmd = ["--samu_model_file", f"{samu_exp}/1epoch.pth", "--num_workers", num_workers]
-    cmd += ["--wav_scp", f"{tmp_path}/wav.scp,sound", "--output_dir", f"{tmp_path}/a"]
-    with pytest.raises(ValueError, match=message):
-        main(cmd)
-    assert not list((tmp_path / "a").glob("embed.*"))
+    main([*cmd, "--allow_missing", "true"])
+    assert (tmp_path / "a" / "embed.scp").read_text() == ""
+    assert list(read_text(tmp_path / "a" / "failed.scp")) == ["brief"]
 
 
 def test_model_tag(samu_exp, cmd, data, tmp_path, capsys):

@@ -47,6 +47,7 @@ def run(tmp_path, tables):
 
 
 def test_as_the_recipe_calls_it(tables, run, tmp_path, capsys):
+    write_text(tmp_path / "speech/failed.scp", {"lost": "too short"})
     saved = run(
         "--margin",
         "distance",
@@ -57,13 +58,14 @@ def test_as_the_recipe_calls_it(tables, run, tmp_path, capsys):
         target_text="words",
     )
     result = score_retrieval(pair_speech_text(*tables, LANGS), "distance", 2)
-    assert saved == result.to_dict()
+    assert saved == {**result.to_dict(), "failed": ["lost"]}
     printed = capsys.readouterr().out
     assert printed == (tmp_path / "out/retrieval.md").read_text()
     lines = printed.splitlines()
     assert lines[2].split("|")[1].strip() == "es"
     assert lines[2].split("|")[3].strip() == f"{result.scores[0].r1:.3f}"
-    assert lines[-1].endswith("margin:distance|k:2`")
+    assert lines[-2].endswith("margin:distance|k:2`")
+    assert lines[-1] == "- not scored, without an embedding: 1 utterances (lost)"
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "projection.png",
         "retrieval.json",
@@ -124,7 +126,7 @@ def test_content_of_one_language(run, tmp_path, caplog):
     write_text(tmp_path / "utt2lang", dict.fromkeys(LANGS, "es"))
     with caplog.at_level(logging.WARNING):
         saved = run(query_lang="utt2lang", content="content")
-    assert saved == {"scores": [], "without_match": []}
+    assert saved == {"scores": [], "without_match": [], "failed": []}
     assert "no retrieval among speech of one language only: es" in caplog.text
 
 

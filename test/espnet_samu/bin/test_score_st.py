@@ -88,6 +88,22 @@ def test_missing_and_extra(cmd, tmp_path):
     assert (tmp_path / "out/table.md").read_text() == first
 
 
+def test_failed_in_decoding(cmd, tmp_path):
+    """What the decoding gave up counts as empty; what else is missing is an error."""
+    write_text("hyp", {utt: ref for utt, ref in REFS.items() if utt != "it3"})
+    write_text("failed.scp", {"it3": "too short", "xx": "of another set"})
+    main(cmd)
+    table = (tmp_path / "out/table.md").read_text()
+    assert "- empty hypotheses of samu: it 1" in table
+    assert "- failed in decoding, counted as empty: samu: 1 utterances (it3)" in table
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert results["failed"] == {"samu": ["it3"]}
+    assert results["systems"]["samu"]["directions"]["it"]["empty_hypotheses"] == 1
+    write_text("failed.scp", {"xx": "of another set"})
+    with pytest.raises(ValueError, match=r"'samu' misses .* 1 utterances \(it3\)"):
+        main(cmd)
+
+
 def test_order_does_not_count(cmd, tmp_path):
     main(cmd)
     first = (tmp_path / "out/table.md").read_text()

@@ -211,13 +211,17 @@ def test_whisper(student, speech_models, noise, tmp_path, caplog, window):
     assert all(torch.equal(v, state[k]) for k, v in frontend.state_dict().items())
 
 
-def test_a_folder_that_is_not_loaded_whole(student, speech_models, tmp_path, monkeypatch):
+def test_a_folder_that_is_not_loaded_whole(
+    student, speech_models, tmp_path, monkeypatch
+):
     """What AutoModel fills with random numbers is no export."""
     from espnet_samu.checkpoint import export
 
     monkeypatch.setattr(export, "_with_empty_decoder", lambda encoder: encoder)
     model_file, _ = student(model_conf=speech_models["whisper"])
-    with pytest.raises(ValueError, match=r"AutoModel does not load .*: it misses \['dec"):
+    with pytest.raises(
+        ValueError, match=r"AutoModel does not load .*: it misses \['dec"
+    ):
         export.export(None, model_file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -18,13 +18,14 @@ DROPPED = {
     "never": "no audio",
     "silent": "silent",
     "nan": "not finite",
+    "loud": "samples outside of [-10, 10]",
     "slow": "sampling rate 8000 Hz, not 16000",
     "stereo": "2 channels",
     "broken": "unreadable audio",
     "long": "too short or too long for stage 4",
     "empty": "no transcript",
 }
-LISTENED = ("silent", "nan", "slow", "stereo", "broken")
+LISTENED = ("silent", "nan", "loud", "slow", "stereo", "broken")
 
 
 @pytest.fixture
@@ -38,6 +39,8 @@ def corpus(tmp_path):
             wave[:] = 0
         elif name == "nan":
             wave[7] = np.nan
+        elif name == "loud":
+            wave *= 32768
         elif name == "stereo":
             wave = np.stack([wave, wave], axis=1)
         wavs[name] = str(tmp_path / f"{name}.wav")

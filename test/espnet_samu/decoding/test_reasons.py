@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from espnet_samu.decoding.reasons import is_out_of_memory, reason_of
+from espnet_samu.utils.waveform import UnusableWaveforms
 
 
 @pytest.mark.parametrize(
@@ -12,9 +13,11 @@ from espnet_samu.decoding.reasons import is_out_of_memory, reason_of
         (KeyError("utt"), "KeyError: 'utt'"),
         (RuntimeError("a\nb"), "RuntimeError: a b"),
         (UnicodeError("x"), "UnicodeError: x"),
+        (UnusableWaveforms({3: "too short"}, ["a"] * 4, ". Advice"), "too short"),
         (
-            ValueError("longer than the window of whisper"),
-            "longer than the window of whisper; --chunk_seconds cuts it for decoding",
+            UnusableWaveforms({0: "longer than the window of whisper"}),
+            "longer than the window of whisper; cut it into segments in stage 1, or in "
+            "decoding by --chunk_seconds",
         ),
     ],
 )
@@ -30,7 +33,7 @@ def test_reasons(error, reason):
 def test_out_of_memory(error):
     assert is_out_of_memory(error)
     assert reason_of(error).startswith("out of memory, alone in its batch: ")
-    assert reason_of(error).endswith("--chunk_seconds cuts long utterances")
+    assert reason_of(error).endswith("--chunk_seconds cuts long utterances in decoding")
 
 
 def test_out_of_memory_of_the_cpu():

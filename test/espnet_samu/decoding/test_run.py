@@ -52,7 +52,7 @@ def test_failures_do_not_stop_the_rest(tmp_path, caplog):
     # the longest first; the batch that raises once more, one by one
     assert translate.batches == [[13, 13, 9], [13], [13], [9], [5, 4, 3], [2]]
     assert "utterance u3 failed: no sound" in caplog.text
-    assert "a batch of 3 utterances is translated one by one" in caplog.text
+    assert "the utterances of a batch of 3 are tried one by one: Runtime" in caplog.text
     report = run.report()
     assert report["utterances"] == 8
     assert report["failed"] == 3

@@ -20,6 +20,7 @@ from transformers import (
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.frontend.waveform_family import WaveformFamily
 from espnet_samu.utils.init_param import check_init_param
+from espnet_samu.utils.waveform import UnusableWaveforms
 
 FAMILIES = (
     "wav2vec2-layer",
@@ -288,7 +289,8 @@ def test_too_short(build, noise, family):
         family, 105
     )  # samples of the first frame
     assert frontend(*noise(3000, first))[1][1] == 1
-    with pytest.raises(ValueError, match=f"utterance of {first - 1} samples .* short"):
+    message = f"^row 1 of the batch: {first - 1} samples are too short for a frame of"
+    with pytest.raises(UnusableWaveforms, match=message):
         frontend(*noise(3000, first - 1))
 
 
@@ -428,9 +430,10 @@ def test_attn_implementation(build, noise, family):
 def test_samples_that_are_not_finite(build, noise, family, value):
     speech, lengths = noise(3000, 3000, 2500)
     speech[0, 5] = speech[2, 2000] = float(value)
-    message = "2 of 3 waveforms have samples that are NaN or infinite: rows 0, 2 of"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UnusableWaveforms) as info:
         build(family)(speech, lengths)
+    reason = "samples are NaN or infinite"
+    assert info.value.reasons == {0: reason, 2: reason}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from transformers import (
 
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.utils import huggingface
+from espnet_samu.utils.waveform import UnusableWaveforms
 
 
 @pytest.mark.parametrize(
@@ -54,12 +55,12 @@ def test_encoder_of_a_whole_checkpoint(speech_models, noise, tmp_path, whole):
 def test_longer_than_the_window(build, noise):
     frontend = build("whisper")
     assert frontend(*noise(16000))[1].tolist() == [50]
-    message = (
-        "an utterance of 16001 samples is longer than the window of whisper, 16000 "
-        r"samples \(1 s\); lower --max_wav_duration"
-    )
-    with pytest.raises(ValueError, match=message):
-        frontend(*noise(3000, 16001))
+    with pytest.raises(UnusableWaveforms) as info:
+        frontend(*noise(3000, 16001, 0))
+    assert info.value.reasons == {
+        1: "16001 samples are longer than the window of whisper, 16000 samples (1 s)",
+        2: "0 samples are too short for a frame of whisper",
+    }
 
 
 def test_specaugment(build, noise):

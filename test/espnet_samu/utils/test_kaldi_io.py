@@ -8,8 +8,10 @@ import pytest
 from espnet_samu.utils.kaldi_io import (
     Archives,
     check_data_files,
+    read_failures,
     read_text,
     read_vectors,
+    write_failures,
     write_text,
     write_vectors,
 )
@@ -135,3 +137,12 @@ def test_other_content(tmp_path, content):
     with Archives() as archives:
         with pytest.raises(ValueError, match="cannot be read: '.*a.ark:0'"):
             archives.read(f"{tmp_path}/a.ark:0")
+
+
+def test_failures(tmp_path):
+    assert read_failures(tmp_path / "text") == {}
+    write_failures(tmp_path, {"a": "too short"})
+    assert (tmp_path / "failed.scp").read_text() == "a too short\n"
+    assert read_failures(tmp_path / "text") == {"a": "too short"}
+    write_failures(tmp_path, {})
+    assert not (tmp_path / "failed.scp").exists()
