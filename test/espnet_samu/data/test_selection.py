@@ -104,7 +104,7 @@ def test_language_is_missing(corpus):
     dump = corpus / "dump"
     write_text(dump / "utt2lang", {"good1": "es"})
     cmd = f"--data_dir {dump} --text {dump}/text.tc.multi --embed {dump}/embed.scp"
-    with pytest.raises(ValueError, match="utt2lang misses 6 of 7 utterances"):
+    with pytest.raises(ValueError, match="utt2lang misses 7 of 8 utterances"):
         samu_select.main([*cmd.split(), "--output_dir", f"{corpus}/out"])
     assert not (corpus / "out").exists()
 
