@@ -100,7 +100,9 @@ def test_translation_models_are_refused(st_exp, tmp_path, monkeypatch):
     cmd = ["st", f"--st_train_config={st_exp}/config.yaml"]
     cmd += [f"--st_model_file={st_exp}/1epoch.pth", f"--outpath={tmp_path}/packed.zip"]
     pack.main(cmd)
-    with pytest.raises(ValueError, match="A translation model is opened by Speech2Text"):
+    with pytest.raises(
+        ValueError, match="A translation model is opened by Speech2Text"
+    ):
         Speech2Embedding.from_pretrained(tmp_path / "packed.zip")
 
 

@@ -268,6 +268,13 @@ def test_failed_utterances(run, recipe):
     options = ["--python", "./python", "--st_exp", "exp/st", "--inference_tag", "d"]
     write(recipe / "dump/raw/test/wav.scp", "utt1 a\nutt2 b\nutt3 c\n")
     write(recipe / "data/train/utt2lang", "utt1 fr\n")
+    for file in ("config.yaml", "valid.acc.best.pth"):
+        write(recipe / "exp/st" / file, "")
+        write(recipe / "exp/samu_train_samu_raw" / file, "")
+    write(recipe / DEFAULT, "")
+    write(recipe / "dump/raw/test/text.tc.multi", "utt1 un\nutt2 deux\nutt3 trois\n")
+    for teacher in ("teacher_small", "teacher_sentence-transformers-LaBSE"):
+        write(recipe / f"exp/{teacher}/test/embed.scp", "utt1 x\nutt2 x\nutt3 x\n")
     decoded = recipe / "exp/st/d/test"
     write(decoded / "text", "utt1 one\nutt3 three\n")
     # one that an earlier decoding, of more jobs, had failed on
@@ -281,7 +288,7 @@ def test_failed_utterances(run, recipe):
         )
         assert output.count("Error: 1 of 3 utterances of test failed: exp/st/d/te") == 1
         assert "--allow_missing true" in output
-        assert (recipe / "exp/st/RESULTS.md").exists()
+        assert (decoded / "score_st/table.md").exists()
     assert "\n--allow_missing true \n" in run(*options, stage=12, stop_stage=12)[1]
     assert (decoded / "failed.scp").read_text() == "utt2 too short\n"
     status, output = run(*options, "--allow_missing", "true", stage=12, stop_stage=13)
