@@ -58,7 +58,13 @@ def select(
         dropped.update(_lost_in_formatting(source_dir, text.name, wavs))
     samples: Dict[str, int] = {}
     for utt in wavs:
-        n = int(counts.get(utt, 0))
+        count = counts.get(utt, "0")
+        if not (count.isascii() and count.isdigit() and len(count) < 19):
+            raise ValueError(
+                f"{data_dir}/utt2num_samples: '{utt}' must have a number of samples: "
+                f"{count!r}"
+            )
+        n = int(count)
         if not sentences.get(utt):
             dropped[utt] = "no transcript"
         elif utt not in embedded:

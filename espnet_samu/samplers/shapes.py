@@ -8,6 +8,8 @@ import numpy as np
 from espnet_samu.samplers.two_columns import read_blocks
 from espnet_samu.samplers.utterance_index import UtteranceIndex
 
+_DIGITS = 18  # of a length, which is an int64
+
 
 @dataclasses.dataclass(frozen=True)
 class Shapes:
@@ -65,6 +67,11 @@ def _read_shape_file(path: str) -> tuple[np.ndarray, np.ndarray, int]:
     for keys, values in read_blocks(path):
         if dims is None:
             dims = values[0].partition(b",")[2]
+            if dims and not all(d.isdigit() for d in dims.split(b",")):
+                raise ValueError(
+                    f"{path}: shape of '{keys[0].decode()}' must be a length and, if any, "
+                    f"dims, all of them numbers: {values[0].decode()}"
+                )
         block = _parse_lengths(values, dims)
         if len(block) != len(values):
             bad = next(i for i, v in enumerate(values) if not _is_shape(v, dims))
@@ -81,12 +88,14 @@ def _read_shape_file(path: str) -> tuple[np.ndarray, np.ndarray, int]:
 
 def _is_shape(value: bytes, dims: bytes) -> bool:
     length, _, rest = value.partition(b",")
-    return length.isdigit() and rest == dims
+    return length.isdigit() and len(length) <= _DIGITS and rest == dims
 
 
 def _parse_lengths(values: list[bytes], dims: bytes) -> np.ndarray:
     """Return the lengths, all at once; too few where a value is malformed."""
     text = b"\n".join(values) + b"\n"
+    if max(map(len, values)) > _DIGITS + (len(dims) + 1 if dims else 0):
+        return np.array([])
     if dims:
         end = b"," + dims + b"\n"
         if text.count(end) != len(values):

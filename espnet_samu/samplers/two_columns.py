@@ -15,14 +15,14 @@ def read_blocks(
     """Read a file of lines `utterance value`, both without blanks.
 
     Args:
-        path: File in any encoding of which ASCII is a part.
+        path: File in UTF-8.
 
     Yields:
         Utterances and values of the lines of one block.
 
     Raises:
-        ValueError: Naming file and line, for a line of another form; for a file
-            without any line.
+        ValueError: Naming file and line, for a line of another form; for other bytes
+            than UTF-8; for a file without any line.
     """
     number = 0
     with open(path, "rb") as f:
@@ -30,6 +30,10 @@ def read_blocks(
             block += f.readline()
             if not block.endswith(b"\n"):
                 block += b"\n"
+            try:
+                block.decode()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}: not UTF-8: {error.reason}") from None
             tokens = block.split()
             if not _is_regular(block, len(tokens)):
                 raise ValueError(f"{path}:{_describe_first_irregular(block, number)}")

@@ -17,6 +17,8 @@ from espnet_samu.text.clean import clean_text
 COLUMNS = ("path", "translation", "split")
 # CoVoST-2's second version: its own additions to Common Voice's training split.
 SPLIT_OF = {"train": "train", "train_covost": "train", "dev": "dev", "test": "test"}
+UNUSED = ("dev_covost", "test_covost")
+"""Splits of the first version, which the second one leaves out."""
 
 
 class Utterance(NamedTuple):
@@ -55,6 +57,8 @@ def join(
     for name, translation, label in reader:
         split = SPLIT_OF.get(label)
         if split is None:
+            if label not in UNUSED:
+                counts.note(direction.name, name, "unknown split")
             continue
         counts.listed[direction.name, split] += 1
         clip = validated.clips.get(name)
