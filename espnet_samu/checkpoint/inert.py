@@ -18,11 +18,6 @@ import torch
 
 from espnet_samu.utils.zip_size import check_zip_size
 
-_UNREADABLE = (
-    *(pickle.UnpicklingError, RuntimeError, ValueError, TypeError),
-    *(IndexError, EOFError),
-)
-
 
 class Inert:
     """Stands in for an object of any class: keeps what was pickled, does nothing."""
@@ -64,7 +59,10 @@ def load_inert(path: Union[Path, str]) -> Dict[str, Any]:
                 weights_only=True,
                 mmap=zipfile.is_zipfile(path),
             )
-    except _UNREADABLE as error:
+    except OSError:
+        raise
+    except Exception as error:
+        # What unpicklers raise for damaged bytes may be anything.
         # torch's message is mostly advice.
         reason = re.search(r"(Trying to|Unsupported|Can only).*", str(error))
         if reason is None:

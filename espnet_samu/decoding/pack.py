@@ -85,11 +85,15 @@ def opened(
     try:
         yield _arguments(root, meta, kind)
     except Exception as error:
-        if not differs:
+        if differs:
+            raise ValueError(
+                f"{note}, which may be why it cannot be loaded: {error}"
+            ) from error
+        if isinstance(error, (OSError, ValueError)):
             raise
-        raise ValueError(
-            f"{note}, which may be why it cannot be loaded: {error}"
-        ) from error
+        # An option of a type that no class takes, and the like.
+        kind_of_error = type(error).__name__
+        raise ValueError(f"{tag} cannot be loaded: {kind_of_error}: {error}") from error
 
 
 def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:

@@ -69,8 +69,8 @@ def _read_shape_file(path: str) -> tuple[np.ndarray, np.ndarray, int]:
             dims = values[0].partition(b",")[2]
             if dims and not all(d.isdigit() for d in dims.split(b",")):
                 raise ValueError(
-                    f"{path}: shape of '{keys[0].decode()}' must be a length and, if any, "
-                    f"dims, all of them numbers: {values[0].decode()}"
+                    f"{path}: shape of '{keys[0].decode()}' must be a length and dims, "
+                    f"if any, all of them numbers: {values[0].decode()}"
                 )
         block = _parse_lengths(values, dims)
         if len(block) != len(values):

@@ -28,7 +28,10 @@ def read_state_dict(path: Union[Path, str]) -> Dict[str, torch.Tensor]:
     check_zip_size(path)
     try:
         state = safe_torch_load(path, map_location="cpu")
-    except (RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:
+        # What torch's unpickler raises for damaged bytes may be anything.
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise ValueError(
             f"{path} is damaged, or no checkpoint of a model ({reason})"
