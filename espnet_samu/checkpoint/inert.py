@@ -7,7 +7,6 @@ such objects, for good reasons. Here it makes an :class:`Inert` in place of each
 
 import _compat_pickle
 import contextlib
-import pickle
 import pickletools
 import re
 import zipfile
