@@ -72,12 +72,16 @@ def dump_yaml(content: Dict[str, Any]) -> str:
 
 
 def decoder_of(path: Union[Path, str]) -> Optional[str]:
-    """What a config.yaml says for ``decoder``, without reading its token lists."""
+    """What a config.yaml says for ``decoder``, without reading its token lists.
+
+    Raises:
+        ValueError: It says nothing, as every configuration of a trained model does.
+    """
     with open(path, encoding="utf-8") as file:
         for line in file:
             if line.startswith("decoder:"):
                 return yaml.safe_load(line)["decoder"]
-    return None
+    raise ValueError(f"{path} is no config.yaml of a translation model: no `decoder:`")
 
 
 def map_strings(function, value: Any) -> Any:

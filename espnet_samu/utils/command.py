@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from yaml import YAMLError
+
 from espnet_samu.utils.atomic import check_room
 
 _DEBUG = "--debug"
@@ -15,7 +17,7 @@ _DEBUG = "--debug"
 def is_mistake(error: Exception, home: Path) -> bool:
     """Return whether an exception reports a user's mistake, or a bug.
 
-    A mistake is a missing, unreadable or unwritable file or module, and what a
+    A mistake is a missing, unreadable or unwritable file or module, or what a
     ``raise`` statement of this package, of ESPnet or of a recipe found wrong. The same
     exception out of an expression, or out of another library, is a bug: a check is
     missing.
@@ -24,7 +26,7 @@ def is_mistake(error: Exception, home: Path) -> bool:
         error: What ended the command.
         home: Folder of the command; a recipe's code is there.
     """
-    if isinstance(error, (OSError, ImportError)):
+    if isinstance(error, (OSError, ImportError, YAMLError)):
         return True
     frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
     file = frame.f_code.co_filename
@@ -78,7 +80,9 @@ def run(
             raise
         if debug:
             traceback.print_exception(error)
-        print(f"Error: {printable(error)}", file=sys.stderr)
+        # That of a YAML file is of three lines.
+        lines = " ".join if isinstance(error, YAMLError) else "\n".join
+        print(f"Error: {lines(printable(error).splitlines())}", file=sys.stderr)
         status = 1
     except SystemExit as end:
         if end.code == 0 and {"-h", "--help"} & {*cmd}:

@@ -234,3 +234,11 @@ def test_others_go_to_espnet(tmp_path, monkeypatch):
     ):
         main(cmd)
         assert seen.pop() == cmd
+
+
+def test_an_empty_config_yaml(tmp_path):
+    (tmp_path / "config.yaml").write_text("null\n")
+    command = f"st --outpath a.zip --st_train_config {tmp_path}/config.yaml"
+    message = f"{tmp_path}/config.yaml is no config.yaml of a translation model"
+    with pytest.raises(ValueError, match=message):
+        main([*command.split(), "--st_model_file", "a.pth"])

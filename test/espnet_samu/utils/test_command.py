@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+import yaml
 from espnet2.train.class_choices import ClassChoices
 
 from espnet_samu.utils.atomic import atomic_write
@@ -51,6 +52,10 @@ MISTAKES = {
     "the package's": (
         lambda cmd: atomic_write("file", "r").__enter__(),
         "mode must be 'w' or 'wb': 'r'",
+    ),
+    "a YAML file": (
+        lambda cmd: yaml.safe_load("frontend: {"),
+        "while parsing a flow node expected the node content, but found",
     ),
     "ESPnet's": (espnet_mistake, "--frontend must be one of ('default',): "),
 }
