@@ -45,7 +45,7 @@ RATE = 16000  # samples per second
 OUTCOMES = ("accepted", "refused")
 VIOLATIONS = ("traceback", "lost", "executed", "outside", "slow")
 # Programs that a command may start, always with a list of arguments.
-PROGRAMS = ("ffmpeg", "ffprobe")
+PROGRAMS = ("ffmpeg", "ffprobe", "ldconfig")  # the last one by ctypes, for libsndfile
 
 
 class Call(NamedTuple):
@@ -238,7 +238,7 @@ def europarl(case: Case) -> Call:
     rows = [line.split(" ") for line in path.read_text().splitlines()]
     path.write_bytes(case.mutate(rows, " "))
     cmd = [f"--root={tree.root}", f"--output_dir={case.output}/data", "--nj=1"]
-    cmd += ["--src_langs=de", "--samu_langs=de"]
+    cmd += ["--src_langs=de", "--samu_langs=de", f"--clips_dir={case.output}/clips"]
 
     def find_lost() -> Iterator[str]:
         for split in ("train", "dev", "test"):
@@ -711,7 +711,7 @@ def checkpoint(case: Case) -> Call:
     path.write_bytes(bad_checkpoint(case, data))
     (case.input / "evil.pt").write_bytes(pickle.dumps(Canary(case.canary)))
     # The folder of the input must not be replaced.
-    output = case.rng.choice((case.output, case.output, case.input))
+    output = case.rng.choice((case.output / "model", case.output / "model", case.input))
     if case.rng.random() < 0.5:
         cmd = [f"--checkpoint={path}", f"--output_dir={output}"]
         return Call(fairseq_convert.main, cmd)
@@ -749,7 +749,8 @@ def ids_of(path: Path) -> list[str]:
     """Return the first words of a file; none if there is no file."""
     if not path.exists():
         return []
-    lines = path.read_text("utf-8", "replace").split("\n")
+    # As bytes: a lone carriage return ends no line.
+    lines = path.read_bytes().decode("utf-8", "replace").split("\n")
     return [line.split(None, 1)[0] for line in lines if line.strip()]
 
 
