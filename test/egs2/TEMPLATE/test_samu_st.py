@@ -172,6 +172,7 @@ def test_balanced_languages_are_not_read_in_parts(run, options, refused):
         assert status == 0, output
 
 
+@pytest.mark.timeout(30)
 def test_gpus_must_be_there(run, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     status, output = run("--ngpu", 2, stage=1, stop_stage=8)

@@ -329,6 +329,7 @@ def test_slot_words(data):
     assert not {"messages", "dollars", "minutes", "seconds", "and"} & set(slots)
 
 
+@pytest.mark.timeout(30)
 def test_seed_changes_training_alone(data, downloads, tmp_path):
     def contents_of(folder, name):
         return (folder / name).read_bytes()

@@ -369,6 +369,7 @@ def test_broken_utterances(decode, data, tmp_path, caplog, monkeypatch):
     assert (report["translated_before"], report["translated"]) == (4, 6)
 
 
+@pytest.mark.timeout(30)
 def test_killed(decode, files, data, tmp_path, monkeypatch):
     """After kill -9 the utterances of finished parts are not translated again."""
     table = read_text(data / "wav.scp")

@@ -162,6 +162,9 @@ def test_cached_decoding(make_model, decoder):
         inner.generate(
             encoder_outputs=BaseModelOutput(frames),
             decoder_input_ids=torch.full((2, 1), 2),
+            decoder_start_token_id=2,
+            eos_token_id=2,
+            pad_token_id=1,
             num_beams=2,
             max_new_tokens=8,
             min_new_tokens=8,
