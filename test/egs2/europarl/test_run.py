@@ -219,8 +219,8 @@ def test_the_data_say_the_target_language(recipe, st_sh):
         path = recipe / "dump" / "raw" / name / "utt2tgt_lang"
         path.parent.mkdir(parents=True)
         path.write_text("utt de\n")
-    command = "./run.sh --scenario m2m --tgt_langs de --stage 11 --stop_stage 11 --ngpu 0"
-    status, output = call(command.split(), recipe)
+    command = "./run.sh --scenario m2m --tgt_langs de --stage 11 --stop_stage 11"
+    status, output = call([*command.split(), "--ngpu", "0"], recipe)
     assert status == 0, output
     for dset in ("train", "valid"):
         name = f"{dset.replace('valid', 'dev')}.m2m_tgt_de"
