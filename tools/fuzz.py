@@ -45,7 +45,7 @@ RATE = 16000  # samples per second
 OUTCOMES = ("accepted", "refused")
 VIOLATIONS = ("traceback", "lost", "executed", "outside", "slow")
 # Programs that a command may start, always with a list of arguments.
-PROGRAMS = ("ffmpeg", "ffprobe", "ldconfig")  # the last one by ctypes, for libsndfile
+PROGRAMS = ("ldconfig",)  # by ctypes, for libsndfile
 
 
 class Call(NamedTuple):

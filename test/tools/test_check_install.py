@@ -4,21 +4,35 @@ import importlib.util
 import sys
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+FILES = {}  # of distributions, as metadata.files gives them
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "check_install.py"
 
 
 @pytest.fixture
-def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return tools/check_install.py as a module that finds everything it needs."""
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return tools/check_install.py as a module."""
     spec = importlib.util.spec_from_file_location("check_install", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their own module up.
     monkeypatch.setitem(sys.modules, "check_install", module)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_every_pinned_distribution_is_found_here(script) -> None:
+    rows = {row.component: row for row in script.check_distributions()}
+    assert len(rows) > 20 and {"torch", "pytest-xdist", "espnet_samu"} <= set(rows)
+    assert [row for row in rows.values() if row.problem] == []
+
+
+@pytest.fixture
+def check(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return tools/check_install.py as a module that finds everything it needs."""
+    module = script
     versions = {"espnet_samu": "0.1.0", "torch": "2.0+cpu", "pytest": "9.0"}
     requires = ["torch==2.0", 'pytest==9.0; extra == "test"', "numpy>=1"]
 
@@ -31,6 +45,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module.metadata, "requires", lambda name: requires)
     monkeypatch.setattr(module.shutil, "which", lambda name, path=None: name)
     monkeypatch.setattr(module, "find_spec", lambda name: name)
+    monkeypatch.setattr(module.metadata, "files", lambda name: FILES.get(name))
     monkeypatch.setattr(module, "VERSIONS", versions, raising=False)
     return module
 
@@ -81,6 +96,16 @@ def test_missing_package(check, tree, monkeypatch, capsys) -> None:
     status, rows = run(check, tree, monkeypatch, capsys)
     assert status == 1
     assert rows["torch"][0] == "-" and "make -C" in rows["torch"][1]
+
+
+def test_lost_module(check, tree, monkeypatch, capsys) -> None:
+    # As an interrupted removal leaves it: the record stays, a module is gone.
+    present = SimpleNamespace(suffix=".py", locate=lambda: SCRIPT)
+    absent = SimpleNamespace(suffix=".py", locate=lambda: tree / "absent.py")
+    monkeypatch.setitem(FILES, "torch", [present, absent])
+    status, rows = run(check, tree, monkeypatch, capsys)
+    assert status == 1
+    assert "lacks 1 of 2 modules: make -C" in rows["torch"][1]
 
 
 def test_other_version(check, tree, monkeypatch, capsys) -> None:
