@@ -17,8 +17,7 @@ from espnet_samu.loss.abs_loss import AbsLoss
 from espnet_samu.loss.distillation import DistillationLoss
 from espnet_samu.pooling.abs_pooling import AbsPooling
 from espnet_samu.projector.abs_projector import AbsProjector
-from espnet_samu.train.encoding import encode_waveforms
-from espnet_samu.train.update_counter import UpdateCounter
+from espnet_samu.train.encoding import UpdateCounter, encode_waveforms
 from espnet_samu.utils.waveform import (
     CHECK_AUDIO,
     DURATIONS,

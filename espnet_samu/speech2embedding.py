@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from typeguard import typechecked
 
-from espnet_samu.decoding import pack
+from espnet_samu.checkpoint import pack
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.utils.autocast import without_autocast
-from espnet_samu.utils.call_lock import CallLock
+from espnet_samu.utils.torch_modules import CallLock, without_autocast
 from espnet_samu.utils.waveform import (
     UnusableWaveforms,
     check_waveform,

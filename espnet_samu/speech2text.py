@@ -8,16 +8,21 @@ import numpy as np
 import torch
 from typeguard import typechecked
 
-from espnet_samu.decoding import fusion_search, long_form, pack
-from espnet_samu.decoding.detokenizer import Detokenizer
-from espnet_samu.decoding.generate_search import GenerateSearch
-from espnet_samu.decoding.hypothesis import Hypothesis, Translation
-from espnet_samu.decoding.model_languages import ModelLanguages
-from espnet_samu.decoding.search_settings import SearchSettings
+from espnet_samu.checkpoint import pack
+from espnet_samu.decoding import beam_search, translation
+from espnet_samu.decoding.search import (
+    GenerateSearch,
+    Hypothesis,
+    SearchSettings,
+    Translation,
+)
 from espnet_samu.decoding.trained_model import load_model
-from espnet_samu.decoding.translation_maker import TranslationMaker
-from espnet_samu.utils.autocast import without_autocast
-from espnet_samu.utils.call_lock import CallLock
+from espnet_samu.decoding.translation import (
+    Detokenizer,
+    ModelLanguages,
+    TranslationMaker,
+)
+from espnet_samu.utils.torch_modules import CallLock, without_autocast
 from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform, named_waveforms
 
 PIECES = 16
@@ -91,7 +96,7 @@ class Speech2Text:
             raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
         self.limit = int(chunk_seconds * SAMPLING_RATE)
         if self.limit != 0:
-            long_form.check_limit(self.limit)
+            translation.check_limit(self.limit)
         has_lm = lm_file is not None or lm_train_config is not None
         self.backend = self.settings.backend_with(has_lm)
         model, args = load_model(st_train_config, st_model_file, device)
@@ -118,10 +123,10 @@ class Speech2Text:
             )
         lm = None
         if has_lm and self.settings.lm_weight > 0:
-            lm = fusion_search.load_lm(
+            lm = beam_search.load_lm(
                 lm_train_config, lm_file, model.token_list, device
             ).to(dtype=self.dtype)
-        self.search = fusion_search.FusionSearch(model, self.settings, lm)
+        self.search = beam_search.FusionSearch(model, self.settings, lm)
 
     @classmethod
     def from_pretrained(
@@ -206,7 +211,7 @@ class Speech2Text:
             labels = [f"speeches[{i}]" for i in range(len(speeches))]
         for i, (speech, label) in enumerate(zip(speeches, labels)):
             speech = check_waveform(speech, label, sampling_rate).to(self.dtype)
-            cuts = long_form.cut(speech, self.limit) if self.limit else [speech]
+            cuts = translation.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
         found: List[List[List[Hypothesis]]] = [[] for _ in speeches]
         # Pieces are translated as many at a time as there are speeches, or PIECES.

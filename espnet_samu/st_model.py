@@ -8,9 +8,8 @@ from espnet2.st.espnet_model import ESPnetSTModel
 from espnet2.torch_utils.device_funcs import force_gatherable
 
 from espnet_samu.train.distillation_head import DistillationHead
-from espnet_samu.train.encoding import encode_waveforms
-from espnet_samu.train.process_share import process_share
-from espnet_samu.train.update_counter import UpdateCounter
+from espnet_samu.train.encoding import UpdateCounter, encode_waveforms
+from espnet_samu.utils.distributed import process_share
 from espnet_samu.utils.waveform import (
     CHECK_AUDIO,
     DURATIONS,

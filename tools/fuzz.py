@@ -325,8 +325,7 @@ def retrieval(case: Case) -> Call:
 def batches(case: Case) -> Call:
     """Shape files and languages of balanced batches."""
     from espnet_samu.samplers.balanced_sampler import BalancedSampler
-    from espnet_samu.samplers.languages import read_languages
-    from espnet_samu.samplers.shapes import read_shapes
+    from espnet_samu.samplers.data_files import read_languages, read_shapes
 
     utts = [f"utt{i}" for i in range(8)]
     tables = {

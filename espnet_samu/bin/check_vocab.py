@@ -8,12 +8,11 @@ from pathlib import Path
 
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.text.ceiling import check_text, espnet_round_trip
 from espnet_samu.text.coverage import can_be_added, find_losses
-from espnet_samu.text.trim_report import describe
+from espnet_samu.text.trim_report import check_text, describe, espnet_round_trip
+from espnet_samu.text.vocabulary import read_token_list
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
-from espnet_samu.utils.token_list import read_token_list
 
 REPORT_FILE = "check.json"
 # How to write more characters, by token type; {} stands for them.

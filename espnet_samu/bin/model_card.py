@@ -12,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from espnet_samu.decoding.config_yaml import read_yaml
-from espnet_samu.scoring.score_inputs import parse_pairs
+from espnet_samu.scoring.inputs import parse_pairs
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.safe_reading import read_yaml
 
 RESULTS = "RESULTS.md"
 CARD = "README.md"

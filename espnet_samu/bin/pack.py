@@ -8,10 +8,10 @@ from typing import Optional, Sequence
 
 from espnet2.bin import pack as host
 
-from espnet_samu.decoding.config_yaml import decoder_of
-from espnet_samu.decoding.pack import TRANSLATION
-from espnet_samu.decoding.pack_writer import write_pack
+from espnet_samu.checkpoint.pack import TRANSLATION
+from espnet_samu.checkpoint.pack_writer import write_pack
 from espnet_samu.utils.command import run
+from espnet_samu.utils.safe_reading import decoder_of
 
 
 def get_parser() -> argparse.ArgumentParser:

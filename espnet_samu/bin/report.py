@@ -10,29 +10,30 @@ from pathlib import Path
 
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.report.chart_sections import make_bleu_charts, make_length_charts
-from espnet_samu.report.commands import show_commands
-from espnet_samu.report.embedded_image import embed_png
-from espnet_samu.report.example_section import make_example_section
-from espnet_samu.report.examples import draw_examples
-from espnet_samu.report.group_means import collect_means
-from espnet_samu.report.html import join, tag
-from espnet_samu.report.page import Section, make_page
-from espnet_samu.report.published import read_published
-from espnet_samu.report.results import Results, read_results
-from espnet_samu.report.score_sections import (
+from espnet_samu.report.examples import draw_examples, embed_png
+from espnet_samu.report.page import Section, join, make_page, show_commands, tag
+from espnet_samu.report.results import (
+    Results,
+    collect_means,
+    read_published,
+    read_results,
+)
+from espnet_samu.report.sections import (
+    make_bleu_charts,
+    make_example_section,
     make_group_section,
     make_head,
+    make_length_charts,
     make_score_section,
     make_settings_section,
     make_significance_section,
 )
-from espnet_samu.scoring.directions import split_directions
-from espnet_samu.scoring.score_inputs import (
+from espnet_samu.scoring.inputs import (
     parse_pairs,
     read_target_languages,
     read_values,
 )
+from espnet_samu.scoring.system_result import split_directions
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text

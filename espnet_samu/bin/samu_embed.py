@@ -10,7 +10,7 @@ from typing import Dict, List, Mapping, Optional
 import numpy as np
 from espnet2.utils.types import str2bool, str_or_none
 
-from espnet_samu.decoding.run import Run
+from espnet_samu.decoding.batch_decoder import Run
 from espnet_samu.decoding.utterances import Utterance, UtteranceReader
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask

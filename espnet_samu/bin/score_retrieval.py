@@ -9,18 +9,23 @@ from pathlib import Path
 
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.scoring.projection import PROJECTIONS
-from espnet_samu.scoring.retrieval import score_retrieval
-from espnet_samu.scoring.retrieval_pairs import (
+from espnet_samu.retrieval.pools import (
     Pairs,
     pair_speech_speech,
     pair_speech_text,
 )
-from espnet_samu.scoring.retrieval_plots import plot_heat_map, plot_projection
-from espnet_samu.scoring.retrieval_result import RetrievalResult
-from espnet_samu.scoring.retrieval_score import RetrievalScore
-from espnet_samu.scoring.retrieval_table import make_retrieval_table
-from espnet_samu.scoring.xsim import MARGINS
+from espnet_samu.retrieval.report import (
+    PROJECTIONS,
+    make_retrieval_table,
+    plot_heat_map,
+    plot_projection,
+)
+from espnet_samu.retrieval.scores import (
+    MARGINS,
+    RetrievalResult,
+    RetrievalScore,
+    score_retrieval,
+)
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_failures, read_text, read_vectors

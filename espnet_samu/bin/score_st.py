@@ -11,11 +11,8 @@ from pathlib import Path
 
 from espnet2.utils.types import str2bool, str_or_none
 
-from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.scoring.comet import CometModel, CometScores
-from espnet_samu.scoring.directions import split_directions
-from espnet_samu.scoring.metric_settings import SACREBLEU_METRICS, MetricSettings
-from espnet_samu.scoring.score_inputs import (
+from espnet_samu.scoring.inputs import (
     match_hypotheses,
     name_ids,
     parse_pairs,
@@ -25,26 +22,28 @@ from espnet_samu.scoring.score_inputs import (
     read_values,
 )
 from espnet_samu.scoring.significance import paired_bootstrap
-from espnet_samu.scoring.system_result import score_system
+from espnet_samu.scoring.system_result import score_system, split_directions
+from espnet_samu.scoring.table import (
+    make_significance_table,
+    make_translation_table,
+)
 from espnet_samu.scoring.tokenizers import written_language
 from espnet_samu.scoring.transfer_gap import (
     compare_groups,
     describe_groups,
     read_groups,
 )
-from espnet_samu.scoring.translation_table import (
-    make_significance_table,
-    make_translation_table,
-)
-from espnet_samu.text.ceiling import (
+from espnet_samu.scoring.translation import SACREBLEU_METRICS, MetricSettings
+from espnet_samu.text.coverage import RoundTrip
+from espnet_samu.text.trim_report import (
     describe_ceiling,
     espnet_round_trip,
     score_ceiling,
 )
-from espnet_samu.text.coverage import RoundTrip
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.safe_reading import read_yaml
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -13,17 +13,16 @@ from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.utils.types import str2bool, str_or_none
 
 import espnet_samu
-from espnet_samu.decoding.config_yaml import decoder_of
-from espnet_samu.decoding.result_store import ResultStore
-from espnet_samu.decoding.results_writer import write_results
-from espnet_samu.decoding.run import Run
-from espnet_samu.decoding.search_settings import BACKENDS, SearchSettings
+from espnet_samu.decoding.batch_decoder import Run
+from espnet_samu.decoding.results import ResultStore, write_results
+from espnet_samu.decoding.search import BACKENDS, SearchSettings
 from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import FAILED, check_data_files
+from espnet_samu.utils.safe_reading import decoder_of
 
 _SEARCH = [field.name for field in dataclasses.fields(SearchSettings)]
 _FILES = "st_train_config st_model_file lm_train_config lm_file".split()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet_samu.teacher.bitext import Pair, distinct_batches, read_bitext
+from espnet_samu.teacher.small_model import Pair, distinct_batches, read_bitext
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
 from espnet_samu.utils.hashing import hash_file

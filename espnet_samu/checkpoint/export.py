@@ -15,6 +15,7 @@ The folder is two things at once:
 import argparse
 import logging
 import math
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
@@ -24,12 +25,27 @@ import yaml
 from espnet2 import __version__ as espnet_version
 
 from espnet_samu import __version__
-from espnet_samu.checkpoint import transformers_folder
 from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.frontend.samu import SamuFrontend
-from espnet_samu.layers.lora import merge_lora
+from espnet_samu.layers.adapters import merge_lora
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.atomic import AtomicFolder
+
+
+def save(model, extractor, folder: Path) -> None:
+    """Write a model and its feature extractor.
+
+    Args:
+        model: A ``transformers.PreTrainedModel``.
+        extractor: Its ``transformers.FeatureExtractionMixin``.
+        folder: An existing folder.
+    """
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    # safetensors gives its files to the owner only, whatever the umask.
+    for weights in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", weights)
+
 
 # Not samu/: espnet_model_zoo takes a config's value for a path if the archive has a
 # folder of that name, and frontend: samu would become one.
@@ -131,7 +147,7 @@ def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
     model = frontend.model
     if config.model_type == "whisper":
         model = _with_empty_decoder(model)
-    transformers_folder.save(model, extractor, folder)
+    save(model, extractor, folder)
 
 
 def _with_empty_decoder(encoder):

@@ -16,10 +16,13 @@ from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
 import torch
 
-from espnet_samu.checkpoint import transformers_folder
-from espnet_samu.checkpoint.fairseq_config import SAMPLING_RATE, configuration
-from espnet_samu.checkpoint.fairseq_settings import FairseqSettings
-from espnet_samu.checkpoint.inert import load_inert
+from espnet_samu.checkpoint import export
+from espnet_samu.checkpoint.fairseq_config import (
+    SAMPLING_RATE,
+    FairseqSettings,
+    configuration,
+)
+from espnet_samu.checkpoint.foreign_pickle import load_inert
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.atomic import AtomicFolder
 
@@ -112,7 +115,7 @@ def convert(checkpoint: Union[Path, str], output_dir: Union[Path, str]) -> Conve
         return_attention_mask=config.feat_extract_norm == "layer",
     )
     with output as folder:
-        transformers_folder.save(model, extractor, folder)
+        export.save(model, extractor, folder)
     left_out = ", ".join(f"{n} of {head}" for head, n in sorted(dropped.items()))
     logging.info(
         f"{checkpoint}: {len(state)} tensors to {output_dir} ({config.model_type}, "

@@ -14,9 +14,8 @@ from typing import Any, Dict, List, Optional, Union
 import torch
 import yaml
 
-from espnet_samu.checkpoint import published_weights
-from espnet_samu.checkpoint.published_decoding import Decoding
-from espnet_samu.checkpoint.published_st import PublishedST
+from espnet_samu.checkpoint import published_model
+from espnet_samu.checkpoint.published_model import Decoding, PublishedST
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.checkpoint import find_weights
 from espnet_samu.utils.atomic import AtomicFolder
@@ -81,7 +80,7 @@ def import_st(
         # A copy, since the task writes into it.
         model = STTask.build_model(argparse.Namespace(**copy.deepcopy(config)))
         try:
-            published_weights.fill(model, files, published.tied)
+            published_model.fill(model, files, published.tied)
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
         torch.save(model.state_dict(), folder / MODEL)

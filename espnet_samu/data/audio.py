@@ -23,7 +23,7 @@ import numpy as np
 
 from espnet_samu.data.data_dir import SAFE_PATH
 from espnet_samu.utils.atomic import remove_stale, temporary_name
-from espnet_samu.utils.progress import progress
+from espnet_samu.utils.command import progress
 
 if TYPE_CHECKING:
     import av

@@ -6,10 +6,9 @@ from typing import Any, List, Optional, Tuple
 import torch
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 
-from espnet_samu.decoder import target_languages
-from espnet_samu.decoder.prefix_tree import PrefixTree
-from espnet_samu.utils.autocast import at_least_float32
-from espnet_samu.utils.masks import valid_mask
+from espnet_samu.decoder.batch_languages import insert_language_tokens
+from espnet_samu.decoder.prefix_cache import PrefixTree
+from espnet_samu.utils.torch_modules import at_least_float32, valid_mask
 
 
 # Not a tuple: ESPnet takes those apart.
@@ -119,7 +118,7 @@ class CachedScorer(BatchScorerInterface):
             utterances = [i // share for i in range(len(ys))]
             own = torch.zeros(len(ys), 0, dtype=torch.bool, device=xs.device)
             rows = None if languages is None else languages[utterances]
-            tokens = target_languages.insert(ys.to(xs.device), rows)
+            tokens = insert_language_tokens(ys.to(xs.device), rows)
         else:
             utterances = [state.utterance for state in states]
             own = _stack([state.own for state in states], tree.n_tokens)

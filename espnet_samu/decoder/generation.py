@@ -3,15 +3,101 @@
 from typing import Any, NamedTuple, Optional
 
 import torch
-from transformers import LogitsProcessorList, StoppingCriteriaList
+from transformers import (
+    DynamicCache,
+    EncoderDecoderCache,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from transformers.modeling_outputs import BaseModelOutput
 
-from espnet_samu.decoder import target_languages
-from espnet_samu.decoder.frames_cache import FramesCache
-from espnet_samu.decoder.length_limits import LongestLengths, ShortestLengths
-from espnet_samu.decoder.step_scores import ReleaseScores
-from espnet_samu.utils.autocast import at_least_float32
-from espnet_samu.utils.masks import valid_mask
+from espnet_samu.decoder.batch_languages import insert_language_tokens
+from espnet_samu.utils.torch_modules import at_least_float32, valid_mask
+
+
+def _of_rows(limits: torch.Tensor, rows: int) -> torch.Tensor:
+    """Limits (B,) for B times as many hypotheses of each utterance in turn."""
+    return limits.repeat_interleave(rows // limits.size(0))
+
+
+class ShortestLengths(LogitsProcessor):
+    """No end token before an utterance's least number of tokens.
+
+    Args:
+        shortest: Least number of tokens (B,).
+        prefix: Number of tokens that every hypothesis starts with.
+        eos: Id of the end token.
+    """
+
+    def __init__(self, shortest: torch.Tensor, prefix: int, eos: int):
+        self.shortest = shortest
+        self.prefix = prefix
+        self.eos = eos
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores (N, V) of the token that follows tokens (N, L)."""
+        n_tokens = input_ids.size(1) - self.prefix
+        early = n_tokens < _of_rows(self.shortest, scores.size(0))
+        scores = scores.clone()
+        scores[:, self.eos].masked_fill_(early, float("-inf"))
+        return scores
+
+
+class LongestLengths(StoppingCriteria):
+    """A hypothesis is complete with its utterance's greatest number of tokens.
+
+    Args:
+        longest: Greatest number of tokens (B,), the end token among them.
+        prefix: Number of tokens that every hypothesis starts with.
+    """
+
+    def __init__(self, longest: torch.Tensor, prefix: int):
+        self.longest = longest
+        self.prefix = prefix
+
+    def __call__(self, input_ids: torch.Tensor, scores, **kwargs) -> torch.Tensor:
+        """Which of the hypotheses (N, L) are complete (N,)."""
+        n_tokens = input_ids.size(1) - self.prefix
+        return n_tokens >= _of_rows(self.longest, input_ids.size(0))
+
+
+class ReleaseScores(StoppingCriteria):
+    """Empties the scores of each step as soon as the step is done; stops nothing.
+
+    ``generate`` gives the scores of hypotheses only with ``output_scores``, and then
+    keeps the scores of all V tokens of every step: 60 steps of 16 utterances, 5 beams
+    and 250,054 tokens are 4.8 GB. It hands them to the stopping criteria, after the
+    step has used them. ``output.scores`` is of no use afterwards.
+    """
+
+    def __call__(self, input_ids: torch.Tensor, scores, **kwargs) -> torch.Tensor:
+        """False for every hypothesis (N, L)."""
+        if scores:
+            scores[-1].set_()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
+class FramesCache(EncoderDecoderCache):
+    """transformers' cache for a search with beams.
+
+    Beams of an utterance change places among themselves, and read the same frames:
+    only what they have said has to follow them. transformers copies both, and the
+    frames' part is the larger one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(DynamicCache(), DynamicCache())
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Follow the beams.
+
+        Args:
+            beam_idx: Old place of each beam (B * n,).
+        """
+        self.self_attention_cache.reorder_cache(beam_idx)
+
 
 # Rows of logits that are computed at once when a translation is scored.
 _ROWS = 64
@@ -172,7 +258,7 @@ class Generation:
         else:
             with self.languages.of_batch(rows):
                 rows = self.languages.rows(len(hs_pad), hs_pad.device)
-        return target_languages.insert(start, rows)
+        return insert_language_tokens(start, rows)
 
     def _score_again(
         self,

@@ -9,13 +9,12 @@ from espnet2.asr.decoder.abs_decoder import AbsDecoder
 from transformers.modeling_outputs import BaseModelOutput
 from typeguard import typechecked
 
-from espnet_samu.decoder import families, target_languages
+from espnet_samu.decoder.batch_languages import BatchLanguages, insert_language_tokens
 from espnet_samu.decoder.cached_scorer import CachedScorer
 from espnet_samu.decoder.generation import Generation
-from espnet_samu.decoder.target_languages import TargetLanguages
+from espnet_samu.decoder.pretrained import build_decoder, load_decoder_config
 from espnet_samu.utils import hub, huggingface
-from espnet_samu.utils.frozen import eval_frozen
-from espnet_samu.utils.masks import valid_mask
+from espnet_samu.utils.torch_modules import eval_frozen, valid_mask
 
 
 class MBartDecoder(AbsDecoder, CachedScorer, Generation):
@@ -91,11 +90,11 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         if pretrained and model is not None:
             source = hub.locate(model, revision)
         self.source = source
-        config = families.load_config(
+        config = load_decoder_config(
             vocab_size, source, model_conf or {}, revision, is_written=not pretrained
         )
-        self.languages = TargetLanguages(vocab_size, lang_token_id)
-        self.model = families.build(
+        self.languages = BatchLanguages(vocab_size, lang_token_id)
+        self.model = build_decoder(
             source,
             config,
             revision,
@@ -124,7 +123,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         """Undo what ESPnet's ``init`` has done to the pre-trained model."""
         if self.source is not None:
             config = deepcopy(self.model.config)
-            again = families.build(self.source, config, self.options["revision"])
+            again = build_decoder(self.source, config, self.options["revision"])
             self.model.load_state_dict(again.state_dict())
 
     def portable_conf(self) -> Dict[str, Any]:
@@ -195,7 +194,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         # ESPnet's mark of what is ignored, -1, has no embedding.
         padding = valid_mask(ys_in_lens, ys_in_pad.size(1)) == 0
         tokens = ys_in_pad.masked_fill(padding & (ys_in_pad < 0), 0)
-        tokens = target_languages.insert(tokens, rows)
+        tokens = insert_language_tokens(tokens, rows)
         with self.autocast(hs_pad):
             hidden = self.hidden_states(hs_pad, hlens, tokens)
             # Here, since ESPnet needs contiguous logits, which are large to copy.

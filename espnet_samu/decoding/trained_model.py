@@ -8,8 +8,8 @@ from typing import Tuple, Union
 from espnet2.st.espnet_model import ESPnetSTModel
 
 from espnet_samu.decoder.mbart import MBartDecoder
-from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.tasks.st import STTask
+from espnet_samu.utils.safe_reading import read_yaml
 
 _SHAPES = re.compile(
     r"size mismatch for (\S+): .*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)"

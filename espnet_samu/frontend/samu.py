@@ -9,14 +9,66 @@ import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from typeguard import typechecked
 
-from espnet_samu.frontend import adapter
-from espnet_samu.frontend.families import make_family
-from espnet_samu.frontend.log_mel import SAMPLING_RATE
-from espnet_samu.frontend.state_choice import StateChoice
+from espnet_samu.frontend import padding
+from espnet_samu.frontend.abs_family import AbsFamily
+from espnet_samu.frontend.hidden_state import StateChoice
+from espnet_samu.frontend.log_mel import SAMPLING_RATE, LogMelFamily
+from espnet_samu.frontend.waveform_family import WaveformFamily
+from espnet_samu.frontend.whisper_family import WhisperFamily
 from espnet_samu.utils import hub, huggingface
-from espnet_samu.utils.frozen import eval_frozen
 from espnet_samu.utils.init_param import MASK_VECTOR
+from espnet_samu.utils.torch_modules import eval_frozen
 from espnet_samu.utils.waveform import UnusableWaveforms
+
+FAMILIES = {
+    "wav2vec2": WaveformFamily,
+    "hubert": WaveformFamily,
+    "wavlm": WaveformFamily,
+    "wav2vec2-bert": LogMelFamily,
+    "whisper": WhisperFamily,
+}
+
+
+def make_family(
+    config,
+    source: Optional[str] = None,
+    revision: Optional[str] = None,
+    normalize_waveform: Optional[bool] = None,
+    log_mel_conf: Optional[Dict[str, Any]] = None,
+) -> AbsFamily:
+    """Make the family of a configuration, with the options that are this family's.
+
+    Args:
+        config: Configuration of transformers.
+        source: Hub id or folder with preprocessor_config.json.
+        revision: Branch, tag or commit on the hub.
+        normalize_waveform: See WaveformFamily.
+        log_mel_conf: See LogMelFamily.
+
+    Raises:
+        ValueError: There is no such family, or an option is another family's.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise ValueError(
+            f"frontend_conf: model_type '{config.model_type}' is not one of "
+            f"{', '.join(FAMILIES)}"
+        )
+    for option, value, owner in (
+        ("normalize_waveform", normalize_waveform, WaveformFamily),
+        ("log_mel_conf", log_mel_conf, LogMelFamily),
+    ):
+        if value and family is not owner:
+            names = [name for name, cls in FAMILIES.items() if cls is owner]
+            raise ValueError(
+                f"frontend_conf: {option} is for {', '.join(names)}, but the model is "
+                f"{config.model_type}; leave it out"
+            )
+    if family is WaveformFamily:
+        return WaveformFamily(normalize_waveform, source, revision)
+    if family is LogMelFamily:
+        return LogMelFamily(config, log_mel_conf)
+    return WhisperFamily(config)
 
 
 class SamuFrontend(AbsFrontend):
@@ -142,7 +194,7 @@ class SamuFrontend(AbsFrontend):
         self.family.take_over(self.model)
         self.has_adapter = getattr(self.model, "adapter", None) is not None
         if self.has_adapter:
-            adapter.take_over(self.model.adapter)
+            padding.take_over(self.model.adapter)
         if freeze or freeze_feature_encoder:
             self.family.freeze_feature_encoder(self.model)
         if freeze:
@@ -256,7 +308,7 @@ class SamuFrontend(AbsFrontend):
         """
         lengths = self.family.frame_lengths(self.model, lengths)
         if self.has_adapter:
-            lengths = adapter.output_lengths(self.model.adapter, lengths)
+            lengths = padding.output_lengths(self.model.adapter, lengths)
         return lengths.long()
 
     def forward(
@@ -280,7 +332,7 @@ class SamuFrontend(AbsFrontend):
         self._check(input, input_lengths, out_lengths)
         if self.has_adapter:
             lengths = self.family.frame_lengths(self.model, input_lengths)
-            adapter.set_lengths(self.model.adapter, lengths)
+            padding.set_lengths(self.model.adapter, lengths)
         features = self.family.features(self.model, input, input_lengths)
         autocast = torch.autocast(
             input.device.type,

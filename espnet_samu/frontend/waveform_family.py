@@ -8,9 +8,8 @@ import torch
 from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
-from espnet_samu.frontend.masked_conv import MaskedConv1d
-from espnet_samu.frontend.masked_group_norm import MaskedGroupNorm
-from espnet_samu.utils.masks import valid_mask
+from espnet_samu.frontend.padding import MaskedConv1d, MaskedGroupNorm
+from espnet_samu.utils.torch_modules import valid_mask
 
 
 class WaveformFamily(AbsFamily):

@@ -3,11 +3,77 @@
 from typing import Any, Dict, Optional
 
 import torch
+import torchaudio
 from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
-from espnet_samu.frontend.whisper_log_mel import HOP, WhisperLogMel
-from espnet_samu.utils.masks import valid_mask
+from espnet_samu.frontend.log_mel import SAMPLING_RATE
+from espnet_samu.utils.torch_modules import valid_mask
+
+HOP = 160  # samples at 16 kHz: 10 ms
+FFT = 400  # samples at 16 kHz: 25 ms
+RANGE = 8.0  # powers of ten below the loudest bin of the window
+
+
+class WhisperLogMel(torch.nn.Module):
+    """Log-mel frames of a window of fixed length, filled up with silence.
+
+    Equal to transformers' ``WhisperFeatureExtractor``, but batched, in torch and on
+    the device of its input.
+
+    Reference: Radford et al., "Robust Speech Recognition via Large-Scale Weak
+    Supervision", arXiv 2212.04356, section 2.2.
+
+    Args:
+        n_mels: Number of mel bins M: 80, or 128 (large-v3).
+        window: Samples at 16 kHz of the window; a multiple of 160. 480000 is 30 s.
+    """
+
+    @typechecked
+    def __init__(self, n_mels: int = 80, window: int = 480000):
+        super().__init__()
+        self.window = window
+        filters = torchaudio.functional.melscale_fbanks(
+            FFT // 2 + 1,
+            0.0,
+            SAMPLING_RATE / 2,
+            n_mels,
+            SAMPLING_RATE,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        # Constants: rebuilt, not stored in checkpoints.
+        self.register_buffer("filters", filters.T.contiguous(), persistent=False)
+        self.register_buffer("taper", torch.hann_window(FFT), persistent=False)
+
+    def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Frames (B,) with something of an utterance's samples (B,)."""
+        return torch.div(lengths + HOP - 1, HOP, rounding_mode="floor")
+
+    @torch.no_grad()
+    def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Waveforms to frames.
+
+        Args:
+            waveforms: (B, N) in [-1, 1], 16 kHz, anything where padded.
+            lengths: Samples (B,), at most the window's.
+
+        Returns:
+            Frames (B, M, window / 160).
+        """
+        # Autocast would round the spectrum.
+        with torch.autocast(waveforms.device.type, enabled=False):
+            waveforms = waveforms.float() * valid_mask(lengths, waveforms.size(1))
+            missing = self.window - waveforms.size(1)  # below 0: padding is cut
+            waveforms = torch.nn.functional.pad(waveforms, (0, missing))
+            spectrum = torch.stft(
+                waveforms, FFT, HOP, window=self.taper.float(), return_complex=True
+            )
+            power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)
+            mel = (self.filters.float() @ power).clamp(min=1e-10).log10()
+            loudest = mel.amax((1, 2), keepdim=True)
+            return (torch.maximum(mel, loudest - RANGE) + 4.0) / 4.0
+
 
 STRIDE = 2  # of the second convolution: frames of 20 ms
 

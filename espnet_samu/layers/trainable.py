@@ -1,35 +1,152 @@
-"""Which parameters are trained: presets and rules of names.
+r"""Which parameters are trained: presets and rules of names.
 
 ``trainable`` is one of
 
 * a preset for the whole model: ``lna_ed``;
 * presets and rules for the whole model, in turn; the last that matches wins::
 
-    trainable: [lna_ed, ['encoder\\.layers\\.0\\.', false]]
+    trainable: [lna_ed, ['encoder\.layers\.0\.', false]]
 
 * either of them for each part; a part that is not named stays as it is::
 
     trainable: {encoder: [none, [layer_norm, true]], decoder: lna_d}
 
-The presets (:mod:`espnet_samu.layers.presets`) speak of the pre-trained transformer of
-a part. They leave alone what is beside it: linear_in, pooling, projector, CTC, length
-adaptor, adapters. Rules reach all. A rule is a regular expression, searched in the
-names that parameters have in the state dict, and whether they are trained. What no
-preset and no rule speaks of is trained.
+The presets (``PRESETS``) speak of the pre-trained transformer of a part. They leave
+alone what is beside it: linear_in, pooling, projector, CTC, length adaptor, adapters.
+Rules reach all. A rule is a regular expression, searched in the names that parameters
+have in the state dict, and whether they are trained. What no preset and no rule speaks
+of is trained.
 
 Nothing is thawed that was frozen when the model was built (``freeze``,
 ``freeze_feature_encoder`` and ``layer`` of frontend_conf).
 """
 
 import difflib
+import json
 import re
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 
-from espnet_samu.layers import presets
-from espnet_samu.layers.adapter_mark import has_adapters
-from espnet_samu.layers.parts import PARTS, get_part, has_part, names_of
+from espnet_samu.layers.parts import (
+    PARTS,
+    Part,
+    find_part,
+    get_part,
+    has_part,
+    names_of,
+)
+from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.torch_modules import has_adapters
+
+
+class Count(NamedTuple):
+    """Number of parameters of one module."""
+
+    total: int
+    trainable: int
+
+
+def count_parameters(model: torch.nn.Module) -> Dict[str, Count]:
+    """Count the parameters of each direct child, and of all.
+
+    Args:
+        model: Shared parameters are counted once, where they occur first.
+
+    Returns:
+        Counts by name of the child; ``all`` for the whole model.
+    """
+    counts: Dict[str, Count] = {}
+    for name, parameter in model.named_parameters():
+        size = parameter.numel()
+        trainable = size if parameter.requires_grad else 0
+        for key in (name.split(".")[0], "all"):
+            old = counts.get(key, Count(0, 0))
+            counts[key] = Count(old.total + size, old.trainable + trainable)
+    # The sum last.
+    counts["all"] = counts.pop("all", Count(0, 0))
+    return counts
+
+
+def format_budget(counts: Dict[str, Count]) -> str:
+    """The counts as a table of module, total, trainable and share."""
+    rows = [f"{'module':<16} {'total':>13} {'trainable':>13} {'%':>6}"]
+    for name, (total, trainable) in counts.items():
+        share = 100 * trainable / total if total else 0.0
+        rows.append(f"{name:<16} {total:>13,} {trainable:>13,} {share:>6.1f}")
+    return "\n".join(rows)
+
+
+def save_budget(counts: Dict[str, Count], path: Path) -> None:
+    """Write the counts as JSON."""
+    content = {name: count._asdict() for name, count in counts.items()}
+    with atomic_write(path) as file:
+        json.dump(content, file, indent=2)
+
+
+# By part: the patterns of Family that are trained.
+PRESETS = {
+    "encoder": {
+        "all": None,
+        "none": (),
+        "adapters": (),
+        "lna_e": ("layer_norms", "attention_names"),
+    },
+    "decoder": {
+        "all": None,
+        "none": (),
+        "adapters": (),
+        "lna_d": ("layer_norms", "attention_names", "cross_attention_names"),
+        "cross_attention": ("cross_attention_names",),
+    },
+}
+MODEL_PRESETS = {
+    "all": {"encoder": "all", "decoder": "all"},
+    "none": {"encoder": "none", "decoder": "none"},
+    "adapters": {"encoder": "adapters", "decoder": "adapters"},
+    "lna_e": {"encoder": "lna_e"},
+    "lna_d": {"decoder": "lna_d"},
+    "lna_ed": {"encoder": "lna_e", "decoder": "lna_d"},
+    "cross_attention": {"encoder": "none", "decoder": "cross_attention"},
+}
+NO_ADAPTERS = "there are no adapters to train; set --adapters"
+
+
+def part_presets(
+    model: torch.nn.Module, preset: str, part: Optional[str]
+) -> Dict[str, str]:
+    """A preset as presets of parts.
+
+    Args:
+        model: Of ESPnet, with its adapters.
+        preset: One that there is.
+        part: ``encoder``, ``decoder`` or None: the whole model.
+
+    Raises:
+        ValueError: ``adapters`` without adapters.
+    """
+    if part is not None:
+        return {part: preset}
+    presets = MODEL_PRESETS[preset]
+    if preset in ("all", "none"):
+        return {name: value for name, value in presets.items() if has_part(model, name)}
+    if preset == "adapters":
+        known = {name: find_part(model, name) for name in PARTS}
+        presets = {n: preset for n, p in known.items() if p and has_adapters(p.model)}
+        if not presets:
+            raise ValueError(f"trainable: {preset}: {NO_ADAPTERS}")
+    return presets
+
+
+def trained_names(part: Part, preset: str) -> Dict[str, bool]:
+    """Whether each pre-trained parameter of a part is trained, by its name there."""
+    patterns = [getattr(part.family, name) for name in PRESETS[part.name][preset]]
+    return {
+        name: any(re.search(pattern, name) for pattern in patterns)
+        for name in part.pretrained()
+    }
+
 
 Rules = Union[str, Sequence[Any]]
 
@@ -65,7 +182,7 @@ class _PartRules:
         self.model = model
         self.part = part
         self.option = "trainable" if part is None else f"trainable: {part}"
-        self.presets = presets.PRESETS[part] if part else presets.MODEL_PRESETS
+        self.presets = PRESETS[part] if part else MODEL_PRESETS
         self.names = names_of(model, part)
         self.wanted = {parameter: True for parameter in self.names}
 
@@ -98,16 +215,16 @@ class _PartRules:
                 f"{', '.join(self.presets)}; a rule is [regular expression, true or "
                 "false]"
             )
-        parts = presets.part_presets(self.model, preset, self.part)
+        parts = part_presets(self.model, preset, self.part)
         for name, value in parts.items():
             if value == "all":
                 self.wanted.update(dict.fromkeys(names_of(self.model, name), True))
                 continue
             part = get_part(self.model, name, f"{self.option}: {preset}")
             if value == "adapters" and not has_adapters(part.model):
-                raise ValueError(f"{self.option}: {preset}: {presets.NO_ADAPTERS}")
+                raise ValueError(f"{self.option}: {preset}: {NO_ADAPTERS}")
             parameters = part.pretrained()
-            trained = presets.trained_names(part, value)
+            trained = trained_names(part, value)
             wanted = {parameters[key]: value for key, value in trained.items()}
             self._check_thawed(preset, [p for p, value in wanted.items() if value])
             self.wanted.update(wanted)

@@ -4,7 +4,7 @@ import torch
 from typeguard import typechecked
 
 from espnet_samu.pooling.abs_pooling import AbsPooling
-from espnet_samu.utils.masks import valid_mask
+from espnet_samu.utils.torch_modules import valid_mask
 
 
 class AttentionPooling(AbsPooling):

@@ -1,11 +1,76 @@
-"""Sentences drawn at random, with what the systems made of them."""
+"""Examples of the report: translations beside references, with the speech to hear."""
 
+import base64
 import dataclasses
+import io
 import os
 import random
+import struct
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from espnet_samu.scoring.directions import Direction
+from espnet_samu.report.page import Html, start_tag, tag
+from espnet_samu.scoring.system_result import Direction
+
+COMPRESSION = 0.8  # of 0 to 1: about 33 kbit/s for speech at 16 kHz
+
+
+def embed_clip(path: str | os.PathLike[str], label: str) -> Html:
+    """Return a player that holds the sound, as MP3 of one channel.
+
+    Every browser plays it, and the same sound is the same text whenever it is made; an
+    Ogg stream has a random number in it.
+
+    Args:
+        path: Sound file.
+        label: What is heard.
+
+    Raises:
+        ValueError: For a file that is no sound file.
+    """
+    import soundfile
+
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as e:
+        raise ValueError(f"{path}: not a sound file: {e}") from None
+    buffer = io.BytesIO()
+    soundfile.write(
+        buffer,
+        wave.mean(axis=1),
+        rate,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        bitrate_mode="VARIABLE",
+        compression_level=COMPRESSION,
+    )
+    source = f"data:audio/mpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    # Without `preload` all clips would be decoded when the page is opened.
+    return tag(
+        "audio", controls="", preload="none", src=source, aria_label=label, title=label
+    )
+
+
+_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+
+def embed_png(path: str | os.PathLike[str], alt: str) -> Html:
+    """Return an image element that holds the file.
+
+    Args:
+        path: PNG file.
+        alt: What it shows.
+
+    Raises:
+        ValueError: For a file that is no PNG.
+    """
+    data = Path(path).read_bytes()
+    if not data.startswith(_HEAD) or len(data) < len(_HEAD) + 8:
+        raise ValueError(f"{path}: not a PNG file")
+    # Known sizes keep the text from jumping when the image is decoded.
+    width, height = struct.unpack_from(">II", data, len(_HEAD))
+    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    return start_tag("img", src=source, alt=alt, width=str(width), height=str(height))
 
 
 @dataclasses.dataclass(frozen=True)

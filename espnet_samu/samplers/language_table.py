@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from espnet_samu.samplers.balanced_sampler import BalancedSampler
-from espnet_samu.scoring.markdown import format_number, format_table
+from espnet_samu.scoring.table import format_number, format_table
 from espnet_samu.utils.atomic import atomic_write
 
 _SAMPLES_PER_HOUR = 16000 * 3600  # at 16 kHz

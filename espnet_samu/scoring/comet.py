@@ -9,7 +9,7 @@ from statistics import fmean
 
 from typeguard import typechecked
 
-from espnet_samu.scoring.score import Score
+from espnet_samu.scoring.translation import Score
 
 PACKAGE = "unbabel-comet"
 

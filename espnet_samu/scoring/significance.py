@@ -7,8 +7,8 @@ from typing import Any
 
 from sacrebleu.significance import PairedTest
 
-from espnet_samu.scoring.directions import Direction
-from espnet_samu.scoring.metric_settings import MetricSettings
+from espnet_samu.scoring.system_result import Direction
+from espnet_samu.scoring.translation import MetricSettings
 
 LEAST_SAMPLES = 40  # one of them is outside a 95 % interval on each side
 SEED = 12345  # sacreBLEU's

@@ -1,15 +1,133 @@
 """All scores of one translation system."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from espnet_samu.scoring.comet import CometScores
-from espnet_samu.scoring.directions import Direction
-from espnet_samu.scoring.metric_settings import MetricSettings
-from espnet_samu.scoring.score_row import METRICS, ScoreRow
 from espnet_samu.scoring.transfer_gap import group_languages, transfer_gap
-from espnet_samu.scoring.translation import score_translation
+from espnet_samu.scoring.translation import MetricSettings, score_translation
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """Utterances of one source language and one target language."""
+
+    name: str
+    """`source-target`, or only the source language where targets are the same."""
+    source: str
+    """Source language."""
+    target: str
+    """Target language."""
+    utterances: tuple[str, ...]
+    """Ids, in the order of the references."""
+
+
+def split_directions(
+    utts: Iterable[str], utt2lang: Mapping[str, str], utt2tgt_lang: Mapping[str, str]
+) -> dict[str, Direction]:
+    """Sort utterances by direction.
+
+    Args:
+        utts: Ids of the references.
+        utt2lang: Source language of every utterance.
+        utt2tgt_lang: Target language of every utterance.
+
+    Returns:
+        Directions by their name, sorted by source and target language.
+    """
+    members: dict[tuple[str, str], list[str]] = {}
+    for utt in utts:
+        members.setdefault((utt2lang[utt], utt2tgt_lang[utt]), []).append(utt)
+    several = len({target for _, target in members}) > 1
+    directions: dict[str, Direction] = {}
+    for source, target in sorted(members):
+        name = f"{source}-{target}" if several else source
+        ids = tuple(members[source, target])
+        directions[name] = Direction(name, source, target, ids)
+    return directions
+
+
+METRICS = (
+    "bleu",
+    "chrf",
+    "ter",
+    "comet",
+    "exact_match",
+    "slot_accuracy",
+    "r1",
+    "length_ratio",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreRow:
+    """Scores of one system on one translation direction or a set of them."""
+
+    name: str
+    """Language, direction, group, or the name of a mean."""
+    utterances: int
+    """Number of utterances."""
+    empty: int
+    """Number of hypotheses without a word among them."""
+    values: Mapping[str, float | None]
+    """Value of each of `METRICS`; None where it is not known."""
+    signatures: Mapping[str, str]
+    """Settings of the metrics; empty for a mean."""
+    members: tuple[str, ...] = ()
+    """Rows that a mean is taken over, each with the same weight."""
+
+    @classmethod
+    def mean(cls, name: str, rows: Sequence["ScoreRow"]) -> "ScoreRow":
+        """Return the macro-average of rows; a metric must be known in all of them.
+
+        Args:
+            name: Name of the mean.
+            rows: At least one row.
+        """
+        values: dict[str, float | None] = {}
+        for metric in METRICS:
+            known = [v for row in rows if (v := row.values[metric]) is not None]
+            values[metric] = fmean(known) if len(known) == len(rows) else None
+        return cls(
+            name=name,
+            utterances=sum(row.utterances for row in rows),
+            empty=sum(row.empty for row in rows),
+            values=values,
+            signatures={},
+            members=tuple(row.name for row in rows),
+        )
+
+    @classmethod
+    def from_dict(cls, name: str, table: Mapping[str, Any]) -> "ScoreRow":
+        """Return the row that `to_dict` made a table of.
+
+        Args:
+            name: Name of the row.
+            table: Its table.
+        """
+        return cls(
+            name=name,
+            utterances=table["utterances"],
+            empty=table.get("empty_hypotheses", 0),
+            values={metric: table.get(metric) for metric in METRICS},
+            signatures=table.get("signatures", {}),
+            members=tuple(table.get("mean_of", ())),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but empty fields, for JSON."""
+        table: dict[str, Any] = {
+            "utterances": self.utterances,
+            "empty_hypotheses": self.empty,
+            **self.values,
+        }
+        if self.signatures:
+            table["signatures"] = dict(self.signatures)
+        if self.members:
+            table["mean_of"] = list(self.members)
+        return table
 
 
 @dataclasses.dataclass(frozen=True)

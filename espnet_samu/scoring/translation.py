@@ -1,10 +1,141 @@
 """Corpus-level scores of translations: lists of strings in, scores out."""
 
-from collections.abc import Sequence
+import dataclasses
+import re
+from collections.abc import Collection, Mapping, Sequence
 
-from espnet_samu.scoring.metric_settings import MetricSettings
-from espnet_samu.scoring.score import Score
-from espnet_samu.scoring.slot_accuracy import slot_accuracy
+from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.base import Metric
+
+from espnet_samu.scoring.tokenizers import UNSPACED, choose_tokenizer, written_language
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A corpus-level score that carries its settings, as sacreBLEU's do."""
+
+    name: str
+    """Name of the metric."""
+    value: float
+    """Shares are 0 to 1, BLEU and chrF 0 to 100."""
+    signature: str
+    """Settings in sacreBLEU's form, `key:value|key:value`."""
+
+
+SACREBLEU_METRICS = ("bleu", "chrf", "ter")
+# Target languages whose characters TER takes for words, as sacreBLEU supports it
+BY_CHARACTER = ("zh", "ja")
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricSettings:
+    """Settings of all scores of translations.
+
+    Raises:
+        ValueError: For an unknown metric, a repeated one, or none of BLEU.
+    """
+
+    metrics: tuple[str, ...] = ("bleu", "chrf")
+    """Those of `SACREBLEU_METRICS` to compute."""
+    tokenizers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """BLEU's tokenizer by target language, instead of the usual one."""
+    slot_words: Collection[str] = ()
+    """Words for the slot accuracy; none, no such score."""
+
+    def __post_init__(self) -> None:
+        unknown = [m for m in self.metrics if m not in SACREBLEU_METRICS]
+        if unknown or len(set(self.metrics)) < len(self.metrics):
+            raise ValueError(
+                f"metrics must be different ones of {SACREBLEU_METRICS}: {self.metrics}"
+            )
+        if "bleu" not in self.metrics:
+            raise ValueError(
+                f"metrics must have 'bleu', which TRFGap is made of: {self.metrics}"
+            )
+
+    def make_metrics(self, refs: Sequence[str], tgt_lang: str) -> dict[str, Metric]:
+        """Return sacreBLEU's metrics for one translation direction, by field name.
+
+        All are cased and with punctuation. chrF and BLEU are sacreBLEU's defaults;
+        TER differs from its defaults by the case, and for Chinese and Japanese by
+        taking characters for words.
+
+        Args:
+            refs: N references.
+            tgt_lang: Target language; it chooses BLEU's tokenizer.
+
+        Raises:
+            ValueError: For TER of another language that is written without blanks,
+                and as `choose_tokenizer`.
+        """
+        lang = written_language(tgt_lang)
+        metrics: dict[str, Metric] = {}
+        for name in self.metrics:
+            if name == "bleu":
+                tokenizer = choose_tokenizer(tgt_lang, self.tokenizers)
+                metrics[name] = BLEU(tokenize=tokenizer, references=[list(refs)])
+            elif name == "chrf":
+                metrics[name] = CHRF(references=[list(refs)])
+            else:
+                if lang in UNSPACED:
+                    raise ValueError(
+                        "metrics cannot have 'ter' for target language "
+                        f"'{tgt_lang}', which is written without blanks: "
+                        f"{self.metrics}"
+                    )
+                metrics[name] = TER(
+                    normalized=lang in BY_CHARACTER,
+                    asian_support=lang in BY_CHARACTER,
+                    case_sensitive=True,
+                    references=[list(refs)],
+                )
+        return metrics
+
+
+def words(text: str) -> list[str]:
+    """Return lower-cased words without punctuation, hyphenated ones apart."""
+    return re.findall(r"\w+(?:['’]\w+)*", text.casefold())
+
+
+def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
+    """Return the length of the longest sequence that is in both, in order."""
+    row = [0] * (len(b) + 1)
+    for x in a:
+        previous = row
+        row = [0]
+        for j, y in enumerate(b):
+            row.append(previous[j] + 1 if x == y else max(previous[j + 1], row[j]))
+    return row[-1]
+
+
+def slot_accuracy(
+    hyps: Sequence[str], refs: Sequence[str], slot_words: Collection[str]
+) -> Score | None:
+    """Compute the share of the references' slot words that the hypotheses have.
+
+    Slot words (numbers, months, ...) say which content it is; the rest is template.
+    They are taken from both sides in order and matched by the longest common
+    subsequence; matches and slot words are summed over the corpus.
+
+    Args:
+        hyps: N hypotheses.
+        refs: N references.
+        slot_words: Words that count, in any case.
+
+    Returns:
+        Share, 0 to 1; None when no reference has a slot word.
+    """
+    vocabulary = {word for slot in slot_words for word in words(slot)}
+    matched = total = 0
+    for hyp, ref in zip(hyps, refs, strict=True):
+        wanted = [word for word in words(ref) if word in vocabulary]
+        given = [word for word in words(hyp) if word in vocabulary]
+        matched += longest_common_subsequence(wanted, given)
+        total += len(wanted)
+    if not total:
+        return None
+    signature = f"nrefs:1|case:lc|punct:no|match:lcs|slotwords:{len(vocabulary)}"
+    return Score("slot accuracy", matched / total, signature)
 
 
 def exact_match(hyps: Sequence[str], refs: Sequence[str]) -> Score:

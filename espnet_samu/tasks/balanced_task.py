@@ -13,15 +13,18 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.utils import config_argparse
 from espnet2.utils.types import str2bool
 
-from espnet_samu.samplers.balanced_iter_factory import BalancedIterFactory
 from espnet_samu.samplers.balanced_sampler import BalancedSampler
+from espnet_samu.samplers.data_files import (
+    find_category_file,
+    read_languages,
+    read_shapes,
+)
+from espnet_samu.samplers.iter_factory import BalancedIterFactory
 from espnet_samu.samplers.language_table import (
     describe_languages,
     format_languages,
     save_languages,
 )
-from espnet_samu.samplers.languages import find_category_file, read_languages
-from espnet_samu.samplers.shapes import read_shapes
 
 # ESPnet's options that say how batches are made; others would not be heard.
 _NEEDED = {

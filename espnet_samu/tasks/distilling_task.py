@@ -10,7 +10,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.utils import config_argparse
 from espnet2.utils.types import int_or_none, str2triple_str
 
-from espnet_samu.iterators.paired_iter_factory import PairedIterFactory
+from espnet_samu.samplers.iter_factory import PairedIterFactory
 from espnet_samu.tasks.kept_distillation import KeptDistillation
 
 

@@ -13,16 +13,26 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import get_rank
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 
-from espnet_samu.decoding.config_yaml import read_yaml
-from espnet_samu.layers import budget
+from espnet_samu.layers.trainable import (
+    count_parameters,
+    format_budget,
+    save_budget,
+)
 from espnet_samu.tasks.balanced_task import BalancedTask
 from espnet_samu.tasks.sparing_task import SparingTask
-from espnet_samu.train.option_checks import check_gpus, check_numbers
+from espnet_samu.train.option_checks import (
+    check_gpus,
+    check_numbers,
+    has_unused_parameters,
+)
 from espnet_samu.train.saved_state import EARLIER_CONFIG, check_resume, kept_config
-from espnet_samu.train.unused_parameters import has_unused_parameters
-from espnet_samu.utils.base_weights import read_state_dict
-from espnet_samu.utils.init_param import add_base_weights, check_init_param
+from espnet_samu.utils.init_param import (
+    add_base_weights,
+    check_init_param,
+    read_state_dict,
+)
 from espnet_samu.utils.kaldi_io import check_data_files
+from espnet_samu.utils.safe_reading import read_yaml
 
 
 def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
@@ -128,8 +138,8 @@ class ExactTask(BalancedTask, SparingTask):
             raise ValueError(
                 f"init: {args.init} is not one of {', '.join(INITIALIZATIONS)}"
             )
-        counts = budget.budget(model)
-        logging.info(f"Parameters:\n{budget.table(counts)}")
+        counts = count_parameters(model)
+        logging.info(f"Parameters:\n{format_budget(counts)}")
         if args.collect_stats or args.dry_run:
             return super().build_optimizers(args, model=model)
         if counts["all"].trainable == 0:
@@ -145,7 +155,7 @@ class ExactTask(BalancedTask, SparingTask):
         if not args.ignore_init_mismatch:
             check_init_param(args.init_param, model)
         if getattr(args, "dist_rank", None) in (None, 0):
-            budget.save(counts, Path(args.output_dir) / "budget.json")
+            save_budget(counts, Path(args.output_dir) / "budget.json")
         if has_unused_parameters(model):
             args.unused_parameters = True
         optimizers = super().build_optimizers(args, model=model)

@@ -9,15 +9,14 @@ import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.train.distributed_utils import DistributedOption
 
-from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.loss.distillation import DistillationLoss
-from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.tasks.samu_builder import SAMUBuilder
+from espnet_samu.tasks.samu import SAMUBuilder, SAMUTask
 from espnet_samu.teacher import cache
-from espnet_samu.teacher.identity import IDENTITY, TEACHER_FILE, check_teacher
+from espnet_samu.teacher.cache import IDENTITY, TEACHER_FILE, check_teacher
 from espnet_samu.train.distillation_head import DistillationHead
-from espnet_samu.utils.base_weights import read_weights
+from espnet_samu.utils.init_param import read_weights
 from espnet_samu.utils.kaldi_io import check_data_files
+from espnet_samu.utils.safe_reading import read_yaml
 
 _DATA = "--samu_data_path_and_name_and_type"
 _SHAPE = "--samu_shape_file"

@@ -12,12 +12,11 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils import config_argparse
 from espnet2.utils.types import str2bool
 
-from espnet_samu.decoding.config_yaml import read_yaml
 from espnet_samu.layers.adapters import TYPES, add_adapters
-from espnet_samu.layers.presets import MODEL_PRESETS, PRESETS
-from espnet_samu.layers.trainable import set_trainable
+from espnet_samu.layers.trainable import MODEL_PRESETS, PRESETS, set_trainable
 from espnet_samu.train.saved_state import has_state
-from espnet_samu.utils import base_weights
+from espnet_samu.utils import init_param
+from espnet_samu.utils.safe_reading import read_yaml
 
 BASE = "base.pth"
 
@@ -106,10 +105,10 @@ class SparingTask(AbsTask):
         # ESPnet does it again, but only after config.yaml is written.
         for spec in args.init_param:
             load_pretrained_model(spec, model, args.ignore_init_mismatch)
-        weights = base_weights.frozen_weights(model)
+        weights = init_param.frozen_weights(model)
         if getattr(args, "dist_rank", None) in (None, 0):
             output_dir = Path(args.output_dir)
-            sha256 = base_weights.checksum(weights)
+            sha256 = init_param.checksum(weights)
             before = _earlier_checksum(output_dir) if args.resume else None
             if before not in (None, sha256):
                 raise ValueError(
@@ -119,9 +118,9 @@ class SparingTask(AbsTask):
                     "or train in another folder"
                 )
             if before is None:
-                base_weights.save_base(weights, output_dir / BASE)
+                init_param.save_base(weights, output_dir / BASE)
             args.base_weights = {"file": BASE, "sha256": sha256}
-        base_weights.leave_out(model, frozenset(weights))
+        init_param.leave_out(model, frozenset(weights))
         return optimizers
 
     @classmethod
@@ -141,7 +140,7 @@ class SparingTask(AbsTask):
         base = getattr(args, "base_weights", None)
         if base is not None:
             folder = Path(config_file or model_file).parent
-            base_weights.load_base(model, folder / base["file"], base["sha256"])
+            init_param.load_base(model, folder / base["file"], base["sha256"])
         return model, args
 
 

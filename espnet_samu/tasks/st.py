@@ -18,16 +18,16 @@ from espnet_samu.st_model import SamuSTModel  # noqa: E402
 from espnet_samu.tasks.distilling_task import DistillingTask  # noqa: E402
 from espnet_samu.tasks.exact_task import ExactTask  # noqa: E402
 from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
-from espnet_samu.tasks.student_start import (  # noqa: E402
+from espnet_samu.tasks.st_builder import (  # noqa: E402
     check_student_encoder,
     student_specs,
 )
-from espnet_samu.text.target_languages import TargetLanguages  # noqa: E402
+from espnet_samu.text.languages import TargetLanguages  # noqa: E402
+from espnet_samu.text.vocabulary import check_bpemodel, read_token_list  # noqa: E402
 from espnet_samu.train.safe_trainer import SafeTrainer  # noqa: E402
 from espnet_samu.train.translation_preprocessor import (  # noqa: E402
     TranslationPreprocessor,
 )
-from espnet_samu.utils.token_list import check_bpemodel, read_token_list  # noqa: E402
 
 registry.register(host)
 

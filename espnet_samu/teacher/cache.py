@@ -1,15 +1,88 @@
-"""What a folder of teacher embeddings was made from (`embed.json`)."""
+"""Sentence embeddings on disk: what they were made from, finished parts, checks."""
 
+import argparse
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
+import numpy as np
+from typeguard import typechecked
+
+from espnet_samu.train.saved_state import has_state
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.hashing import hash_file
+
+
+def check_vectors(vectors: np.ndarray, texts: Sequence[str], name: str) -> None:
+    """Refuse embeddings that have no direction.
+
+    Args:
+        vectors: Embeddings (N, D).
+        texts: The N sentences, for the message.
+        name: The teacher, for the message.
+
+    Raises:
+        ValueError: Naming teacher and sentence, when a value is NaN or infinite or
+            all values of a sentence are 0.
+    """
+    finite = np.isfinite(vectors).all(axis=1)
+    for bad, what in ((~finite, "not finite"), (~vectors.any(axis=1), "all zeros")):
+        if bad.any():
+            raise ValueError(
+                f"teacher {name!r}: {np.count_nonzero(bad)} of {len(texts)} embeddings "
+                f"are {what}, the first is that of {texts[int(bad.argmax())]!r}. If "
+                "this is not float32, try --dtype float32; else the weights are broken"
+            )
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Scale rows (N, D) to Euclidean length 1; no row may be all zeros."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class PartStore:
+    """Embeddings of lists of sentences, on disk until the whole is written.
+
+    A part's name is the SHA-256 of the teacher's key and of its sentences. Parts of
+    another teacher or of other sentences are therefore never found.
+
+    Args:
+        folder: Folder of the parts; made when the first one is saved.
+        key: What the embeddings depend on, besides the sentences.
+    """
+
+    @typechecked
+    def __init__(self, folder: str | os.PathLike[str], key: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.key = dict(key)
+
+    def _path(self, sentences: Sequence[str]) -> Path:
+        content = json.dumps([self.key, list(sentences)], sort_keys=True)
+        return self.folder / f"{hashlib.sha256(content.encode()).hexdigest()}.npy"
+
+    def __contains__(self, sentences: Sequence[str]) -> bool:
+        """Tell whether these sentences, in this order, are a finished part."""
+        return self._path(sentences).is_file()
+
+    def load(self, sentences: Sequence[str]) -> np.ndarray:
+        """Return the embeddings (N, D) of a finished part."""
+        return np.load(self._path(sentences), allow_pickle=False)
+
+    def save(self, sentences: Sequence[str], vectors: np.ndarray) -> None:
+        """Write the embeddings (N, D) of N sentences, atomically."""
+        with atomic_write(self._path(sentences), "wb") as f:
+            np.save(f, vectors, allow_pickle=False)
+
+    def remove(self) -> None:
+        """Delete all parts, those of other keys too."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
 
 CACHE_FILE = "embed.json"
 SCP_FILE = "embed.scp"
@@ -183,3 +256,58 @@ def check_scp(
                 f"{table.get(name)}; run {COMMAND} again"
             )
     return table
+
+
+TEACHER_FILE = "teacher.json"
+IDENTITY = ("teachers", "combine", "normalized", "dtype", "dimension")
+"""Entries of embed.json that tell one teacher from another."""
+
+
+def check_teacher(args: argparse.Namespace) -> None:
+    """See that a distillation has one teacher, also after it is resumed.
+
+    Embeddings that were not made by ``teacher_embed`` (no embed.json beside them)
+    are taken as they are, with a warning.
+
+    Args:
+        args: Of the training: data paths, ``output_dir``, ``resume``.
+
+    Raises:
+        ValueError: Embeddings belong to another text, or to another teacher than the
+            others or than the checkpoint in output_dir.
+    """
+    known: Dict[str, Dict[str, Any]] = {}
+    for part in (
+        args.train_data_path_and_name_and_type,
+        args.valid_data_path_and_name_and_type,
+    ):
+        for path, name, _ in part:
+            if name != "embed":
+                continue
+            if not (Path(path).parent / CACHE_FILE).exists():
+                logging.warning(f"{path}: no embed.json beside it, so not checked")
+                continue
+            table = check_scp(path)
+            known[path] = {key: table.get(key) for key in IDENTITY}
+    if not known:
+        return
+    saved = Path(args.output_dir) / TEACHER_FILE
+    if args.resume and has_state(args.output_dir):
+        if saved.exists():
+            known[str(saved)] = json.loads(saved.read_text(encoding="utf-8"))
+    first, *others = known
+    for other in others:
+        differing = [k for k in IDENTITY if known[first].get(k) != known[other].get(k)]
+        if differing:
+            raise ValueError(
+                f"{first} and {other} are of different teachers: "
+                + ", ".join(
+                    f"{key} {known[first].get(key)} and {known[other].get(key)}"
+                    for key in differing
+                )
+                + "; run stage 6 for all sets, or choose another --samu_tag"
+            )
+    if args.dist_rank in (None, 0):
+        with atomic_write(saved) as f:
+            json.dump(known[first], f, indent=2)
+            f.write("\n")

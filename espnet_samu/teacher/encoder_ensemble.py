@@ -6,7 +6,7 @@ import numpy as np
 from typeguard import typechecked
 
 from espnet_samu.teacher.abs_sentence_encoder import AbsSentenceEncoder
-from espnet_samu.teacher.vectors import check_vectors, unit_length
+from espnet_samu.teacher.cache import check_vectors, unit_length
 
 COMBINE = ("concat", "mean")
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,33 @@ import numpy as np
 from typeguard import typechecked
 
 from espnet_samu.teacher.abs_sentence_encoder import AbsSentenceEncoder
-from espnet_samu.teacher.token_batches import token_batches
-from espnet_samu.teacher.vectors import check_vectors, unit_length
+from espnet_samu.teacher.cache import check_vectors, unit_length
 from espnet_samu.utils import hub
+
+
+def token_batches(
+    lengths: Sequence[int], batch_size: int, batch_tokens: int
+) -> Iterator[list[int]]:
+    """Group sentences of similar lengths, the longest first.
+
+    A batch that does not fit in memory is thus met at the start, not after hours.
+
+    Args:
+        lengths: Tokens of N sentences.
+        batch_size: Most sentences a batch.
+        batch_tokens: Most tokens a batch, with padding; a longer sentence is alone.
+
+    Yields:
+        Positions in `lengths`; every position once.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        longest = max(1, lengths[order[start]])
+        end = start + max(1, min(batch_size, batch_tokens // longest))
+        yield order[start:end]
+        start = end
+
 
 DEFAULT_TEACHER = "sentence-transformers/LaBSE"
 # Most tokens a batch, with padding. More are slower on a CPU, whose cache they leave.

@@ -11,7 +11,7 @@ from typeguard import typechecked
 
 from espnet_samu.teacher import cache
 from espnet_samu.teacher.abs_sentence_encoder import AbsSentenceEncoder
-from espnet_samu.teacher.part_store import PartStore
+from espnet_samu.teacher.cache import PartStore
 from espnet_samu.utils.kaldi_io import Archives, read_text, write_vectors
 
 PART_FOLDER = ".parts"

@@ -2,13 +2,39 @@
 
 import unicodedata
 from collections import Counter
-from typing import Dict, FrozenSet, Iterable, List, Mapping, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set, Tuple
 
 from fontTools.unicodedata import script_extension
 
 from espnet_samu.text.languages import scripts_of
-from espnet_samu.text.merges import merge_steps
 from espnet_samu.text.vocabulary import Vocabulary
+
+
+def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> Set[str]:
+    """All pieces that stand between single characters and the given pieces.
+
+    Byte pair encoding joins two neighbours at a time, those first whose union has the
+    highest score. With a vocabulary without a step, the pieces after it could not be
+    reached. With all of them in it, a text that became the given pieces still does:
+    each join that was the best one of many is the best one of fewer.
+
+    Args:
+        pieces: Pieces that a tokeniser made.
+        scores: Of all pieces of the full model.
+    """
+    steps: Set[str] = set()
+    for piece in pieces:
+        symbols = list(piece)
+        while len(symbols) > 1:
+            joined = ["".join(pair) for pair in zip(symbols, symbols[1:])]
+            known = [i for i, union in enumerate(joined) if union in scores]
+            if not known:
+                break
+            best = max(known, key=lambda i: scores[joined[i]])
+            symbols[best : best + 2] = [joined[best]]
+            steps.add(joined[best])
+    return steps
+
 
 # A script that is none of the target languages counts from this share of a text's
 # letters on [ours]: one Chinese character in an English corpus does not bring thousands

@@ -1,12 +1,80 @@
 """Waveforms through frontend and encoder, as the distillation does it."""
 
-from typing import Optional, Tuple
+import contextlib
+from typing import ContextManager, Optional, Tuple
 
 import torch
 from espnet2.asr.specaug.abs_specaug import AbsSpecAug
 from espnet2.layers.abs_normalize import AbsNormalize
 
-from espnet_samu.train.update_counter import UpdateCounter
+
+class UpdateCounter(torch.nn.Module):
+    """Mixed in before a model: ``model_conf: {freeze_encoder_updates: 10000}``.
+
+    What reads the pre-trained encoder can settle before gradients reach it. The
+    model calls :meth:`init_updates` at the end of its constructor, and computes
+    ``frontend`` and ``encoder`` inside :meth:`encoder_mode`; its task registers
+    :meth:`count_update` with the optimiser.
+    """
+
+    freeze_encoder_updates: int = 0
+
+    def init_updates(self, freeze_encoder_updates: int) -> None:
+        """Say in how many first updates the encoder is frozen.
+
+        Raises:
+            ValueError: It is negative.
+        """
+        if freeze_encoder_updates < 0:
+            raise ValueError(
+                "model_conf: freeze_encoder_updates must not be negative, but got "
+                f"{freeze_encoder_updates}"
+            )
+        self.freeze_encoder_updates = freeze_encoder_updates
+        self.register_load_state_dict_post_hook(_do_without_count)
+        if freeze_encoder_updates > 0:
+            # In the checkpoint: a resumed training goes on counting.
+            self.register_buffer("updates", torch.tensor(0))
+
+    def restart_count(self) -> None:
+        """Begin a training; weights that it starts from may have brought a count."""
+        if self.freeze_encoder_updates > 0:
+            self.updates.zero_()
+
+    def count_update(self, *_) -> None:
+        """A hook for ``Optimizer.register_step_post_hook``."""
+        if self.freeze_encoder_updates > 0:
+            self.updates += 1
+
+    def encoder_is_frozen(self) -> bool:
+        """Whether this is one of the first updates."""
+        return (
+            self.training
+            and self.freeze_encoder_updates > 0
+            and int(self.updates) < self.freeze_encoder_updates
+        )
+
+    def encoder_mode(self) -> ContextManager[None]:
+        """Put frontend and encoder in training or eval mode.
+
+        Returns:
+            Inside it there are gradients, or none as long as they are frozen.
+        """
+        frozen = self.encoder_is_frozen()
+        if self.training and self.freeze_encoder_updates > 0:
+            for part in (self.frontend, self.encoder):
+                # Walking through all modules costs as much as a small forward.
+                if part is not None and part.training == frozen:
+                    part.train(not frozen)
+        return torch.no_grad() if frozen else contextlib.nullcontext()
+
+
+def _do_without_count(model: UpdateCounter, incompatible) -> None:
+    """A hook of load_state_dict: a model that does not count needs no count."""
+    if model.freeze_encoder_updates == 0:
+        incompatible.unexpected_keys[:] = [
+            key for key in incompatible.unexpected_keys if key != "updates"
+        ]
 
 
 def encode_waveforms(

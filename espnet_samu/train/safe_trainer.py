@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from espnet2.train.trainer import Trainer
 
+from espnet_samu.train.encoding import UpdateCounter
 from espnet_samu.train.saved_state import (
     CHECKPOINT,
     EARLIER,
@@ -18,7 +19,6 @@ from espnet_samu.train.saved_state import (
     has_state,
     read_structure,
 )
-from espnet_samu.train.update_counter import UpdateCounter
 from espnet_samu.utils.distributed import is_distributed, is_first
 
 _GRADIENTS = "accumulated_gradients"

@@ -8,7 +8,7 @@ import numpy as np
 from espnet2.train.trainer import TrainerOptions
 from espnet2.utils.build_dataclass import build_dataclass
 
-from espnet_samu.scoring.recall import recall_at_1
+from espnet_samu.retrieval.scores import recall_at_1
 from espnet_samu.train.safe_trainer import SafeTrainer
 from espnet_samu.utils.distributed import gather_objects
 from espnet_samu.utils.kaldi_io import read_text

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from espnet_samu.decoding.config_yaml import read_yaml
-from espnet_samu.utils.base_weights import frozen_weights
+from espnet_samu.utils.init_param import frozen_weights
+from espnet_samu.utils.safe_reading import read_yaml
 
 CHECKPOINT = "checkpoint.pth"
 EARLIER = "checkpoint.earlier.pth"

@@ -5,7 +5,7 @@ from typing import Callable, Dict, Union
 import numpy as np
 from typeguard import typechecked
 
-from espnet_samu.text.target_languages import TargetLanguages
+from espnet_samu.text.languages import TargetLanguages
 
 Data = Dict[str, Union[str, np.ndarray]]
 

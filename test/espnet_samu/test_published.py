@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
-from espnet_samu.decoder.families import FAMILIES as DECODERS
-from espnet_samu.frontend.families import FAMILIES as ENCODERS
+from espnet_samu.decoder.pretrained import FAMILIES as DECODERS
+from espnet_samu.frontend.samu import FAMILIES as ENCODERS
 
 from ..egs2.tiny_models import PUBLISHED, make_decoder, make_encoder
 
@@ -151,7 +151,7 @@ def test_template(model_type, tasks, mbart, tmp_path):
 @pytest.mark.parametrize("name", names_of(DECODERS))
 def test_decoder(name, tasks, speech, frontend_conf, tmp_path):
     """Trimmed, as in stage 5, with settings of decoding in every file."""
-    from espnet_samu.decoding.pack_writer import write_pack
+    from espnet_samu.checkpoint.pack_writer import write_pack
     from espnet_samu.speech2text import Speech2Text
     from espnet_samu.text.trimming import trim
 

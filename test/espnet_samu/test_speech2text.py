@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from espnet_samu.decoding.long_form import cut
+from espnet_samu.decoding.translation import cut
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.kaldi_io import write_text

@@ -23,7 +23,7 @@ import torch
 from report import print_report, time_pairwise
 from transformers.utils import logging
 
-from espnet_samu.scoring.markdown import format_table
+from espnet_samu.scoring.table import format_table
 
 BEAM = 5
 DEFAULT = "32000:60:1:espnet 32000:60:8 250054:60:1 16000:60:1"
@@ -77,9 +77,8 @@ def searches(plain, theirs, ours, vocab, frames, length):
     from espnet2.legacy.nets.batch_beam_search import BatchBeamSearch
     from transformers.modeling_outputs import BaseModelOutput
 
-    from espnet_samu.decoding.fusion_search import FusionSearch
-    from espnet_samu.decoding.generate_search import GenerateSearch
-    from espnet_samu.decoding.search_settings import SearchSettings
+    from espnet_samu.decoding.beam_search import FusionSearch
+    from espnet_samu.decoding.search import GenerateSearch, SearchSettings
 
     settings = SearchSettings(
         beam_size=BEAM, nbest=BEAM, maxlenratio=-length, minlenratio=-length

@@ -21,7 +21,7 @@ import torch
 from full_size_student import COMMON, SIZES
 from report import peak_memory, print_report
 
-from espnet_samu.scoring.markdown import format_table
+from espnet_samu.scoring.table import format_table
 
 # Tang et al., arXiv 2008.00401: decoder of facebook/mbart-large-50.
 MBART_LARGE = dict(
@@ -120,9 +120,8 @@ def update(model) -> None:
 @torch.no_grad()
 def decode(model, speech, lengths, n_tokens: int, backend: str) -> None:
     """Translate a batch, n_tokens each, beam 5."""
-    from espnet_samu.decoding.fusion_search import FusionSearch
-    from espnet_samu.decoding.generate_search import GenerateSearch
-    from espnet_samu.decoding.search_settings import SearchSettings
+    from espnet_samu.decoding.beam_search import FusionSearch
+    from espnet_samu.decoding.search import GenerateSearch, SearchSettings
 
     settings = SearchSettings(maxlenratio=-n_tokens, minlenratio=-n_tokens)
     searches = {"generate": GenerateSearch, "beam_search": FusionSearch}
@@ -132,7 +131,7 @@ def decode(model, speech, lengths, n_tokens: int, backend: str) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure one vocabulary in this process; the last line is a JSON object."""
-    from espnet_samu.layers.budget import budget
+    from espnet_samu.layers.trainable import count_parameters
 
     model = build(args).train()
     if args.decoder_only:
@@ -146,7 +145,7 @@ def run(args: argparse.Namespace) -> None:
         "decoder_only": args.decoder_only,
         "gradient_checkpointing": args.gradient_checkpointing,
     }
-    counts = budget(model)
+    counts = count_parameters(model)
     figures["parameters"] = {k: c._asdict() for k, c in counts.items()}
     with Phase() as weights:
         for parameter in model.parameters():

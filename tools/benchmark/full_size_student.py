@@ -61,12 +61,12 @@ def build(size: str, dtype: str, gradient_checkpointing: bool):
 
 def run(args: argparse.Namespace) -> None:
     """Train one size in this process and print its report."""
-    from espnet_samu.layers.budget import budget
+    from espnet_samu.layers.trainable import count_parameters
 
     start = time.perf_counter()
     model = build(args.size, args.dtype, args.gradient_checkpointing)
     seconds_build = time.perf_counter() - start
-    counts = budget(model)
+    counts = count_parameters(model)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=1e-4, betas=(0.9, 0.98))
     samples = int(args.seconds * 16000)

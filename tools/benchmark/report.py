@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from espnet_samu.scoring.markdown import format_table
+from espnet_samu.scoring.table import format_table
 
 
 def time_pairwise(

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from report import print_report
 
-from espnet_samu.scoring.markdown import format_number
-from espnet_samu.scoring.search import search
-from espnet_samu.scoring.unit_vectors import UnitVectors
+from espnet_samu.retrieval.nearest import UnitVectors, search
+from espnet_samu.scoring.table import format_number
 
 METHODS = {
     "ours": "ours: ranks and k neighbours",

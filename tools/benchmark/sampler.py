@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from report import print_report, time_pairwise
 
-from espnet_samu.scoring.markdown import format_table
+from espnet_samu.scoring.table import format_table
 
 # CoVoST-2, X to English: utterances for training. Only the proportions are used.
 _COVOST = {
@@ -86,8 +86,7 @@ def peak_gb() -> float:
 def build_ours(args: argparse.Namespace, files: Iterable[str] = _FILES) -> Any:
     """Read the files and build our sampler."""
     from espnet_samu.samplers.balanced_sampler import BalancedSampler
-    from espnet_samu.samplers.languages import read_languages
-    from espnet_samu.samplers.shapes import read_shapes
+    from espnet_samu.samplers.data_files import read_languages, read_shapes
 
     shapes = read_shapes([f"{args.folder}/{name}" for name in files])
     languages = read_languages(args.folder / "utt2lang", shapes.utterances)
@@ -122,8 +121,7 @@ def measure_large(args: argparse.Namespace) -> dict[str, float]:
     import torch  # noqa: F401  in training it is there
 
     from espnet_samu.samplers.balanced_sampler import BalancedSampler
-    from espnet_samu.samplers.languages import read_languages
-    from espnet_samu.samplers.shapes import read_shapes
+    from espnet_samu.samplers.data_files import read_languages, read_shapes
 
     figures = {"peak_gb_imports": peak_gb()}
     start, start_cpu = time.perf_counter(), time.process_time()
@@ -170,7 +168,7 @@ def measure_one(args: argparse.Namespace) -> dict[str, float]:
     batches = list_batches(args.measure, args)
     figures = {"peak_gb": peak_gb(), "batches": len(batches)}
 
-    from espnet_samu.samplers.shapes import read_shapes
+    from espnet_samu.samplers.data_files import read_shapes
 
     shapes = read_shapes([f"{args.folder}/{name}" for name in _FILES])
     utterances = (u.decode() for u in shapes.utterances.tolist())

@@ -34,6 +34,7 @@ done
 
 . ./path.sh
 . ./cmd.sh
+export PYTHONPATH="${MAIN_ROOT}/tools${PYTHONPATH:+:${PYTHONPATH}}"    # the package study
 
 # One process a core; waiting threads sleep.
 export threads=1 OMP_NUM_THREADS=1
@@ -128,13 +129,13 @@ if [ "${only_says}" = false ]; then
     printf '%s' "${local_data_opts}" > "${root}/.data_opts"
 fi
 # In the background, so that a signal to this script ends the trainings, too.
-python3 local/study.py --quick "${quick}" --root "${root}" --runs "${runs}" "${opts[@]}" &
+python3 -m study.run_arms --quick "${quick}" --root "${root}" --runs "${runs}" "${opts[@]}" &
 pid=$!
 trap 'kill -TERM "${pid}" 2> /dev/null || true' INT TERM HUP
 status=0
 wait "${pid}" || status=$?
 if kill -0 "${pid}" 2> /dev/null; then
-    # A signal came: study.py is about to end.
+    # A signal came: run_arms.py is about to end.
     wait "${pid}" || status=$?
 fi
 trap - INT TERM HUP
@@ -153,7 +154,7 @@ for done in "${root}"/students/all/seed*.done; do
     fi
 done
 if [ ! -s "${embed}/after/embed.scp" ] && [ -n "${student}" ]; then
-    embedding=(python3 local/study_embeddings.py --out "${embed}"
+    embedding=(python3 -m study.embed_students --out "${embed}"
         --student "${student}/student" --train_config "${student}/train.yaml")
     mkdir -p "${embed}"
     echo "${embedding[*]}" > "${embed}/command"
@@ -188,7 +189,7 @@ if [ "${root}" = exp/study ]; then
         --note "H3=k differs from c_frozen in more than the loss: its encoder is trained, on another batch of speech in every update. k - k_0 is the loss alone"
     )
 fi
-python3 -m espnet_samu.bin.study_report \
+python3 -m study.study_report \
     --runs "${runs}" \
     --arms study/arms.yaml \
     --seen_seeds "${seen_seeds}" \

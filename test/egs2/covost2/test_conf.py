@@ -189,7 +189,7 @@ def test_distillation(built, name):
 def test_translation(built, vocabularies, name):
     import torch
 
-    from espnet_samu.text.target_languages import TargetLanguages
+    from espnet_samu.text.languages import TargetLanguages
 
     model, args, _ = built[name.rpartition("/")[2]]
     decoder = read(name)["decoder_conf"]["model"]
@@ -226,7 +226,7 @@ def test_gradient_checkpointing(built):
 def test_target_languages_of_the_corpus(vocabularies, decoder):
     from covost2.scenarios import FROM_ENGLISH
 
-    from espnet_samu.text.target_languages import TargetLanguages
+    from espnet_samu.text.languages import TargetLanguages
 
     tokens = (vocabularies[decoder] / "tokens.txt").read_text("utf-8").splitlines()
     rows = TargetLanguages(tokens).ids([*FROM_ENGLISH, "en"])
@@ -313,7 +313,7 @@ def test_lists():
 
 def test_published_figures():
     """Means as published are those of the languages as published, where both are."""
-    from espnet_samu.report.published import read_published
+    from espnet_samu.report.results import read_published
     from espnet_samu.scoring.transfer_gap import group_means, read_groups
 
     groups = read_groups(CONF / "language_groups.tsv")

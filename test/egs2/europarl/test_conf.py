@@ -185,7 +185,7 @@ def test_translation(built, name):
 
 @pytest.mark.parametrize("name", ST)
 def test_default_target_language(built, name):
-    from espnet_samu.text.target_languages import TargetLanguages
+    from espnet_samu.text.languages import TargetLanguages
 
     conf = read(name)
     codes = CODES[conf["decoder_conf"]["model"]]

@@ -129,7 +129,7 @@ def test_published_figures_are_of_english(options, targets, shown):
 
 
 def test_published_figures(read):
-    from espnet_samu.report.published import read_published
+    from espnet_samu.report.results import read_published
 
     systems = read_published(RECIPE / "conf" / "published.tsv")
     names = [system.name for system in systems]

@@ -6,8 +6,8 @@ import pytest
 
 from espnet_samu.bin.score_retrieval import get_parser, main
 from espnet_samu.bin.score_st import read_retrieval
-from espnet_samu.scoring.retrieval import score_retrieval
-from espnet_samu.scoring.retrieval_pairs import pair_speech_speech, pair_speech_text
+from espnet_samu.retrieval.pools import pair_speech_speech, pair_speech_text
+from espnet_samu.retrieval.scores import score_retrieval
 from espnet_samu.utils.kaldi_io import write_text, write_vectors
 
 LANGS = {u: "es" if u < "d" else "it" for u in "abcdef"}

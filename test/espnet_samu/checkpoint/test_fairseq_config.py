@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from espnet_samu.checkpoint.fairseq import encoder_part
-from espnet_samu.checkpoint.fairseq_config import configuration
-from espnet_samu.checkpoint.fairseq_settings import FairseqSettings
+from espnet_samu.checkpoint.fairseq_config import FairseqSettings, configuration
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 

@@ -1,11 +1,45 @@
+"""Tests of espnet_samu.decoder.generation."""
+
 import pytest
 import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutput
 
 from espnet_samu.decoder import generation
-from espnet_samu.decoder.length_limits import LongestLengths, ShortestLengths
+from espnet_samu.decoder.generation import (
+    LongestLengths,
+    ReleaseScores,
+    ShortestLengths,
+)
 from espnet_samu.decoder.mbart import MBartDecoder
+
+# Two utterances, two hypotheses of each, two tokens after a prefix of one.
+TOKENS = torch.zeros(4, 3, dtype=torch.long)
+
+
+def test_shortest_by_hand():
+    limit = ShortestLengths(torch.tensor([3, 2]), prefix=1, eos=1)
+    scores = torch.tensor([[0.1, 0.2, 0.3]]).repeat(4, 1)
+    out = limit(TOKENS, scores)
+    inf = float("-inf")
+    expected = [[0.1, inf, 0.3], [0.1, inf, 0.3], [0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]
+    assert torch.equal(out, torch.tensor(expected))
+    assert scores[0, 1] == torch.tensor(0.2)
+
+
+def test_longest_by_hand():
+    limit = LongestLengths(torch.tensor([3, 2]), prefix=1)
+    assert limit(TOKENS, None).tolist() == [False, False, True, True]
+    assert limit(TOKENS[:2, :1], None).tolist() == [False, False]
+
+
+def test_empties_the_last_one():
+    scores = (torch.zeros(0), torch.ones(2, 5))
+    tokens = torch.zeros(2, 3, dtype=torch.long)
+    assert ReleaseScores()(tokens, scores).tolist() == [False, False]
+    assert [step.numel() for step in scores] == [0, 0]
+    assert ReleaseScores()(tokens, None).tolist() == [False, False]
+
 
 VOCAB = 30
 EOS = 2

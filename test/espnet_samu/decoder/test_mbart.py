@@ -6,7 +6,7 @@ import yaml
 from espnet2.torch_utils.initialize import initialize
 
 from espnet_samu.decoder.mbart import MBartDecoder
-from espnet_samu.layers.budget import budget
+from espnet_samu.layers.trainable import count_parameters
 
 VOCAB = 30
 EOS = 2  # also the start token, as in mBART-50
@@ -75,7 +75,7 @@ def test_parameters(plain, folder, family):
     names = [name for name, _ in decoder.named_parameters()]
     assert not [name for name in names if "encoder." in name]
     expected = sum(p.numel() for p in plain.model.decoder.parameters())
-    assert budget(decoder)["all"] == (expected, expected)
+    assert count_parameters(decoder)["all"] == (expected, expected)
     theirs = {k for k in plain.state_dict() if ".encoder." not in k}
     assert set(decoder.state_dict()) == {f"model.{k}" for k in theirs}
 

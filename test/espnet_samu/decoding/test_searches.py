@@ -7,9 +7,8 @@ import torch
 from espnet2.asr.ctc import CTC
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 
-from espnet_samu.decoding.fusion_search import FusionSearch
-from espnet_samu.decoding.generate_search import GenerateSearch
-from espnet_samu.decoding.search_settings import SearchSettings
+from espnet_samu.decoding.beam_search import FusionSearch
+from espnet_samu.decoding.search import GenerateSearch, SearchSettings
 
 
 def assert_same(ours, theirs):

@@ -1,8 +1,73 @@
+"""Tests of espnet_samu.report.results."""
+
 import json
 
 import pytest
 
-from espnet_samu.report.results import read_results
+from espnet_samu.report.results import (
+    PublishedSystem,
+    Results,
+    collect_means,
+    read_published,
+    read_results,
+)
+from espnet_samu.scoring.system_result import METRICS, ScoreRow, SystemResult
+
+CONTENT = "# from papers\nsystem\tfr\tzh-CN\thigh\nA\t30.5\t-\t30.6\n\nB\t\t4\t-\n"
+
+
+def test_read(tmp_path):
+    path = tmp_path / "published.tsv"
+    path.write_text(CONTENT)
+    a, b = read_published(path)
+    assert (a.name, a.scores) == ("A", {"fr": 30.5, "high": 30.6})
+    assert (b.name, b.scores) == ("B", {"zh-CN": 4.0})
+    assert a.columns == b.columns == ("fr", "zh-CN", "high")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("name\tfr\n", ":1: first line must be `system`"),
+        ("system\n", ":1: first line must be"),
+        ("system\tfr\tfr\n", ":1: .* different languages"),
+        ("system\tfr\nA\t1\t2\n", ":2: need 2 columns: 3"),
+        ("system\tfr\nA\t1\nA\t2\n", ":3: need a system's name, once: 'A'"),
+        ("system\tfr\nA\tx\n", ":2: fr must be a number or -: 'x'"),
+        ("system\tfr\n", ": no system"),
+    ],
+)
+def test_refused(tmp_path, content, message):
+    path = tmp_path / "published.tsv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"published.tsv{message}"):
+        read_published(path)
+
+
+def test_regions():
+    system = PublishedSystem("A", {"zh": 1.0, "sv-SE": 2.0, "en-de": 3.0, "en-fr": 4.0})
+    found = [system.find(key) for key in ("zh-CN", "sv", "en-de", "en_XX-fr", "en")]
+    assert found == [1.0, 2.0, 3.0, 4.0, None]
+
+
+def test_directions_into_one_language():
+    scores = {"fr-en": 1.0, "sv-SE-en": 2.0, "high": 3.0}
+    system = PublishedSystem("A", scores, ("fr-en", "sv-SE-en", "de-en", "high"))
+    keys = ("fr", "sv", "sv-en", "de", "high", "fr-de", "en")
+    assert [system.find(k) for k in keys] == [1.0, 2.0, 2.0, None, 3.0, None, None]
+    # Into several languages a source language says too little.
+    assert PublishedSystem("B", {"en-de": 1.0}, ("en-de", "en-tr")).find("en") is None
+
+
+def test_means_over_the_same_languages():
+    system = PublishedSystem("A", {"fr": 10.0, "de": 21.0, "high": 15.6})
+    # As published where our group is whole, else made of the same languages
+    assert system.mean("high", ["fr", "de"], whole=True) == 15.6
+    assert system.mean("high", ["fr", "de"], whole=False) == 15.5
+    assert system.mean("high", ["fr"], whole=False) == 10.0
+    assert system.mean("high", ["fr", "es"], whole=False) is None
+    assert system.mean("low", ["fr", "de"], whole=True) == 15.5
+
 
 ROW = {"utterances": 4, "bleu": 10.0, "length_ratio": 1.0}
 SYSTEM = {
@@ -42,8 +107,81 @@ def test_panels(tmp_path):
 
 
 @pytest.mark.parametrize("content", [[], {"scores": []}, {**OLD, "systems": {"a": 1}}])
-def test_refused(tmp_path, content):
+def test_results_refused(tmp_path, content):
     with pytest.raises(ValueError, match="results.json: not a results.json of score_"):
         _read(tmp_path, content)
     with pytest.raises(ValueError, match="no system"):
         _read(tmp_path, {**OLD, "systems": {}})
+
+
+GROUPS = {"fr": "high", "de": "high", "zh-CN": "low", "ja": "low"}
+# XLS-R 0.3B on CoVoST-2; the means of these groups are made up.
+XLSR = {"fr": 32.9, "de": 26.7, "zh": 4.9, "ja": 0.6, "high": 29.9, "low": 2.7}
+
+
+def _results(*langs, groups=GROUPS):
+    rows = {
+        lang: ScoreRow(lang, 1, 0, {**dict.fromkeys(METRICS), "bleu": 10.0 * i}, {})
+        for i, lang in enumerate(langs, 1)
+    }
+    by_lang = {key: groups.get(key) or groups[key.split("-")[0]] for key in langs}
+    sets = {"supervised": [langs[0]]}
+    for group in ("high", "low"):
+        sets[group] = [key for key in langs if by_lang[key] == group]
+    means = [
+        ScoreRow.mean(name, [rows[lang] for lang in members])
+        for name, members in {**sets, "average": langs}.items()
+        if members
+    ]
+    system = SystemResult("ours", tuple(means), tuple(rows.values()), -20.0)
+    return Results((system,), ("fr",), groups, {}, None, "")
+
+
+def test_whole_groups():
+    only_means = PublishedSystem("m", {"high": 40.0, "low": 19.5, "average": 30.0})
+    systems = [PublishedSystem("XLS-R", XLSR), only_means]
+    means = collect_means(_results("fr", "de", "zh-CN", "ja"), systems)
+    assert means.names == ["supervised", "high", "low", "average"]
+    assert means.of("ours") == {
+        **{"supervised": 10.0, "high": 15.0, "low": 35.0, "average": 25.0},
+    }
+    assert means.of("XLS-R") == pytest.approx(
+        {"supervised": 32.9, "high": 29.9, "low": 2.7, "average": 65.1 / 4}
+    )
+    assert means.of("m") == {"high": 40.0, "low": 19.5, "average": 30.0}
+    assert means.gaps == {
+        "ours": -20.0,
+        "XLS-R": pytest.approx(29.9 - 2.7),
+        "m": 20.5,
+    }
+
+
+def test_part_of_a_group():
+    only_means = PublishedSystem("m", {"high": 40.0, "low": 19.5, "average": 30.0})
+    systems = [PublishedSystem("XLS-R", XLSR), only_means]
+    means = collect_means(_results("fr", "de", "ja"), systems)
+    # zh-CN is not ours, so that what was published for the group is something else
+    assert means.of("XLS-R")["low"] == 0.6
+    assert means.of("XLS-R")["average"] == pytest.approx(60.2 / 3)
+    assert means.of("m") == {"high": 40.0}
+    assert means.gaps["m"] is None
+    with pytest.raises(ValueError, match="has a system of ours: 'ours'"):
+        collect_means(_results("fr"), [PublishedSystem("ours", {})])
+
+
+def test_directions_out_of_english():
+    """English belongs to a group, but not to what the table's average is over."""
+    groups = {"fr": "high", "de": "high", "ja": "low", "en": "English"}
+    columns = ("fr-en", "de-en", "ja-en", "high", "low", "average")
+    scores = dict(zip(columns, (32.9, 26.7, 0.6, 29.9, 0.5, 20.2)))
+    del scores["ja-en"]
+    published = PublishedSystem("XLS-R", scores, columns)
+    into = collect_means(_results("fr", "de", "ja", groups=groups), [published])
+    expected = {"supervised": 32.9, "high": 29.9, "low": 0.5, "average": 20.2}
+    assert into.of("XLS-R") == expected
+
+    directions = ("fr-en", "de-en", "ja-en", "en-de", "en-ja")
+    both = collect_means(_results(*directions, groups=groups), [published])
+    # Ours is an average over more.
+    assert both.names == ["supervised", "high", "low", "average"]
+    assert both.of("XLS-R") == {"supervised": 32.9, "high": 29.9, "low": 0.5}

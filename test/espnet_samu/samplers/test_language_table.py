@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from espnet_samu.samplers.balanced_sampler import BalancedSampler
+from espnet_samu.samplers.data_files import Languages, Shapes
 from espnet_samu.samplers.language_table import (
     describe_languages,
     format_languages,
     save_languages,
 )
-from espnet_samu.samplers.languages import Languages
-from espnet_samu.samplers.shapes import Shapes
 
 
 @pytest.fixture

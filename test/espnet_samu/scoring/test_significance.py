@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from espnet_samu.scoring.directions import Direction
-from espnet_samu.scoring.metric_settings import MetricSettings
 from espnet_samu.scoring.significance import Significance, paired_bootstrap
+from espnet_samu.scoring.system_result import Direction
+from espnet_samu.scoring.translation import MetricSettings
 
 WORDS = "the old house by the green river was not very far from our small town".split()
 REFS = {f"u{i}": " ".join(WORDS[i % 5 : 6 + i % 9]) for i in range(30)}

@@ -1,11 +1,34 @@
+"""Tests of espnet_samu.scoring.system_result."""
+
 import pytest
 
 from espnet_samu.scoring.comet import CometScores
-from espnet_samu.scoring.directions import split_directions
-from espnet_samu.scoring.metric_settings import MetricSettings
-from espnet_samu.scoring.system_result import SystemResult, score_system
-from espnet_samu.scoring.translation import score_translation
-from espnet_samu.scoring.translation_table import make_translation_table
+from espnet_samu.scoring.system_result import (
+    Direction,
+    SystemResult,
+    score_system,
+    split_directions,
+)
+from espnet_samu.scoring.table import make_translation_table
+from espnet_samu.scoring.translation import MetricSettings, score_translation
+
+
+def test_one_target():
+    langs = {"b": "fr", "a": "es", "c": "es", "d": "de"}
+    directions = split_directions("bac", langs, dict.fromkeys(langs, "en"))
+    assert directions == {
+        "es": Direction("es", "es", "en", ("a", "c")),
+        "fr": Direction("fr", "fr", "en", ("b",)),
+    }
+
+
+def test_several_targets():
+    langs = dict.fromkeys("abc", "en")
+    targets = {"a": "zh-CN", "b": "de", "c": "zh-CN"}
+    directions = split_directions("cba", langs, targets)
+    assert [*directions] == ["en-de", "en-zh-CN"]
+    assert directions["en-zh-CN"].utterances == ("c", "a")
+
 
 LANGS = ["es", "fr", "it", "ru"]
 REFS = {

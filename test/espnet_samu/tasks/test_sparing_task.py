@@ -4,11 +4,11 @@ import pytest
 import torch
 import yaml
 
-from espnet_samu.layers.adapter_mark import adapter_keys
-from espnet_samu.layers.bottleneck import Bottleneck
+from espnet_samu.layers.adapters import Bottleneck
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.tasks.sparing_task import SparingTask
 from espnet_samu.tasks.st import STTask
+from espnet_samu.utils.torch_modules import adapter_keys
 
 HOULSBY = {"type": "houlsby", "size": 8}
 LORA = {"type": "lora", "size": 2}

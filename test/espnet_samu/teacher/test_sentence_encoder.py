@@ -1,3 +1,5 @@
+"""Tests of espnet_samu.teacher.sentence_encoder."""
+
 import json
 import shutil
 
@@ -7,8 +9,26 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from espnet_samu.teacher import sentence_encoder
-from espnet_samu.teacher.sentence_encoder import SentenceEncoder
+from espnet_samu.teacher.sentence_encoder import SentenceEncoder, token_batches
 from espnet_samu.teacher.small_model import build_model
+
+
+@pytest.mark.parametrize(
+    "batch_size, batch_tokens, expected",
+    [
+        (2, 100, [[1, 4], [0, 2], [3]]),
+        (9, 12, [[1], [4, 0, 2], [3]]),  # 9 x 2 > 12, 4 x 3 = 12
+        (9, 5, [[1], [4], [0], [2, 3]]),  # the first one is too long by itself
+    ],
+)
+def test_bounded_by_sentences_and_by_padded_tokens(batch_size, batch_tokens, expected):
+    batches = token_batches([3, 9, 2, 0, 4], batch_size, batch_tokens)
+    assert list(batches) == expected
+
+
+def test_nothing():
+    assert list(token_batches([], 2, 10)) == []
+
 
 TEXTS = ["one two", "uno dos tres", "one", "one two"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

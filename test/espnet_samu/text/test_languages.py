@@ -1,3 +1,5 @@
+"""Tests of espnet_samu.text.languages."""
+
 import pytest
 from transformers.models.m2m_100 import tokenization_m2m_100
 from transformers.models.mbart50 import tokenization_mbart50
@@ -6,11 +8,60 @@ from transformers.models.nllb import tokenization_nllb
 from espnet_samu.text.languages import (
     MBART25_CODES,
     MBART50_CODES,
+    TargetLanguages,
     codes_of,
+    find_tgt_langs,
     scripts_of,
     to_code,
     to_mbart,
 )
+
+TOKENS = ["<s>", "de", "▁de", "en_XX", "de_DE", "zh_CN", "<mask>"]
+
+
+def test_rows():
+    languages = TargetLanguages(TOKENS)
+    assert languages.codes == ["en_XX", "de_DE", "zh_CN"]
+    # never the word "de", which is a token too
+    names = ["de", "de_DE", "deu_Latn", "__de__", "zh-CN", "zh", "EN"]
+    rows = languages.ids(names)
+    assert rows.tolist() == [4, 4, 4, 4, 5, 5, 3] and str(rows.dtype) == "torch.int64"
+    # once more, from what was found
+    assert languages.ids(names).tolist() == rows.tolist()
+    assert languages.ids([]).shape == (0,)
+
+
+@pytest.mark.parametrize("code", ["__de__", "deu_Latn"])
+def test_codes_of_other_models(code):
+    assert TargetLanguages(["a", "b", code]).ids(["de", "de_DE", code]).tolist() == (
+        [2, 2, 2]
+    )
+
+
+def test_refused():
+    languages = TargetLanguages(TOKENS)
+    with pytest.raises(ValueError, match="target language 'fr' .*en_XX, de_DE, zh_CN$"):
+        languages.id("fr")
+    with pytest.raises(
+        ValueError, match="'zh-TW' .*script or region: zh_CN. The token list"
+    ):
+        languages.id("zh-TW")
+    # how to mend it comes from the table of names
+    with pytest.raises(ValueError, match="'cy' .*--add_languages cy_GB=en_XX"):
+        languages.id("cy")
+    with pytest.raises(ValueError, match="'de': the token list has no language codes"):
+        TargetLanguages(["de", "▁de"]).id("de")
+
+
+def test_beside_the_waveforms(tmp_path):
+    assert find_tgt_langs(tmp_path / "wav.scp") is None
+    file = tmp_path / "utt2tgt_lang"
+    file.write_text("a de\nb zh-CN\n")
+    assert find_tgt_langs(f"{tmp_path}/wav.scp") == {"a": "de", "b": "zh-CN"}
+    file.write_text("a de\nb\n")
+    with pytest.raises(ValueError, match="utt2tgt_lang:2: id 'b' has no value"):
+        find_tgt_langs(tmp_path / "wav.scp")
+
 
 COVOST = """
     ar=ar_AR de=de_DE en=en_XX es=es_XX et=et_EE fa=fa_IR fr=fr_XX id=id_ID it=it_IT
@@ -88,7 +139,7 @@ def test_added_languages():
         ("por_Latn", "__pt__", "por_Latn"),
     ],
 )
-def test_codes_of_other_models(name, m2m100, nllb):
+def test_languages_codes_of_other_models(name, m2m100, nllb):
     iso = tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"]
     codes = codes_of(f"__{code}__" for code in iso)
     assert len(codes) == 100

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from espnet_samu.text.target_languages import TargetLanguages
+from espnet_samu.text.languages import TargetLanguages
 from espnet_samu.train.translation_preprocessor import TranslationPreprocessor
 
 LANGUAGES = TargetLanguages(["a", "b", "de_DE", "en_XX"])

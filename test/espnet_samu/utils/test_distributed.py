@@ -1,3 +1,5 @@
+"""Tests of espnet_samu.utils.distributed."""
+
 import json
 import subprocess
 import sys
@@ -5,11 +7,13 @@ import sys
 import pytest
 import torch
 
+from espnet_samu.utils import distributed as module
 from espnet_samu.utils.distributed import (
     gather_objects,
     gather_rows,
     is_distributed,
     is_first,
+    process_share,
 )
 
 WORK = """
@@ -47,3 +51,22 @@ def test_alone():
     assert gather_rows(rows) == (rows, 0)
     assert gather_objects("a") == ["a"]
     assert is_first() and not is_distributed()
+
+
+def test_one_process():
+    assert process_share(3, 2, torch.device("cpu")) == 1
+
+
+def test_mean_over_processes(monkeypatch):
+    """3 + 1 items with the means 2 and 10, on processes of 2 and 6 utterances."""
+
+    def all_reduce(counts):
+        counts.copy_(torch.tensor([4.0, 8.0]))
+
+    monkeypatch.setattr(module, "is_distributed", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    device = torch.device("cpu")
+    given = [2.0 * process_share(3, 2, device), 10.0 * process_share(1, 6, device)]
+    # as ESPnet does
+    mean = (2 * given[0] + 6 * given[1]) / 8
+    assert mean.item() == pytest.approx((3 * 2.0 + 1 * 10.0) / 4)

@@ -22,8 +22,7 @@ from europarl_st.report import table, write_report
 from europarl_st.segment import Segment
 
 from espnet_samu.data.audio import AudioStore
-from espnet_samu.utils.command import run
-from espnet_samu.utils.progress import progress
+from espnet_samu.utils.command import progress, run
 
 MOST_FAULTS = 20  # that are listed
 

@@ -9,7 +9,7 @@ from typing import Mapping
 
 from covost2.scenarios import SPLITS, Direction
 
-from espnet_samu.scoring.markdown import format_table
+from espnet_samu.scoring.table import format_table
 from espnet_samu.utils.atomic import atomic_write
 
 

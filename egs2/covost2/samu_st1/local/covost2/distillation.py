@@ -18,7 +18,7 @@ from covost2.sets import TRANSCRIPTS, combine, text_file
 from covost2.validated import Clip, read_validated, utterance_id
 
 from espnet_samu.data.data_dir import DataDir, write_data_dir
-from espnet_samu.scoring.markdown import format_table
+from espnet_samu.scoring.table import format_table
 
 DEV_SHARE = 0.05
 """Largest share of the sentences of a language that are for development [ours]."""

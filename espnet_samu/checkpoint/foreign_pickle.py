@@ -1,0 +1,134 @@
+"""Checkpoints of other programs, read without those programs and without running them.
+
+fairseq pickles its settings (``argparse.Namespace``, ``omegaconf`` objects, its own
+dictionaries) beside the weights. ``torch.load(weights_only=True)`` refuses to make
+such objects, for good reasons. Here it makes an :class:`Inert` in place of each.
+"""
+
+import _compat_pickle
+import contextlib
+import pickletools
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Set, Union
+
+import torch
+
+from espnet_samu.utils.safe_reading import check_zip_size
+
+
+class Inert:
+    """Stands in for an object of any class: keeps what was pickled, does nothing."""
+
+    __slots__ = ("args", "__dict__")
+
+    def __new__(cls, *args: Any) -> "Inert":
+        self = super().__new__(cls)
+        self.args = args
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        for part in state if isinstance(state, tuple) else (state,):
+            if isinstance(part, dict):
+                self.__dict__.update(part)
+
+
+def load_inert(path: Union[Path, str]) -> Dict[str, Any]:
+    """Read a checkpoint that is a dictionary; tensors as tensors, on the CPU.
+
+    Args:
+        path: File of ``torch.save``, old (before torch 1.6) or new.
+
+    Returns:
+        The dictionary; objects that are neither tensors nor plain data are
+        :class:`Inert`, see :func:`plain`.
+
+    Raises:
+        ValueError: The file is larger than it looks, or cannot be read in this way;
+            says what mends it.
+    """
+    check_zip_size(path)
+    try:
+        stand_ins = [(Inert, name) for name in _global_names(path)]
+        with torch.serialization.safe_globals(stand_ins):
+            checkpoint = torch.load(
+                path,
+                map_location="cpu",
+                weights_only=True,
+                mmap=zipfile.is_zipfile(path),
+            )
+    except OSError:
+        raise
+    except Exception as error:
+        # What unpicklers raise for damaged bytes may be anything.
+        # torch's message is mostly advice.
+        reason = re.search(r"(Trying to|Unsupported|Can only).*", str(error))
+        if reason is None:
+            raise ValueError(
+                f"{path} is damaged, or no file of torch.save ({_first(error)}); get "
+                "it again"
+            ) from error
+        reason = reason[0]
+        raise ValueError(
+            f"{path} cannot be read without running code that it names ({reason}). If "
+            "you trust it, strip it where the "
+            "program that wrote it is installed: c = torch.load(FILE, "
+            'weights_only=False); torch.save({"model": c["model"]}, NEW_FILE)'
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"{path} is not a dictionary but {type(checkpoint).__name__}")
+    return checkpoint
+
+
+def _first(error: Exception) -> str:
+    """First line of an error."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def plain(value: Any) -> Any:
+    """Settings as dictionaries, lists, numbers and strings.
+
+    Args:
+        value: Of :func:`load_inert`. A namespace becomes a dictionary; omegaconf
+            nodes and enumerations become what they hold.
+    """
+    if isinstance(value, Inert):
+        fields = vars(value)
+        for holder in ("_content", "_val"):
+            if holder in fields:
+                return plain(fields[holder])
+        if fields:
+            return plain(fields)
+        return plain(value.args[0]) if len(value.args) == 1 else None
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _global_names(path: Union[Path, str]) -> Set[str]:
+    """Classes and functions that a checkpoint names, as ``module.name``."""
+    names = set()
+    with contextlib.ExitStack() as stack:
+        if zipfile.is_zipfile(path):
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            inside = [n for n in archive.namelist() if n.endswith("/data.pkl")]
+            file, pickles = stack.enter_context(archive.open(inside[0])), 1
+        else:
+            # Magic number, version, system, object; then the tensors' bytes.
+            file, pickles = stack.enter_context(open(path, "rb")), 4
+        for _ in range(pickles):
+            for operation, argument, _ in pickletools.genops(file):
+                if operation.name == "GLOBAL":
+                    names.add(_python3_name(*argument.split(" ", 1)))
+    return names
+
+
+def _python3_name(module: str, name: str) -> str:
+    """torch.save writes the names that Python 2 had; torch.load undoes it."""
+    module, name = _compat_pickle.NAME_MAPPING.get(
+        (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
+    )
+    return f"{module}.{name}"

@@ -1,0 +1,269 @@
+"""Packed models, opened: zip files, folders and models on the hub."""
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import shutil
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Iterator, NamedTuple, Tuple, Union
+
+import espnet2
+
+import espnet_samu
+from espnet_samu.utils import hub
+from espnet_samu.utils.atomic import AtomicFolder, atomic_write
+from espnet_samu.utils.safe_reading import (
+    check_zip_size,
+    dump_yaml,
+    map_strings,
+    read_yaml,
+)
+
+META = "meta.yaml"
+# ESPnet's own Speech2Text takes the names of files for arguments, and refuses this one
+# before it builds another model than the one that was packed.
+LOAD_BY = "load it by espnet_samu.speech2text.Speech2Text.from_pretrained"
+
+
+class Kind(NamedTuple):
+    """What a pack holds, and the arguments that it may name files for."""
+
+    name: str
+    """In messages."""
+    opener: str
+    """Class that takes the arguments."""
+    files: Tuple[str, ...]
+    """Checkpoints, the model's first."""
+    yaml_files: Tuple[str, ...]
+    """Their configurations."""
+
+
+TRANSLATION = Kind(
+    "a translation model",
+    "Speech2Text",
+    ("st_model_file", "lm_file"),
+    ("st_train_config", "lm_train_config"),
+)
+STUDENT = Kind(
+    "a student", "Speech2Embedding", ("samu_model_file",), ("samu_train_config",)
+)
+# Encoders of ESPnet that unpickle what their options name.
+_UNPICKLING = ("hubert", "hubert_pretrain", "wav2vec2")
+
+
+@contextlib.contextmanager
+def opened(
+    tag: Union[Path, str],
+    cache_dir: Union[Path, str, None] = None,
+    kind: Kind = TRANSLATION,
+) -> Iterator[Dict[str, str]]:
+    """Give the files of a packed model, while it is loaded.
+
+    A pack may come from a stranger: nothing of it is run, and it writes nowhere else.
+
+    Args:
+        tag: Zip file, folder of an unpacked one, or tag on the hub.
+        cache_dir: Where a zip file is unpacked. None: in ~/.cache/espnet_samu.
+        kind: What it has to hold.
+
+    Yields:
+        Arguments of the kind's class.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it is no pack.
+        ValueError: The pack would write or read outside its folder, run code, or
+            become far larger; it is of another task or version, or is of another
+            version and cannot be loaded.
+    """
+    root = _find(tag, cache_dir)
+    meta = _read_meta(root, kind)
+    _check_own_version(tag, meta)
+    theirs, ours = str(meta.get("espnet", "")), espnet2.__version__
+    differs = _major(theirs) not in ("", _major(ours))
+    note = f"{tag} was packed with ESPnet {theirs}, but this is ESPnet {ours}"
+    if differs:
+        logging.warning(note)
+    try:
+        yield _arguments(root, meta, kind)
+    except Exception as error:
+        if differs:
+            raise ValueError(
+                f"{note}, which may be why it cannot be loaded: {error}"
+            ) from error
+        if isinstance(error, (OSError, ValueError)):
+            raise
+        # An option of a type that no class takes, and the like.
+        kind_of_error = type(error).__name__
+        raise ValueError(f"{tag} cannot be loaded: {kind_of_error}: {error}") from error
+
+
+def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
+    """Folder of an unpacked model."""
+    path = Path(tag)
+    if not path.exists() and path.suffix != ".zip" and not hub.is_path(str(tag)):
+        from espnet_model_zoo.downloader import ModelDownloader
+
+        path = Path(hub.locate(str(tag), cache_dir=cache_dir))
+        if not path.is_dir():
+            path = Path(ModelDownloader(cache_dir).download(str(tag)))
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise FileNotFoundError(f"{tag}: there is no such packed model")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{tag} is no zip file, as stage 14 makes them, or cut off")
+    return _unpack(path.absolute(), cache_dir)
+
+
+def _unpack(path: Path, cache_dir: Union[Path, str, None]) -> Path:
+    """Unpack a zip file, unless it was done before."""
+    cache = Path(cache_dir or Path.home() / ".cache" / "espnet_samu")
+    folder = cache.absolute() / hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    stat = path.stat()
+    stamp = f"{path} {stat.st_size} {stat.st_mtime_ns}\n"
+    size = check_zip_size(path)
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            _check_inside(path, name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Several jobs may open it for the first time at once.
+    with open(folder.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / ".stamp"
+        if done.is_file() and done.read_text(encoding="utf-8") == stamp:
+            return folder
+        free = shutil.disk_usage(cache).free
+        if size > free:
+            raise ValueError(
+                f"{path} needs {size / 1e9:.1f} GB when unpacked, but {cache} has "
+                f"{free / 1e9:.1f} GB left; name another cache_dir"
+            )
+        output = AtomicFolder(folder, "the unpacking of models")
+        try:
+            with zipfile.ZipFile(path) as archive, output as new:
+                archive.extractall(new)
+                (new / ".stamp").write_text(stamp, encoding="utf-8")
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            # RuntimeError: encrypted, or (its subclass) packed in an unknown way.
+            raise ValueError(
+                f"{path} cannot be unpacked; is it whole? {error}"
+            ) from error
+    return folder
+
+
+def _check_inside(pack: Path, name: str) -> None:
+    """Refuse a name that leads out of the pack's folder."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0] == "/" or parts[0].endswith(":"):
+        raise ValueError(
+            f"{pack} names '{name}', which is outside its own folder: it is unsafe and "
+            "was not opened"
+        )
+
+
+def _read_meta(root: Path, kind: Kind) -> Dict[str, Any]:
+    """What a pack says of itself."""
+    if not (root / META).is_file():
+        raise FileNotFoundError(
+            f"{root} has no {META}: it is no packed model. An experiment is read by "
+            f"{kind.files[0]}=FOLDER/CHECKPOINT.pth"
+        )
+    meta = read_yaml(root / META)
+    named = {}
+    for group in ("files", "yaml_files"):
+        names = meta.setdefault(group, {})
+        if not isinstance(names, dict) or not all(
+            isinstance(word, str) for pair in names.items() for word in pair
+        ):
+            raise ValueError(f"{root / META}: {group} is not names of files: {names!r}")
+        names.pop(LOAD_BY, None)
+        named.update(names)
+    needed = {kind.files[0], kind.yaml_files[0]}
+    if not needed <= set(named) <= {*kind.files, *kind.yaml_files}:
+        other = STUDENT if kind is TRANSLATION else TRANSLATION
+        names = ", ".join(sorted(named)) or "no files"
+        raise ValueError(
+            f"{root / META} names {names}; {kind.name} "
+            f"has {kind.yaml_files[0]} and {kind.files[0]}. {other.name.capitalize()} "
+            f"is opened by {other.opener}.from_pretrained"
+        )
+    for name in named.values():
+        _check_inside(root, name)
+        # Files on the hub are links, their folders are not.
+        if not (root / name).parent.resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"{root}: the folder of {name} is a link out of the pack")
+        if not (root / name).is_file():
+            raise FileNotFoundError(f"{root}: {META} names {name}, which is missing")
+    return meta
+
+
+def _check_own_version(tag: Union[Path, str], meta: Dict[str, Any]) -> None:
+    theirs, ours = str(meta.get("espnet_samu", "")), espnet_samu.__version__
+    if _major(theirs) not in ("", _major(ours)):
+        raise ValueError(
+            f"{tag} was packed with espnet_samu {theirs}, but this is {ours}; install "
+            f"a version {_major(theirs)}.x"
+        )
+
+
+def _major(version: str) -> str:
+    """What changes when much does: 1 of 1.2.3, the year of ESPnet's 202611."""
+    first = version.partition(".")[0]
+    return first[:4] if len(first) == 6 else first
+
+
+def _arguments(root: Path, meta: Dict[str, Any], kind: Kind) -> Dict[str, str]:
+    """Files of a pack, its configurations with paths that hold here."""
+    files = {key: str(root / name) for key, name in meta["files"].items()}
+    for key, name in meta["yaml_files"].items():
+        config = read_yaml(root / name)
+        path = root / name
+        _check_code(config, path, kind)
+        resolved = map_strings(lambda value: _resolve(value, root), config)
+        if config.get("frontend") == "s3prl":
+            # s3prl takes what is in its folder for its own downloads.
+            resolved["frontend_conf"].pop("download_dir", None)
+        if resolved != config:
+            # Beside the original, where base.pth is looked for.
+            path = path.with_suffix(".unpacked.yaml")
+            if path.is_symlink():
+                path.unlink()
+            with atomic_write(path) as file:
+                file.write(dump_yaml(resolved))
+        files[key] = str(path)
+    return files
+
+
+def _resolve(value: str, root: Path) -> str:
+    """A path in the pack as one that holds here; anything else as it is."""
+    if "/" not in value or ".." in value or value.startswith("/") or "\0" in value:
+        return value
+    return str(root / value) if len(value) < 1024 and (root / value).exists() else value
+
+
+def _check_code(config: Dict[str, Any], path: Path, kind: Kind) -> None:
+    """Refuse a configuration with parts that unpickle or evaluate files.
+
+    Upstreams of s3prl do so with a checkpoint and its settings, ESPnet's encoders of
+    fairseq with theirs.
+    """
+    found = None
+    if config.get("frontend") == "s3prl":
+        conf = config.setdefault("frontend_conf", {})
+        upstream = conf.get("frontend_conf") if isinstance(conf, dict) else None
+        if not isinstance(upstream, dict):
+            raise ValueError(f"{path}: frontend s3prl has no upstream")
+        options = [name for name in ("path_or_url", "extra_conf") if upstream.get(name)]
+        if options:
+            found = f"frontend: s3prl with {options[0]}: {upstream[options[0]]}"
+    if config.get("encoder") in _UNPICKLING:
+        found = f"encoder: {config['encoder']}"
+    if found is not None:
+        raise ValueError(
+            f"{path}: {found} would run code of that file, and is not loaded from a "
+            f"pack. If you trust who made it, unpack it, and give {kind.opener} "
+            f"{kind.yaml_files[0]} and {kind.files[0]}"
+        )

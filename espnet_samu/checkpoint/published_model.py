@@ -1,0 +1,369 @@
+"""Published speech encoder-decoders (SpeechEncoderDecoderModel) as models of ours."""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional
+
+import torch
+from typeguard import typechecked
+
+from espnet_samu.frontend.log_mel import SAMPLING_RATE
+from espnet_samu.text.checkpoint import open_tensors
+from espnet_samu.utils import hub, huggingface
+
+# Our names and transformers' for the same weights.
+_NAMES = {
+    r"frontend\.model\.(.+)": r"encoder.\1",
+    r"decoder\.linear_in\.(.+)": r"enc_to_dec_proj.\1",
+    r"decoder\.model\.model\.decoder\.(.+)": r"decoder.model.decoder.\1",
+    r"decoder\.model\.lm_head\.(.+)": r"decoder.lm_head.\1",
+}
+# Names before torch 2.1.
+_NEW_NAMES = {
+    r"(.+\.pos_conv_embed\.conv)\.weight_g": r"\1.parametrizations.weight.original0",
+    r"(.+\.pos_conv_embed\.conv)\.weight_v": r"\1.parametrizations.weight.original1",
+}
+_EMBEDDING = "decoder.model.decoder.embed_tokens.weight"
+_OUTPUT_LAYER = "decoder.lm_head.weight"
+# The embedding once more, and a bias of the logits, which a language model has not.
+_OURS_ALONE = ("decoder.model.model.shared.weight", "decoder.model.final_logits_bias")
+# SpecAugment's vector: some checkpoints lack it, some have it and do not use it.
+_MASK = "encoder.masked_spec_embed"
+# Rows that are compared at once.
+_ROWS = 8192
+
+
+@torch.no_grad()
+def fill(model: torch.nn.Module, files: List[Path], tied: bool = True) -> None:
+    """Put all of a published model's weights into all of an ``ESPnetSTModel``.
+
+    Args:
+        model: Built as the published configuration says.
+        files: From ``text.checkpoint.find_weights``.
+        tied: Whether the checkpoint may have only one of embedding and output layer,
+            which is then the other one, too.
+
+    Raises:
+        ValueError: Weights are missing, unknown or of another shape; names them. Or
+            the output layer is not the embedding.
+    """
+    tensors = {_rename(k, _NEW_NAMES): v for k, v in open_tensors(files).items()}
+    wanted = {_rename(k, _NAMES): v for k, v in model.state_dict().items()}
+    shared, bias = (wanted.pop(name) for name in _OURS_ALONE)
+    assert shared.data_ptr() == wanted[_EMBEDDING].data_ptr()
+    bias.zero_()
+    if _MASK not in wanted and tensors.pop(_MASK, None) is not None:
+        logging.info(f"{_MASK} is left out: the configuration masks nothing")
+    if _MASK in wanted and _MASK not in tensors:
+        logging.warning(f"{_MASK} is not in the checkpoint: it stays random")
+        del wanted[_MASK]
+    _tie(wanted, tensors, tied)
+    _check(wanted, tensors)
+    for name, value in wanted.items():
+        value.copy_(tensors[name][...])
+
+
+def _rename(name: str, names: Dict[str, str]) -> str:
+    for pattern, replacement in names.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(replacement)
+    return name
+
+
+def _tie(wanted: Dict[str, Any], tensors: Dict[str, Any], tied: bool) -> None:
+    """See that embedding and output layer, which are one here, are equal there."""
+    there = [name for name in (_EMBEDDING, _OUTPUT_LAYER) if name in tensors]
+    if len(there) == 2 and not _equal(*(tensors[name] for name in there)):
+        raise ValueError(
+            f"the output layer ({_OUTPUT_LAYER}) is not the embedding ({_EMBEDDING}); "
+            "decoder: mbart has one tensor for both"
+        )
+    if len(there) == 1 and tied:
+        del wanted[_OUTPUT_LAYER if there[0] == _EMBEDDING else _EMBEDDING]
+
+
+def _equal(first: Any, second: Any) -> bool:
+    size = _shape(first)[0]
+    return _shape(first) == _shape(second) and all(
+        torch.equal(first[row : row + _ROWS], second[row : row + _ROWS])
+        for row in range(0, size, _ROWS)
+    )
+
+
+def _check(wanted: Dict[str, torch.Tensor], tensors: Dict[str, Any]) -> None:
+    missing = sorted(wanted.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - wanted.keys())
+    shapes = [
+        f"{name} {_shape(tensors[name])} for {list(value.shape)}"
+        for name, value in wanted.items()
+        if name in tensors and _shape(tensors[name]) != list(value.shape)
+    ]
+    if missing or unknown or shapes:
+        raise ValueError(
+            "the checkpoint is not what its config.json says: "
+            f"{len(missing)} weights missing {missing[:5]}, "
+            f"{len(unknown)} not known {unknown[:5]}, "
+            f"{len(shapes)} of another shape {shapes[:5]}"
+        )
+
+
+def _shape(tensor: Any) -> List[int]:
+    if isinstance(tensor, torch.Tensor):
+        return list(tensor.shape)
+    return list(tensor.get_shape())
+
+
+# Settings that change what is found and that st_inference has not, with the values
+# that change nothing.
+_NEUTRAL = {
+    "do_sample": False,
+    "early_stopping": False,
+    "num_beam_groups": 1,
+    "diversity_penalty": 0.0,
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+}
+# Where the model tells no length [ours]: that of conf/decode_st.yaml.
+_MOST_TOKENS = 200
+
+
+class Decoding(NamedTuple):
+    """Tokens that begin and end a translation, and settings of the search."""
+
+    start: int
+    """Row of the token that the decoder reads first."""
+    language: Optional[int]
+    """Row of the target-language token that is forced after it, if one is."""
+    end: int
+    """Row of the end token."""
+    forced_end: Optional[int]
+    """Row of the token that is forced in the last place of the greatest length."""
+    options: Dict[str, Any]
+    """Options of st_inference: beam_size, maxlenratio, ..."""
+    left_out: Dict[str, Any]
+    """transformers' settings that st_inference does not have."""
+
+
+def read(source: str, fields: Dict[str, Any], revision: Optional[str]) -> Decoding:
+    """Read what ``SpeechEncoderDecoderModel.generate`` would go by.
+
+    Args:
+        source: Hub id or folder.
+        fields: Its config.json.
+        revision: Branch, tag or commit on the hub.
+
+    Raises:
+        ValueError: There is no start token, or not one end token.
+    """
+    from transformers import GenerationConfig
+
+    try:
+        config = GenerationConfig.from_pretrained(source, revision=revision)
+    except OSError:
+        # Checkpoints of 2021 and 2022 have no file of their own for them.
+        config = GenerationConfig.from_model_config(dict(fields))
+    start = config.decoder_start_token_id
+    start = config.bos_token_id if start is None else start
+    if start is None:
+        raise ValueError(
+            f"{source} does not say with which token translations begin: there is no "
+            "decoder_start_token_id in its generation_config.json or config.json"
+        )
+    end = config.eos_token_id
+    end = end if isinstance(end, list) else [end]
+    if len(end) != 1 or end[0] is None:
+        raise ValueError(
+            f"{source}: eos_token_id is {config.eos_token_id}; one end token is allowed"
+        )
+    prefix = 1 if config.forced_bos_token_id is None else 2
+    return Decoding(
+        start=start,
+        language=config.forced_bos_token_id,
+        end=end[0],
+        forced_end=config.forced_eos_token_id,
+        options=_options(config, prefix),
+        left_out=_left_out(config),
+    )
+
+
+def _options(config, prefix: int) -> Dict[str, Any]:
+    """Settings of the search. ESPnet does not count the prefix, transformers does."""
+
+    def tokens(total: Optional[int], new: Optional[int]) -> Optional[int]:
+        total = total if new is None else new + 1
+        return None if total is None else total - prefix
+
+    longest = tokens(config.max_length, config.max_new_tokens) or _MOST_TOKENS
+    shortest = tokens(config.min_length, config.min_new_tokens) or 0
+    return {
+        "beam_size": config.num_beams or 1,
+        "normalize_length": config.length_penalty != 0.0,
+        "maxlenratio": -max(1, longest),
+        "minlenratio": -max(0, shortest),
+    }
+
+
+def _left_out(config) -> Dict[str, Any]:
+    values = {name: getattr(config, name, None) for name in _NEUTRAL}
+    left_out = {k: v for k, v in values.items() if v not in (None, _NEUTRAL[k])}
+    if config.length_penalty not in (None, 0.0, 1.0):
+        left_out["length_penalty"] = config.length_penalty
+    return left_out
+
+
+ENCODERS = ("wav2vec2", "hubert", "wavlm")
+DECODERS = ("mbart",)
+_MODEL_TYPE = "speech-encoder-decoder"
+# The only name that ESPnet has for what is not in a token list.
+_UNKNOWN = "<unk>"
+
+
+class PublishedST:
+    """Configuration, decoding and tokeniser of a published model; no weights.
+
+    Args:
+        source: Hub id or folder.
+        revision: Branch, tag or commit on the hub.
+
+    Raises:
+        OSError: There is no such model, no network, or a file is missing.
+        ValueError: It is of a kind that is not imported; says which are.
+    """
+
+    @typechecked
+    def __init__(self, source: str, revision: Optional[str] = None):
+        from transformers import AutoConfig
+        from transformers.utils import cached_file
+
+        self.source = source = hub.locate(source, revision)
+        self.revision = revision
+        path = cached_file(source, "config.json", revision=revision)
+        if path is None:
+            raise FileNotFoundError(f"{source} has no config.json")
+        fields = json.loads(Path(path).read_text(encoding="utf-8"))
+        # Before transformers reads it, which no longer knows all of the types.
+        _check_types(source, fields)
+        self.config = AutoConfig.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+        self.decoding = read(source, fields, revision)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the decoder's output layer is its embedding."""
+        return self.config.decoder.tie_word_embeddings
+
+    def frontend_conf(self) -> Dict[str, Any]:
+        """``frontend_conf`` of the encoder, its adapter included."""
+        return {
+            "model_conf": huggingface.portable(self.config.encoder),
+            "pretrained": False,
+            "normalize_waveform": self._normalizes(),
+        }
+
+    def decoder_conf(self) -> Dict[str, Any]:
+        """``decoder_conf`` of ``mbart``."""
+        decoding = self.decoding
+        fields = {
+            **huggingface.portable(self.config.decoder),
+            # There it is a language model of its own, here a half of mBART.
+            "is_decoder": False,
+            "is_encoder_decoder": True,
+            "encoder_layers": 0,
+            "decoder_start_token_id": decoding.start,
+            "eos_token_id": decoding.end,
+            "forced_eos_token_id": decoding.forced_end,
+        }
+        return {"model_conf": fields, "pretrained": False}
+
+    def save_tokenizer(self, folder: Path) -> List[str]:
+        """Write the tokeniser as ESPnet's ``token_type: hugging_face`` reads it.
+
+        Args:
+            folder: Made here.
+
+        Returns:
+            Token list: line n is row n of the embedding.
+
+        Raises:
+            ValueError: There is no tokeniser, or one of other tokens than the model's.
+        """
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                self.source, revision=self.revision, trust_remote_code=False
+            )
+        # The last one if the kind of tokeniser is not told (transformers 5.23).
+        except (OSError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{self.source} has no tokeniser that can be read: it needs "
+                "tokenizer.json or sentencepiece.bpe.model, and a "
+                "tokenizer_config.json with tokenizer_class, e.g. MBart50Tokenizer"
+            ) from error
+        tokenizer.save_pretrained(folder)
+        # What was written, since that will be used.
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        size = self.config.decoder.vocab_size
+        tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        if len(tokens) != size or len(set(tokens)) != size or None in tokens:
+            raise ValueError(
+                f"{self.source}: the decoder has {size} tokens, but its tokeniser "
+                f"({type(tokenizer).__name__}) has {len(set(tokens) - {None})}"
+            )
+        if _UNKNOWN not in tokens:
+            raise ValueError(
+                f"{self.source}: ESPnet needs a token {_UNKNOWN}; the tokeniser's "
+                f"unknown token is {tokenizer.unk_token}"
+            )
+        return tokens
+
+    def _normalizes(self) -> bool:
+        """Whether the encoder takes waveforms of zero mean and unit variance."""
+        from transformers import AutoFeatureExtractor, Wav2Vec2FeatureExtractor
+
+        try:
+            extractor = AutoFeatureExtractor.from_pretrained(
+                self.source, revision=self.revision, trust_remote_code=False
+            )
+        except OSError as error:
+            raise ValueError(
+                f"{self.source} has neither preprocessor_config.json nor "
+                "processor_config.json, which tell whether the encoder takes "
+                "normalised waveforms (do_normalize)"
+            ) from error
+        kind = type(extractor)
+        if kind is not Wav2Vec2FeatureExtractor or (
+            extractor.sampling_rate != SAMPLING_RATE
+        ):
+            raise ValueError(
+                f"{self.source}: waveforms are prepared by {kind.__name__} at "
+                f"{extractor.sampling_rate} Hz; only Wav2Vec2FeatureExtractor at "
+                f"{SAMPLING_RATE} Hz is known here"
+            )
+        return extractor.do_normalize
+
+
+def _check_types(source: str, fields: Dict[str, Any]) -> None:
+    """See that a config.json is of a kind that is imported."""
+    allowed = (
+        f"st_import takes model_type '{_MODEL_TYPE}' with an encoder of "
+        f"{', '.join(ENCODERS)} and a decoder of {', '.join(DECODERS)}"
+    )
+    found = fields.get("model_type")
+    if found != _MODEL_TYPE:
+        raise ValueError(f"{source}: model_type is '{found}'; {allowed}")
+    encoder = fields.get("encoder", {}).get("model_type")
+    decoder = fields.get("decoder", {}).get("model_type")
+    if encoder not in ENCODERS or decoder not in DECODERS:
+        raise ValueError(
+            f"{source}: the encoder is '{encoder}' and the decoder '{decoder}'; "
+            f"{allowed}"
+        )

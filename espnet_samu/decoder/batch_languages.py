@@ -1,0 +1,88 @@
+"""Target languages of the utterances of a batch."""
+
+from contextlib import contextmanager
+from typing import Iterator, Optional
+
+import torch
+
+
+class BatchLanguages:
+    """Rows of the target-language tokens: a default, and those of the batch to come.
+
+    Args:
+        vocab_size: Length V of the token list.
+        default: Row of the language of all batches of which nothing else is said;
+            None: no such token.
+
+    Raises:
+        ValueError: A row is not in the token list.
+    """
+
+    def __init__(self, vocab_size: int, default: Optional[int]):
+        self.vocab_size = vocab_size
+        self.default = default
+        self._batch: Optional[torch.Tensor] = None
+        self._is_set = False
+
+    @property
+    def default(self) -> Optional[int]:
+        """Row of the token, or None."""
+        return self._default
+
+    @default.setter
+    def default(self, row: Optional[int]) -> None:
+        if row is not None and not 0 <= row < self.vocab_size:
+            raise ValueError(
+                f"decoder_conf: lang_token_id {row} is not in the token list of "
+                f"{self.vocab_size}"
+            )
+        self._default = row
+
+    @contextmanager
+    def of_batch(self, rows: Optional[torch.Tensor]) -> Iterator[None]:
+        """Inside, the languages are these (B,); None: no language tokens."""
+        if rows is not None:
+            wrong = rows[(rows < 0) | (rows >= self.vocab_size)]
+            if len(wrong):
+                raise ValueError(
+                    f"target languages {wrong.tolist()} are not in the token list of "
+                    f"{self.vocab_size}"
+                )
+        before = self._batch, self._is_set
+        self._batch, self._is_set = rows, True
+        try:
+            yield
+        finally:
+            self._batch, self._is_set = before
+
+    def rows(self, n: int, device, repeat: bool = False) -> Optional[torch.Tensor]:
+        """Language tokens (n,) of n utterances, or None.
+
+        Args:
+            n: Number of utterances.
+            device: Where they shall be.
+            repeat: n may be a multiple of the batch's utterances, namely the number
+                of their hypotheses, those of an utterance in a row.
+
+        Raises:
+            ValueError: The batch has another number of languages.
+        """
+        if not self._is_set:
+            if self.default is None:
+                return None
+            return torch.full((n,), self.default, device=device)
+        if self._batch is None:
+            return None
+        languages = len(self._batch)
+        if n != languages and not (repeat and n % languages == 0):
+            raise ValueError(f"{languages} target languages for {n} utterances")
+        return self._batch.to(device).repeat_interleave(n // languages)
+
+
+def insert_language_tokens(
+    tokens: torch.Tensor, rows: Optional[torch.Tensor]
+) -> torch.Tensor:
+    """Put the language tokens (B,) after the start tokens of tokens (B, L)."""
+    if rows is None:
+        return tokens
+    return torch.cat([tokens[:, :1], rows[:, None].to(tokens), tokens[:, 1:]], dim=1)

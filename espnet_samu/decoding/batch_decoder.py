@@ -1,0 +1,175 @@
+"""Applying a model to the utterances of a data folder, whatever some of them are."""
+
+import logging
+import time
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+
+import torch
+from typeguard import typechecked
+
+from espnet_samu.decoding.utterances import (
+    Reading,
+    Utterance,
+    UtteranceReader,
+    is_out_of_memory,
+    reason_of,
+)
+from espnet_samu.utils.command import progress
+from espnet_samu.utils.waveform import SAMPLING_RATE
+
+# Batches that are read ahead and sorted by length; then their results are saved.
+_WINDOW = 8
+
+Apply = Callable[[Sequence[torch.Tensor], Sequence[Optional[str]]], Sequence[Any]]
+
+
+class Store(Protocol):
+    """Where results are saved, and those of an earlier run are found."""
+
+    def __contains__(self, utterance: Any, /) -> bool:
+        """Whether there is a result of an utterance."""
+
+    def save(self, results: Mapping[Utterance, Any]) -> None:
+        """Add the results of some utterances."""
+
+
+class Run:
+    """Translates or embeds utterances, and remembers what became of each.
+
+    An utterance that cannot be read, translated or embedded does not stop the others:
+    it is logged, and its reason is kept. A batch that raises is tried again, one
+    utterance at a time.
+
+    Args:
+        apply: Takes waveforms and target languages; ``Speech2Text.batch``.
+        store: Where results are saved, and those of an earlier run are found.
+        batch_size: Utterances that are translated or embedded together.
+    """
+
+    @typechecked
+    def __init__(self, apply: Apply, store: Any, batch_size: int):
+        self.apply = apply
+        self.store: Store = store
+        self.batch_size = batch_size
+        self.failures: Dict[str, str] = {}
+        self.n_utterances = 0
+        self.n_found = 0
+        self.seconds_of_audio = 0.0
+        self.seconds = 0.0
+
+    def run(
+        self,
+        utterances: Sequence[Utterance],
+        make_reader: Callable[[Sequence[Utterance]], UtteranceReader],
+        num_workers: int = 1,
+    ) -> None:
+        """Work on the utterances that the store has not.
+
+        Args:
+            utterances: What is to be translated or embedded.
+            make_reader: Makes the data set of some utterances.
+            num_workers: Processes that read.
+        """
+        missing = [u for u in utterances if u not in self.store]
+        self.n_utterances = len(utterances)
+        self.n_found = len(utterances) - len(missing)
+        if self.n_found:
+            logging.info(
+                f"{self.n_found} of {len(utterances)} utterances were done before"
+            )
+        if not missing:
+            return
+        start = time.monotonic()
+        readings = torch.utils.data.DataLoader(
+            make_reader(missing),
+            batch_size=None,
+            num_workers=num_workers,
+            collate_fn=_as_it_is,
+        )
+        window: List[Reading] = []
+        for reading in progress(readings, len(missing), "utterances"):
+            if reading.speech is not None:
+                # A worker's tensor holds a file descriptor and shared memory.
+                reading = reading._replace(speech=reading.speech.clone())
+            window.append(reading)
+            if len(window) == self.batch_size * _WINDOW:
+                self._run_window(window)
+                window = []
+        self._run_window(window)
+        self.seconds = time.monotonic() - start
+
+    def report(self) -> Dict[str, Any]:
+        """Figures of the run."""
+        done = self.n_utterances - self.n_found - len(self.failures)
+        return {
+            "utterances": self.n_utterances,
+            "failed": len(self.failures),
+            "translated_before": self.n_found,
+            "translated": done,
+            "seconds_of_audio": self.seconds_of_audio,
+            "seconds": self.seconds,
+            "utterances_per_second": _ratio(done, self.seconds),
+            "real_time_factor": _ratio(self.seconds, self.seconds_of_audio),
+        }
+
+    def _run_window(self, window: Sequence[Reading]) -> None:
+        """Work on some utterances, batches of similar lengths, and save the results."""
+        for reading in window:
+            if reading.speech is None:
+                self._fail(reading, reading.reason)
+        good = [reading for reading in window if reading.speech is not None]
+        results: Dict[Utterance, Any] = {}
+        lengths = [len(reading.speech) for reading in good]
+        for chosen in batches_by_length(lengths, self.batch_size):
+            batch = [good[i] for i in chosen]
+            for reading, result in zip(batch, self._run_batch(batch), strict=True):
+                if result is not None:
+                    results[reading.utterance] = result
+                    self.seconds_of_audio += len(reading.speech) / SAMPLING_RATE
+        self.store.save(results)
+
+    def _run_batch(self, batch: Sequence[Reading]) -> Sequence[Any]:
+        """Results of a batch, None where there is none."""
+        try:
+            return self.apply(
+                [reading.speech for reading in batch],
+                [reading.utterance.tgt_lang for reading in batch],
+            )
+        except Exception as error:
+            reason, without_memory = reason_of(error), is_out_of_memory(error)
+        # Outside of the except clause, which holds the tensors of the batch.
+        if without_memory and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(batch) == 1:
+            self._fail(batch[0], reason)
+            return [None]
+        logging.warning(
+            f"the utterances of a batch of {len(batch)} are tried one by one: {reason}"
+        )
+        return [result for reading in batch for result in self._run_batch([reading])]
+
+    def _fail(self, reading: Reading, reason: str) -> None:
+        logging.error(f"utterance {reading.utterance.key} failed: {reason}")
+        self.failures[reading.utterance.key] = reason
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> List[List[int]]:
+    """Group what is of similar lengths, the longest first.
+
+    Args:
+        lengths: Of the items.
+        batch_size: Largest number of items of a batch.
+
+    Returns:
+        Places of the items of each batch.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def _as_it_is(reading: Reading) -> Reading:
+    return reading
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,252 @@
+"""Search for translations: settings, n-best list, and transformers' generate."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import List, NamedTuple, Optional, Tuple
+
+import torch
+from espnet2.st.espnet_model import ESPnetSTModel
+from typeguard import typechecked
+
+
+class Hypothesis(NamedTuple):
+    """One translation as rows of the token list."""
+
+    tokens: List[int]
+    """Without start, target-language and end token."""
+    length: int
+    """Number of tokens that the score counts: the end token is one."""
+    score: float
+    """Log-probability with its bonuses, divided by length ** length_penalty."""
+
+
+class Translation(NamedTuple):
+    """One translation of an utterance."""
+
+    text: str
+    """Detokenised."""
+    token: List[str]
+    """Pieces, without the start, target-language and end tokens."""
+    token_int: List[int]
+    """Rows of the token list."""
+    score: float
+    """Log-probability, divided by the length if normalize_length is set."""
+
+
+class AbsSearch(ABC):
+    """The base of the backends."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        frames: torch.Tensor,
+        lengths: torch.Tensor,
+        languages: Optional[torch.Tensor] = None,
+    ) -> List[List[Hypothesis]]:
+        """Search for the translations of a batch.
+
+        Args:
+            frames: Encoded speech (B, T, D).
+            lengths: Number of frames (B,).
+            languages: Rows of the target-language tokens (B,); None: the model's own.
+
+        Returns:
+            For each utterance its n best, best first.
+        """
+        raise NotImplementedError
+
+
+BACKENDS = ("auto", "generate", "beam_search")
+
+
+@typechecked
+@dataclass(frozen=True)
+class SearchSettings:
+    """Options of the search; those that ESPnet has are named as there.
+
+    Raises:
+        ValueError: A value is not allowed, alone or beside another one.
+    """
+
+    beam_size: int = 5
+    """Hypotheses kept at each step; 1: the likeliest token each time."""
+    nbest: int = 1
+    """Translations of an utterance, at most beam_size unless do_sample."""
+    maxlenratio: float = 0.0
+    """0: as many tokens as frames; positive: that share of the frames; negative:
+    -maxlenratio tokens. The end token is one of them."""
+    minlenratio: float = 0.0
+    """Least number of tokens as a share of the frames; negative: -minlenratio tokens.
+    The end token is none of them."""
+    normalize_length: bool = True
+    """Compare hypotheses by their mean log-probability."""
+    penalty: float = 0.0
+    """Added for every token (backend beam_search)."""
+    ctc_weight: float = 0.0
+    """Share of the CTC over translations (backend beam_search)."""
+    lm_weight: float = 1.0
+    """Factor of the language model, if there is one (backend beam_search)."""
+    backend: str = "auto"
+    """``generate``: transformers' search; ``beam_search``: ESPnet's; ``auto``:
+    beam_search where something asks for it."""
+    do_sample: bool = False
+    """Draw tokens at random (backend generate)."""
+    temperature: float = 1.0
+    """Of the draws: logits are divided by it."""
+    top_k: int = 0
+    """Draw among the so many likeliest tokens; 0: all."""
+    top_p: float = 1.0
+    """Draw among the likeliest tokens that have this probability together."""
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise ValueError(f"beam_size {self.beam_size} must be 1 or more")
+        if self.nbest < 1 or self.nbest > self.beam_size and not self.do_sample:
+            raise ValueError(
+                f"nbest {self.nbest} must be from 1 to beam_size {self.beam_size}"
+            )
+        if self.backend not in BACKENDS:
+            raise ValueError(
+                f"backend '{self.backend}' is not one of {', '.join(BACKENDS)}"
+            )
+        if not 0 <= self.ctc_weight < 1:
+            raise ValueError(
+                f"ctc_weight {self.ctc_weight} must be from 0 to below 1: the decoder "
+                "has the rest"
+            )
+        if self.lm_weight < 0:
+            raise ValueError(f"lm_weight {self.lm_weight} must be 0 or more")
+        self._check_sampling()
+
+    def _check_sampling(self) -> None:
+        if self.temperature <= 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(
+                f"temperature {self.temperature} must be above 0, top_k {self.top_k} 0 "
+                f"or more, top_p {self.top_p} above 0 and at most 1"
+            )
+        changed = [
+            name
+            for name, value in (("temperature", 1), ("top_k", 0), ("top_p", 1))
+            if getattr(self, name) != value
+        ]
+        if changed and not self.do_sample:
+            raise ValueError(f"{', '.join(changed)}: only with do_sample")
+        if self.nbest > self.beam_size > 1:
+            raise ValueError(
+                f"nbest {self.nbest} must be from 1 to beam_size {self.beam_size}; "
+                "with beam_size 1 any number is drawn"
+            )
+
+    def backend_with(self, has_lm: bool) -> str:
+        """The backend, ``generate`` or ``beam_search``.
+
+        Args:
+            has_lm: Whether there is a language model.
+
+        Raises:
+            ValueError: The backend cannot do what other options ask for.
+        """
+        wanted = {
+            "ctc_weight": self.ctc_weight > 0,
+            "lm_weight with a language model": has_lm and self.lm_weight > 0,
+            "penalty": self.penalty != 0,
+        }
+        wanted = [name for name, value in wanted.items() if value]
+        if wanted and self.backend == "generate":
+            raise ValueError(
+                f"backend 'generate' has no {', '.join(wanted)}; use beam_search"
+            )
+        is_beam_search = bool(wanted) or self.backend == "beam_search"
+        if is_beam_search and self.do_sample:
+            raise ValueError(
+                f"do_sample: backend 'beam_search' ({', '.join(wanted) or 'chosen'}) "
+                "does not sample; use generate"
+            )
+        return "beam_search" if is_beam_search else "generate"
+
+    @property
+    def length_penalty(self) -> float:
+        """Exponent of the length by which log-probabilities are divided."""
+        return 1.0 if self.normalize_length else 0.0
+
+    def length_limits(
+        self, lengths: torch.Tensor, positions: int
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Limits of each utterance.
+
+        Args:
+            lengths: Number of frames (B,).
+            positions: Number of tokens that the decoder can read.
+
+        Returns:
+            Least number of tokens (B,) without the end token; greatest (B,) with it.
+        """
+
+        def limit(ratio: float) -> torch.Tensor:
+            if ratio < 0:
+                return torch.full_like(lengths, int(-ratio))
+            return (ratio * lengths.double()).long()
+
+        longest = limit(self.maxlenratio) if self.maxlenratio != 0 else lengths
+        # Start and language token are read too.
+        longest = longest.clamp(1, positions - 2)
+        return limit(self.minlenratio).minimum(longest), longest
+
+
+class GenerateSearch(AbsSearch):
+    """Greedy, beam or random search with a K/V cache.
+
+    Args:
+        model: With an ``mbart`` decoder.
+        settings: Those of this backend are used.
+    """
+
+    def __init__(self, model: ESPnetSTModel, settings: SearchSettings):
+        self.model = model
+        self.settings = settings
+        self.options = {
+            "num_beams": settings.beam_size,
+            "num_return_sequences": settings.nbest,
+            "length_penalty": settings.length_penalty,
+            "do_sample": settings.do_sample,
+        }
+        if settings.do_sample:
+            # transformers' own default is top_k 50.
+            self.options.update(
+                temperature=settings.temperature,
+                top_k=settings.top_k,
+                top_p=settings.top_p,
+            )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        frames: torch.Tensor,
+        lengths: torch.Tensor,
+        languages: Optional[torch.Tensor] = None,
+    ) -> List[List[Hypothesis]]:
+        """See :class:`AbsSearch`."""
+        model, nbest = self.model, self.settings.nbest
+        positions = model.decoder.model.config.max_position_embeddings
+        shortest, longest = self.settings.length_limits(lengths, positions)
+        found = model.decoder.generate_with_scores(
+            frames,
+            lengths,
+            model.sos,
+            model.eos,
+            longest,
+            shortest,
+            languages,
+            **self.options,
+        )
+        rows = zip(found.tokens.tolist(), found.lengths.tolist(), found.scores.tolist())
+        hypotheses = [self._hypothesis(*row) for row in rows]
+        groups = [hypotheses[i : i + nbest] for i in range(0, len(hypotheses), nbest)]
+        # What was drawn comes in no order.
+        return [sorted(group, key=lambda h: -h.score) for group in groups]
+
+    def _hypothesis(self, tokens: List[int], length: int, score: float) -> Hypothesis:
+        tokens = tokens[:length]
+        if tokens[-1:] == [self.model.eos]:
+            tokens = tokens[:-1]
+        return Hypothesis(tokens, length, score)

@@ -1,0 +1,236 @@
+"""From token ids to a translation: target languages, long recordings, detokenizing."""
+
+import argparse
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence
+
+import torch
+from espnet2.st.espnet_model import ESPnetSTModel
+from espnet2.text.build_tokenizer import build_tokenizer
+from typeguard import typechecked
+
+from espnet_samu.decoding.search import Hypothesis, Translation
+from espnet_samu.text.languages import TargetLanguages, is_code
+from espnet_samu.text.vocabulary import read_bpemodel
+from espnet_samu.utils import hub
+from espnet_samu.utils.waveform import SAMPLING_RATE
+
+# Tokens without a text, of ESPnet's token lists and of mBART's.
+_SILENT = frozenset(["<blank>", "<sos/eos>", "<s>", "<pad>", "</s>", "<mask>"])
+
+
+class Detokenizer:
+    """Text of tokens, of any of ESPnet's token types.
+
+    Special tokens and language codes have no text.
+
+    Args:
+        token_type: ``hugging_face``, ``bpe``, ``char``, ``word``, ...
+        bpemodel: For ``bpe`` the file of a sentencepiece model, for ``hugging_face``
+            the folder or hub id of a tokenizer.
+
+    Raises:
+        ConnectionError: See :func:`espnet_samu.utils.hub.locate`.
+        FileNotFoundError: There is no such file, folder or hub id.
+        ValueError: There is none, or it is none of a tokenizer.
+    """
+
+    @typechecked
+    def __init__(self, token_type: str, bpemodel: Optional[str] = None):
+        if token_type == "bpe" and not Path(bpemodel or "").is_file():
+            raise FileNotFoundError(
+                f"bpemodel '{bpemodel}', the sentencepiece model of the translations, "
+                "is missing; name it with --bpemodel"
+            )
+        if token_type == "bpe":
+            read_bpemodel(bpemodel)  # ESPnet reads it at the first text
+        if token_type == "hugging_face" and bpemodel is not None:
+            bpemodel = _locate(bpemodel)
+        try:
+            self.tokenizer = build_tokenizer(token_type, bpemodel)
+            if token_type == "hugging_face":
+                # ESPnet reads it at the first text, and may ask whether to run code.
+                from transformers import AutoTokenizer
+
+                self.tokenizer.tokenizer = AutoTokenizer.from_pretrained(
+                    bpemodel, trust_remote_code=False
+                )
+        except (OSError, ValueError) as error:
+            if token_type != "hugging_face":
+                raise
+            raise ValueError(
+                f"bpemodel '{bpemodel}' is no tokenizer of transformers; name one with "
+                f"--bpemodel ({_first_line(error)})"
+            ) from error
+
+    def __call__(self, tokens: Sequence[str]) -> str:
+        """Text of tokens, one line."""
+        heard = [t for t in tokens if t not in _SILENT and not is_code(t)]
+        return " ".join(self.tokenizer.tokens2text(heard).splitlines())
+
+
+def _locate(model: str) -> str:
+    """Where a tokenizer is read from."""
+    try:
+        return hub.locate(model)
+    except OSError as error:
+        raise type(error)(
+            f"bpemodel {error}; name another with --bpemodel, or decode a packed model "
+            "(stage 14), which brings its tokenizer along"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+class ModelLanguages:
+    """Rows of the target-language tokens, for a model that was trained with them.
+
+    Args:
+        model: With an ``mbart`` decoder.
+        args: Options of its training.
+    """
+
+    def __init__(self, model: ESPnetSTModel, args: argparse.Namespace):
+        row = model.decoder.lang_token_id
+        self.default = None if row is None else model.token_list[row]
+        data = getattr(args, "train_data_path_and_name_and_type", None) or []
+        self.is_many = any(name == "tgt_lang" for _, name, _ in data)
+        self.known = TargetLanguages(model.token_list)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether translations begin with a language token."""
+        return self.default is not None or self.is_many
+
+    def rows(self, names: Sequence[Optional[str]]) -> Optional[torch.Tensor]:
+        """Rows (B,) of the languages of a batch, or None: there are no tokens.
+
+        Args:
+            names: ``de``, ``de_DE``, ...; None: the default.
+
+        Raises:
+            ValueError: The model does not know a language, or has no default.
+        """
+        if not self.has_tokens:
+            named = sorted({name for name in names if name is not None})
+            if named:
+                raise ValueError(
+                    f"tgt_lang {', '.join(named)}: the model was trained without "
+                    "target-language tokens (--tgt_lang_token, utt2tgt_lang) and "
+                    "translates to one language; leave it out"
+                )
+            return None
+        if self.default is None and None in names:
+            raise ValueError(
+                "tgt_lang is not given, and the model has no language of its own; it "
+                f"knows {', '.join(self.known.codes)}"
+            )
+        return self.known.ids(self.default if n is None else n for n in names)
+
+
+_FRAME = SAMPLING_RATE // 50  # samples, 20 ms
+_SMOOTH = 15  # frames, 0.3 s: a pause between words, not a closed mouth
+
+# Written without blanks.
+_UNSPACED = ("zh", "ja", "th", "my", "km", "lo")
+
+
+def check_limit(limit: int) -> None:
+    """Raise a ValueError if pieces of so many samples are too short to be cut."""
+    if limit < SAMPLING_RATE:
+        raise ValueError(
+            f"chunk_seconds {limit / SAMPLING_RATE:g} must be 1 or more, or 0 to leave "
+            "utterances whole"
+        )
+
+
+def cut(speech: torch.Tensor, limit: int) -> List[torch.Tensor]:
+    """Cut a waveform where it is quiet.
+
+    Each cut is in the middle of the quietest 0.3 s in the second half of the longest
+    possible piece; the last piece has a quarter of the limit or more.
+
+    Args:
+        speech: Waveform (N,).
+        limit: Greatest number of samples of a piece.
+
+    Returns:
+        The pieces in turn, views of the waveform.
+    """
+    pieces = []
+    while len(speech) > limit:
+        last = min(limit, len(speech) - limit // 4)
+        place = limit // 2 + _quietest(speech[limit // 2 : last])
+        pieces.append(speech[:place])
+        speech = speech[place:]
+    return [*pieces, speech]
+
+
+def _quietest(speech: torch.Tensor) -> int:
+    """Sample in the middle of the quietest 0.3 s."""
+    frames = speech[: len(speech) // _FRAME * _FRAME].double().view(-1, _FRAME)
+    energy = frames.square().mean(1)
+    width = min(_SMOOTH, len(energy))
+    smooth = energy.unfold(0, width, 1).mean(1)
+    return int(smooth.argmin() * _FRAME + width * _FRAME // 2)
+
+
+def glue(language: Optional[str]) -> str:
+    """What stands between the translations of two pieces.
+
+    Args:
+        language: Code of the target language (``ja_XX``, ``ja``); None: not known.
+    """
+    code = (language or "").strip("_").replace("-", "_").partition("_")[0].lower()
+    return "" if code in _UNSPACED else " "
+
+
+class TranslationMaker:
+    """Makes one translation of the hypotheses of an utterance's pieces.
+
+    Args:
+        token_list: Tokens; line n is row n of the embedding.
+        detokenize: Text of tokens.
+        length_penalty: Exponent of the length by which scores were divided.
+        language: Target language where no other is said; None: not known.
+    """
+
+    def __init__(
+        self,
+        token_list: Sequence[str],
+        detokenize: Callable[[List[str]], str],
+        length_penalty: float,
+        language: Optional[str] = None,
+    ):
+        self.token_list = token_list
+        self.detokenize = detokenize
+        self.length_penalty = length_penalty
+        self.language = language
+
+    def __call__(
+        self, parts: Sequence[Hypothesis], language: Optional[str] = None
+    ) -> Translation:
+        """Join hypotheses.
+
+        Args:
+            parts: One of each piece, in turn; mostly there is one piece.
+            language: Target language, if it is not the usual one.
+
+        Returns:
+            Their texts and tokens one after the other. The score is that of the whole:
+            the sum, or the mean over all tokens, of the log-probabilities.
+        """
+        texts = [self.detokenize(self._tokens(part.tokens)) for part in parts]
+        ids = [i for part in parts for i in part.tokens]
+        score = parts[0].score
+        if len(parts) > 1:
+            exponent = self.length_penalty
+            score = sum(part.score * part.length**exponent for part in parts)
+            score /= sum(part.length for part in parts) ** exponent
+        text = glue(language or self.language).join(text for text in texts if text)
+        return Translation(text, self._tokens(ids), ids, score)
+
+    def _tokens(self, ids: Sequence[int]) -> List[str]:
+        return [self.token_list[i] for i in ids]

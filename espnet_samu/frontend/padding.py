@@ -1,0 +1,121 @@
+"""Encoder layers that do not let padding change an utterance."""
+
+from typing import List, Optional
+
+import torch
+
+
+class MaskedConv1d(torch.nn.Conv1d):
+    """Conv1d whose input is zero outside each utterance's own frames.
+
+    Beside its end an utterance then has what it has alone: the convolution's own
+    zeros. The state dict is Conv1d's.
+    """
+
+    lengths: Optional[torch.Tensor] = None
+    """Frames of each utterance (B,) in the input, set before each forward."""
+
+    @classmethod
+    def take_over(cls, conv: torch.nn.Conv1d) -> "MaskedConv1d":
+        """A masked convolution with the parameters of a given one."""
+        masked = cls(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+            conv.bias is not None,
+            device="meta",  # draws no random numbers
+        )
+        masked.weight, masked.bias = conv.weight, conv.bias
+        return masked
+
+    def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Frames (B,) that come out of so many frames (B,)."""
+        reach = self.dilation[0] * (self.kernel_size[0] - 1) - 2 * self.padding[0]
+        return torch.div(lengths - reach - 1, self.stride[0], rounding_mode="floor") + 1
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Convolve (B, C, T)."""
+        steps = torch.arange(input.size(2), device=input.device)
+        padded = steps >= self.lengths[:, None, None]
+        return super().forward(input.masked_fill(padded, 0.0))
+
+
+class MaskedGroupNorm(torch.nn.GroupNorm):
+    """One group a channel, normalised over each utterance's own frames.
+
+    wav2vec2-base, HuBERT-base and WavLM-base normalise their first convolution over
+    time; ``torch.nn.GroupNorm`` counts the padding of a batch, so that an utterance
+    would depend on the longest one beside it. The state dict is GroupNorm's.
+    """
+
+    lengths: Optional[torch.Tensor] = None
+    """Frames of each utterance (B,), set before each forward."""
+
+    @classmethod
+    def take_over(cls, norm: torch.nn.GroupNorm) -> "MaskedGroupNorm":
+        """A masked norm with the parameters of a given one."""
+        if norm.num_groups != norm.num_channels:
+            raise ValueError(
+                f"{norm.num_groups} groups of {norm.num_channels} channels: only one "
+                "channel a group is implemented"
+            )
+        masked = cls(norm.num_groups, norm.num_channels, eps=norm.eps)
+        masked.weight, masked.bias = norm.weight, norm.bias
+        return masked
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalise (B, C, T)."""
+        count = self.lengths[:, None, None]
+        steps = torch.arange(input.size(2), device=input.device)
+        mask = steps < count
+        with torch.autocast(input.device.type, enabled=False):
+            values = input.float()
+            mean = (values * mask).sum(2, keepdim=True) / count
+            centred = (values - mean) * mask
+            variance = centred.square().sum(2, keepdim=True) / count
+            values = centred / (variance + self.eps).sqrt()
+            values = values * self.weight[:, None] + self.bias[:, None]
+        return values.to(input.dtype)
+
+
+def take_over(adapter: torch.nn.Module) -> None:
+    """Mask an adapter's convolutions and keep all of its layers in training.
+
+    Args:
+        adapter: ``model.adapter`` of transformers; its state dict does not change.
+    """
+    adapter.layerdrop = 0.0
+    for layer in adapter.layers:
+        for name, child in list(layer.named_children()):
+            if isinstance(child, torch.nn.Conv1d):
+                setattr(layer, name, MaskedConv1d.take_over(child))
+
+
+def output_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> torch.Tensor:
+    """Frames (B,) that an adapter makes of so many frames (B,)."""
+    for layer in adapter.layers:
+        # A layer's convolutions are of one shape.
+        lengths = _convolutions(layer)[0].output_lengths(lengths)
+    return lengths
+
+
+def set_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> None:
+    """Tell an adapter's convolutions the number of frames, before each forward.
+
+    Args:
+        adapter: One that was taken over.
+        lengths: Frames (B,) that go into it.
+    """
+    for layer in adapter.layers:
+        convolutions = _convolutions(layer)
+        for convolution in convolutions:
+            convolution.lengths = lengths
+        lengths = convolutions[0].output_lengths(lengths)
+
+
+def _convolutions(layer: torch.nn.Module) -> List[MaskedConv1d]:
+    return [m for m in layer.children() if isinstance(m, MaskedConv1d)]

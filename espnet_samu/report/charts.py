@@ -1,0 +1,225 @@
+"""Charts of the report: bars with intervals, as inline SVG, with their tables."""
+
+import dataclasses
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from espnet_samu.report.page import Html, show_commands, tag
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Colours of a figure that the page's style sheet decides, light or dark
+INK, GRID = "#0a0b01", "#0a0b02"
+_STYLES = {INK: "currentColor", GRID: "var(--grid)"}
+_SERIES = "#0a0c{:02x}"
+SERIES = 6  # colours that the style sheet has
+
+
+def series_colour(number: int) -> str:
+    """Return the colour for matplotlib that becomes the style sheet's `--series-N`."""
+    return _SERIES.format(number % SERIES)
+
+
+def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Html:
+    """Return a figure as an SVG element, with its text as text.
+
+    Args:
+        figure: Figure in the colours of this module.
+        name: Word that no other figure of the page has: its ids start with it.
+        title: What the figure shows.
+        description: The same in words, with the numbers.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    # hashsalt: the same figure is the same text, whenever it is made.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True)
+    root = ElementTree.fromstring(buffer.getvalue())
+    for element in root.iter():
+        # Within HTML the names need no namespaces.
+        element.tag = element.tag.rpartition("}")[2]
+        for key in [*element.attrib]:
+            value = element.attrib.pop(key)
+            value = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", value)
+            for colour, style in _STYLES.items():
+                value = value.replace(colour, style)
+            for number in range(SERIES):
+                colour = _SERIES.format(number)
+                value = value.replace(colour, f"var(--series-{number})")
+            # The page's own font instead of matplotlib's list of them
+            value = re.sub(
+                r"(font: (?:\S+ )*?[\d.]+px) [^;]*", r"\1 system-ui, sans-serif", value
+            )
+            if key == "id":
+                value = f"{name}-{value}"
+            local = key.rpartition("}")[2]
+            if local == "href":
+                value = f"#{name}-{value[1:]}"
+            element.set(local, value)
+    for metadata in root.findall("metadata"):
+        root.remove(metadata)
+    for key in ("width", "height", "version"):
+        root.attrib.pop(key, None)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{name}-title {name}-desc")
+    for place, (part, text) in enumerate((("title", title), ("desc", description))):
+        element = ElementTree.Element(part, {"id": f"{name}-{part}"})
+        element.text = text
+        root.insert(place, element)
+    return Html(ElementTree.tostring(root, encoding="unicode"))
+
+
+def make_legend(entries: Sequence[tuple[str, int, bool]]) -> Html:
+    """Return names with their colours.
+
+    Args:
+        entries: Name, number of the colour, whether it was published and is pale.
+    """
+    items = []
+    for name, number, published in entries:
+        colour = f"background: var(--series-{number % SERIES})"
+        items.append(
+            tag(
+                "li",
+                tag("span", style=colour),
+                name + (" (published)" if published else ""),
+                class_="published" if published else None,
+            )
+        )
+    return tag("ul", *items, class_="legend")
+
+
+def make_figure(
+    charts: Sequence[Html], legend: Html, text: str, commands: Sequence[str]
+) -> Html:
+    """Return charts with one legend and one caption.
+
+    Args:
+        charts: The charts, beside each other where there is room.
+        legend: Their legend.
+        text: The caption.
+        commands: Commands that made the charts.
+    """
+    return tag(
+        "figure",
+        legend,
+        tag("div", *charts, class_="charts"),
+        tag("figcaption", text, show_commands(commands)),
+    )
+
+
+WIDTH = 3.4  # inches; at 72 units an inch a page of 400 pixels has room for it
+BAR = 0.135  # inches, the height of a bar with its number
+GAP = 0.11  # inches between languages
+FONT = 8  # points
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """Numbers of one system."""
+
+    name: str
+    """Name of the system."""
+    colour: int
+    """Number of its colour."""
+    values: Mapping[str, float]
+    """Value by language; some may lack."""
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(
+        default_factory=dict
+    )
+    """95 % interval by language."""
+    published: bool = False
+    """Whether it was not scored here: its bars are pale."""
+
+
+def describe(categories: Sequence[str], series: Sequence[Series], digits: int) -> str:
+    """Return the numbers of a chart in words, with intervals where there are any."""
+    sentences = []
+    for category in categories:
+        numbers = []
+        for one in series:
+            if category not in one.values:
+                continue
+            number = f"{one.name} {one.values[category]:.{digits}f}"
+            if category in one.intervals:
+                low, high = one.intervals[category]
+                number += f" ({low:.{digits}f} to {high:.{digits}f})"
+            numbers.append(number)
+        sentences.append(f"{category}: {', '.join(numbers) or 'no value'}.")
+    return " ".join(sentences)
+
+
+def draw_bars(
+    name: str,
+    title: str,
+    categories: Sequence[str],
+    series: Sequence[Series],
+    limit: float,
+    digits: int = 1,
+    mark: float | None = None,
+) -> Html:
+    """Draw horizontal bars, languages from top to bottom.
+
+    Args:
+        name: Word for the ids of the figure.
+        title: What is shown.
+        categories: Languages, at least one.
+        series: Systems, at least one.
+        limit: Greatest value of the axis: charts beside each other share it.
+        digits: Decimals of the numbers at the bars.
+        mark: Value to draw a line at; numbers stand at the edge then, out of its way.
+    """
+    from matplotlib.figure import Figure
+
+    lane = len(series) * BAR + GAP
+    heights = {"top": 0.34, "axes": len(categories) * lane, "bottom": 0.26}
+    height = sum(heights.values())
+    left = 0.12 + 0.075 * max(map(len, categories))
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes(
+        (
+            left / WIDTH,
+            heights["bottom"] / height,
+            (WIDTH - left - 0.38) / WIDTH,  # numbers stand right of the bars
+            heights["axes"] / height,
+        )
+    )
+    for i, category in enumerate(categories):
+        for j, one in enumerate(series):
+            if category not in one.values:
+                continue
+            place = i * lane + GAP / 2 + (j + 0.5) * BAR
+            value, colour = one.values[category], series_colour(one.colour)
+            alpha = 0.45 if one.published else 1.0
+            axes.barh(place, value, height=0.9 * BAR, color=colour, alpha=alpha)
+            end = value
+            if category in one.intervals:
+                low, high = one.intervals[category]
+                axes.plot([low, high], [place, place], color=INK, linewidth=1)
+                end = max(value, high)
+            axes.text(
+                (limit if mark is not None else end) + 0.015 * limit,
+                place,
+                f"{value:.{digits}f}",
+                fontsize=FONT - 1,
+                color=INK,
+                va="center_baseline",
+            )
+    if mark is not None:
+        axes.axvline(mark, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.set_xlim(0, limit)
+    axes.set_ylim(heights["axes"], 0)
+    centres = [(i + 0.5) * lane for i in range(len(categories))]
+    axes.set_yticks(centres, categories, fontsize=FONT, color=INK)
+    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    figure.text(0.01, 1 - 0.08 / height, title, fontsize=FONT + 1, color=INK, va="top")
+    return inline_svg(figure, name, title, describe(categories, series, digits))

@@ -1,0 +1,134 @@
+"""Archives and YAML files of strangers, read with bounds."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+import yaml
+
+# Weights hardly become smaller (by 1.1), token lists and configurations by 10.
+MOST_TIMES = 10
+ALWAYS = 2**28
+"""Bytes that may come out of any file."""
+
+
+def check_zip_size(path: str | os.PathLike[str]) -> int:
+    """Refuse a file out of which much more would come than it is itself.
+
+    Python and torch read no more of a member than its header says.
+
+    Args:
+        path: Any file.
+
+    Returns:
+        Bytes when unpacked; 0 if it is no zip file.
+
+    Raises:
+        ValueError: It is one of a few MB that would fill a disk or the memory.
+    """
+    if not zipfile.is_zipfile(path):
+        return 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{path} is a damaged zip file: {error}") from error
+    packed = os.path.getsize(path)
+    if total > max(ALWAYS, MOST_TIMES * packed):
+        raise ValueError(
+            f"{path} has {packed / 1e6:.1f} MB, but would become {total / 1e6:.0f} MB "
+            "when unpacked: it is no model, and was not unpacked"
+        )
+    return total
+
+
+# Ten times as fast, where PyYAML was built with libyaml.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+MOST_LEVELS = 100
+MOST_REPEATED = 100_000
+"""Values that aliases (``*name``) may repeat."""
+
+
+def read_yaml(path: Union[Path, str]) -> Dict[str, Any]:
+    """Read a configuration.
+
+    Raises:
+        ValueError: It is no YAML file of options and values, or a small file that
+            stands for a large one; names the file.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        _check_growth(text)
+        content = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is no YAML file: {reason}") from error
+    if not isinstance(content, dict):
+        kind = "empty" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{path} is no configuration (`option: value`) but {kind}")
+    return content
+
+
+def _check_growth(text: str) -> None:
+    """Refuse aliases that repeat too much, or themselves, and endless nesting.
+
+    Ten lists of ten aliases of each other are 10^10 values; 10^5 brackets overflow
+    libyaml's stack.
+
+    Raises:
+        ValueError: Says what there is too much of.
+    """
+    values = repeated = 0
+    sizes: Dict[str, int] = {}  # values of what has a name
+    parents: List[Tuple[Optional[str], int]] = []
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            parents.append((event.anchor, values + repeated))
+            if len(parents) > MOST_LEVELS:
+                raise ValueError(f"more than {MOST_LEVELS} levels of nesting")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = parents.pop()
+            if anchor is not None:
+                sizes[anchor] = values + repeated - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise ValueError(f"alias *{event.anchor} names nothing before it")
+            repeated += sizes[event.anchor]
+            if repeated > MOST_REPEATED:
+                raise ValueError(f"aliases repeat more than {MOST_REPEATED} values")
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            if event.anchor is not None:
+                sizes[event.anchor] = 1
+
+
+def dump_yaml(content: Dict[str, Any]) -> str:
+    """A configuration as the text of a file."""
+    return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=True)
+
+
+def decoder_of(path: Union[Path, str]) -> Optional[str]:
+    """What a config.yaml says for ``decoder``, without reading its token lists.
+
+    Raises:
+        ValueError: It says nothing, as every configuration of a trained model does.
+    """
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("decoder:"):
+                return yaml.safe_load(line)["decoder"]
+    raise ValueError(f"{path} is no config.yaml of a translation model: no `decoder:`")
+
+
+def map_strings(function, value: Any) -> Any:
+    """Apply a function to all strings in a configuration but those of token lists."""
+    if isinstance(value, dict):
+        return {
+            k: v if str(k).endswith("token_list") else map_strings(function, v)
+            for k, v in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [map_strings(function, v) for v in value]
+    return function(value) if isinstance(value, str) else value

@@ -1,0 +1,155 @@
+"""Additions to torch's modules: frozen parts, padding masks, autocast, locks."""
+
+import threading
+from typing import Any, Dict, Iterator, Set, Tuple
+
+import torch
+
+
+def without_autocast(model: torch.nn.Module) -> torch.nn.Module:
+    """Switch the autocast of frontend and decoder off, for a model of one type.
+
+    Args:
+        model: The model; changed.
+
+    Returns:
+        The same.
+    """
+    for name in ("frontend", "decoder"):
+        part = getattr(model, name, None)
+        if isinstance(getattr(part, "dtype", None), torch.dtype):
+            part.dtype = torch.float32
+    return model
+
+
+def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
+    """Return half precision as float32, and what is more precise as it is.
+
+    Args:
+        tensor: What is added up many times.
+    """
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+class CallLock:
+    """A lock around the calls of a model that keeps a batch's lengths and languages.
+
+    A deep copy of the model has a lock of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: Any) -> None:
+        self._lock.release()
+
+    def __deepcopy__(self, memo: Dict[int, Any]) -> "CallLock":
+        return CallLock()
+
+
+def valid_mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
+    """Mark what is not padding, as transformers' ``attention_mask`` does.
+
+    Args:
+        lengths: Samples, frames or tokens (B,).
+        size: Length N of the padded axis.
+
+    Returns:
+        1 for valid positions, 0 for padding: (B, N), int64.
+    """
+    return (torch.arange(size, device=lengths.device) < lengths[:, None]).long()
+
+
+# What peft puts between a layer and its pre-trained weight.
+WRAPPED = "base_layer."
+
+
+def mark_adapter(module: torch.nn.Module) -> None:
+    """Say that a module is (a piece of) an adapter."""
+    module.is_adapter = True
+
+
+def is_adapter(module: torch.nn.Module) -> bool:
+    """Whether a module is (a piece of) an adapter."""
+    return getattr(module, "is_adapter", False)
+
+
+def has_adapters(module: torch.nn.Module) -> bool:
+    """Whether there is an adapter somewhere in a module."""
+    return any(is_adapter(m) for m in module.modules())
+
+
+def outside_adapters(
+    module: torch.nn.Module, prefix: str = ""
+) -> Iterator[Tuple[str, torch.nn.Parameter]]:
+    """Parameters that are not in adapters, by their name in the state dict.
+
+    Args:
+        module: May be an adapter itself: then all of its parameters.
+        prefix: Put before the names.
+    """
+    for name, parameter in module._parameters.items():
+        if parameter is not None:
+            yield prefix + name, parameter
+    for name, child in module.named_children():
+        if not is_adapter(child):
+            below = f"{name}." if f"{name}." != WRAPPED else ""
+            yield from outside_adapters(child, prefix + below)
+
+
+def adapter_keys(module: torch.nn.Module) -> Set[str]:
+    """Keys of a module's state dict that are those of adapters."""
+    inside = [f"{name}." for name, child in module.named_modules() if is_adapter(child)]
+    return {key for key in module.state_dict() if key.startswith(tuple(inside))}
+
+
+def eval_frozen(module: torch.nn.Module) -> None:
+    """Put every part of a module whose parameters are all frozen in eval mode.
+
+    Call it after ``module.train()``. ESPnet's trainer calls ``model.train()`` every
+    epoch, so that a part frozen by ``freeze_param`` would still drop out, mask and
+    skip layers.
+
+    Adapters that are trained are in training mode, also inside a part that is not:
+    no dropout, masking or LayerDrop of the pre-trained model around them.
+
+    Args:
+        module: Parts without parameters (dropout) follow the part they are in.
+    """
+    parameters = [parameter for _, parameter in outside_adapters(module)]
+    if parameters and not any(p.requires_grad for p in parameters):
+        module.eval()
+        _train_adapters(module)
+        return
+    for child in module.children():
+        eval_frozen(child)
+
+
+def _train_adapters(module: torch.nn.Module) -> bool:
+    """Put the adapters in a module in training mode; whether any is trained."""
+    pieces = [child for child in module.children() if is_adapter(child)]
+    # Of all pieces: LoRA's dropout has no parameters.
+    trained = any(p.requires_grad for piece in pieces for p in piece.parameters())
+    if trained:
+        for piece in pieces:
+            piece.train()
+    below = [
+        _train_adapters(child) for child in module.children() if not is_adapter(child)
+    ]
+    trained = trained or any(below)
+    if trained and _is_checkpointed(module):
+        # transformers computes a layer once more only in training mode. Its parts
+        # stay in eval mode.
+        module.training = True
+    return trained
+
+
+def _is_checkpointed(module: torch.nn.Module) -> bool:
+    if not getattr(module, "gradient_checkpointing", False):
+        return False
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return isinstance(module, GradientCheckpointingLayer)

@@ -1,0 +1,76 @@
+"""Tests of espnet_samu.report.charts."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from espnet_samu.report.charts import Series, draw_bars
+
+SERIES = [
+    Series("ours", 0, {"fr": 20.0, "de": 10.0}, {"fr": (18.0, 24.0)}),
+    Series("theirs", 1, {"fr": 40.0}, published=True),
+]
+
+
+@pytest.fixture
+def svg():
+    """A chart of two languages."""
+    chart = draw_bars("one", "BLEU: <high>", ["fr", "de"], SERIES, limit=40.0)
+    return ElementTree.fromstring(chart)
+
+
+def _bars(svg):
+    """Width of every bar by its colour, from top to bottom."""
+    bars = []
+    for path in svg.iter("path"):
+        style = path.get("style", "")
+        if colour := re.search(r"fill: (var\(--series-\d\))", style):
+            numbers = [*map(float, re.findall(r"-?[\d.]+", path.get("d")))]
+            xs, ys = numbers[::2], numbers[1::2]
+            bars.append((min(ys), colour[1], max(xs) - min(xs), "opacity" in style))
+    return [bar[1:] for bar in sorted(bars)]
+
+
+def test_bars_are_to_scale(svg):
+    bars = _bars(svg)
+    colours = ["var(--series-0)", "var(--series-1)", "var(--series-0)"]
+    assert [colour for colour, _, _ in bars] == colours
+    widths = [width for _, width, _ in bars]
+    assert widths[1] / widths[0] == pytest.approx(2, abs=1e-4)
+    assert widths[0] / widths[2] == pytest.approx(2, abs=1e-4)
+    assert [pale for _, _, pale in bars] == [False, True, False]
+
+
+def test_text_is_text(svg):
+    texts = ["".join(element.itertext()).strip() for element in svg.iter("text")]
+    for wanted in ("fr", "de", "20.0", "10.0", "40.0", "BLEU: <high>"):
+        assert wanted in texts
+    assert svg.find("title").text == "BLEU: <high>"
+    wanted = "fr: ours 20.0 (18.0 to 24.0), theirs 40.0. de: ours 10.0."
+    assert svg.find("desc").text == wanted
+    assert svg.get("role") == "img"
+    assert svg.get("aria-labelledby") == "one-title one-desc"
+
+
+def test_fits_a_page(svg):
+    text = ElementTree.tostring(svg, encoding="unicode")
+    # All colours are the style sheet's, every id is this figure's own.
+    assert not re.search(r"#[0-9a-f]{6}\b", text)
+    assert "http" not in text and "xmlns" not in text and "metadata" not in text
+    ids = [element.get("id") for element in svg.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert all(name.startswith("one-") for name in ids)
+    for name in re.findall(r"url\(#([^)]*)\)", text):
+        assert name in ids
+    assert svg.get("viewBox") and svg.get("width") is None
+    again = draw_bars("one", "BLEU: <high>", ["fr", "de"], SERIES, limit=40.0)
+    assert ElementTree.tostring(ElementTree.fromstring(again), "unicode") == text
+
+
+def test_mark_and_nothing_known():
+    marked = draw_bars("a", "t", ["fr"], [Series("o", 0, {"fr": 0.9})], 1.2, 2, 1.0)
+    assert "stroke-dasharray" in marked and ">0.90<" in marked
+    bare = draw_bars("b", "t", ["xx"], SERIES, 1.0)
+    assert _bars(ElementTree.fromstring(bare)) == []
+    assert "xx: no value." in bare

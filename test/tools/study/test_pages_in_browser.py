@@ -1,0 +1,129 @@
+"""Both kinds of pages in headless Chromium, by tools/look_at_page.py."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from matplotlib.figure import Figure
+
+from espnet_samu.bin.report import main as report
+from espnet_samu.bin.score_st import main as score_st
+from espnet_samu.utils.kaldi_io import read_text, write_text, write_vectors
+from study.study_report import main as study_report
+
+SCRIPT = Path(__file__).resolve().parents[3] / "tools" / "look_at_page.py"
+NO_BROWSER = 3
+NEEDED = "SAMU_REQUIRE_BROWSER"
+
+
+def look_at(page, width):
+    """Faults and figures of a page at a width, light and dark."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(page), "--width", str(width)]
+        + ["--output_dir", str(page.parent / "shots")],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == NO_BROWSER and not os.environ.get(NEEDED):
+        pytest.skip(f"{done.stderr.strip()} ({NEEDED}=1 fails instead)")
+    assert done.returncode in (0, 1), done.stderr
+    looks = json.loads(done.stdout)
+    assert [look["scheme"] for look in looks] == ["light", "dark"]
+    return looks
+
+
+@pytest.fixture
+def study_page(make_study, monkeypatch):
+    """The page of a synthetic study."""
+    folder = make_study(primary=2, contents=8)
+    monkeypatch.chdir(folder)
+    floor = read_text("floor")
+    rng = np.random.default_rng(0)
+    for name in ("before", "after"):
+        write_vectors(name, ((utt, rng.normal(size=8)) for utt in floor))
+    soundfile.write("clip.wav", rng.normal(0, 0.01, 8000), 16000)
+    write_text("wav.scp", {utt: "clip.wav" for utt in floor})
+    words = "--runs runs --arms arms.yaml --out out --samples 60 --floor floor --src "
+    words += "src --slots slots.txt --audio wav.scp --credit nobody --embeddings "
+    words += "before=before/embed.scp --embeddings after=after/embed.scp"
+    study_report(words.split())
+    return folder / "out" / "report.html"
+
+
+@pytest.fixture
+def recipe_page(tmp_path, monkeypatch):
+    """The page that stage 13 of covost2 and europarl makes, with all of its parts."""
+    monkeypatch.chdir(tmp_path)
+    langs = ["fr", "de", "ca", "zh-CN", "sv-SE", "mn"]
+    refs = {
+        f"common_voice_{lang}_{i:08d}": f"we wait for {word} long hours in <May>, say"
+        for lang in langs
+        for i, word in enumerate(("one", "two", "three", "four"))
+    }
+    write_text("ref", refs)
+    write_text("utt2lang", {utt: utt.split("_")[2] for utt in refs})
+    write_text("src", {utt: "長い時間待っています" for utt in refs})
+    write_text("good", refs)
+    write_text("bad", {u: ref.replace("long", "short") for u, ref in refs.items()})
+    Path("groups").write_text("high\tfr de ca\nlow\tzh-CN sv-SE mn\n")
+    Path("published").write_text(
+        "system\tfr\tde\tca\tzh-CN\tsv-SE\tmn\thigh\tlow\n"
+        "A published system of a long name\t37.6\t33.6\t33.8\t8.8\t30.3\t0.4\t-\t-\n"
+    )
+    Figure(figsize=(9, 4)).savefig("map.png", format="png", dpi=120)
+    words = "--ref ref --utt2lang utt2lang --output_dir out --system good=good --system"
+    words += " bad=bad --groups groups --baseline bad --paired_bs_n 40"
+    score_st(words.split())
+    words = "--results out/results.json --output out/report.html --published published"
+    words += " --ref ref --utt2lang utt2lang --src src --system good=good --system"
+    words += " bad=bad --figure map=map.png --command map=score_retrieval"
+    report([*words.split(), "--command", "model=" + "run.sh --option value " * 9])
+    return tmp_path / "out" / "report.html"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("width", [400, 1400])
+def test_study_page(study_page, width):
+    for look in look_at(study_page, width):
+        assert look["faults"] == []
+        assert look["svg"] == 16
+        assert look["seconds_of_sound"] == pytest.approx(16 * 0.5, abs=0.2)
+        assert look["least_contrast"] >= 4.5 and look["smallest_font"] >= 10
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("width", [400, 1400])
+def test_recipe_page(recipe_page, width):
+    for look in look_at(recipe_page, width):
+        assert look["faults"] == []
+        assert look["svg"] == 5 and look["images"] == 1
+        assert look["least_contrast"] >= 4.5 and look["smallest_font"] >= 10
+
+
+@pytest.mark.timeout(60)
+def test_faults_are_seen(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text("""<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>
+        <p style="color: #ccc; background: #fff">pale</p>
+        <p style="font-size: 5px">small</p>
+        <div style="width: 900px">wide wide wide</div>
+        <div style="width: 300px; overflow-x: auto"><p style="width: 800px">ok</p></div>
+        <img src="data:image/png;base64,AAAA" alt="broken">
+        <audio src="data:audio/ogg;base64,AAAA" aria-label="mute"></audio>
+        <script>console.error("oh"); throw new Error("no")</script>
+        <script src="other.js"></script></body></html>""")
+    for look in look_at(page, 400):
+        text = "\n".join(look["faults"])
+        for fault in (
+            *("contrast of 1.61", "text of 5.0 pixels", "page is 908 wide, not 400"),
+            *("sticks out, 8 to 908", "no image: img", "no sound: mute"),
+            *("console: error", "exception: Uncaught", "loads file:"),
+        ):
+            assert fault in text
+        assert '"ok"' not in text
+    assert (tmp_path / "shots" / "bad_400_dark.png").read_bytes()[:4] == b"\x89PNG"

@@ -1,0 +1,192 @@
+"""The plan of a study: its arms, students and what they have in common."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from study.arm import Arm
+from study.data_change import DataChange
+from study.encoder_swap import EncoderSwap
+from study.settings import flatten
+from study.step import Step
+from study.student import Student
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What arms.yaml says."""
+
+    arms: Mapping[str, Arm]
+    """Arms by name; primary ones first."""
+    teacher_updates: int
+    """Updates of the small teacher."""
+    vocabulary: int
+    """Pieces of the translations' vocabulary."""
+    decoding: Step
+    """Settings of the beam search."""
+    quick: Mapping[str, Any]
+    """Of the quick study: `arms`, `seeds`, and `share` of the updates."""
+
+    def choose(self, names: list[str], seeds: list[int]) -> list[tuple[Arm, int]]:
+        """Return arms with seeds in the order they should run.
+
+        Primary arms come first, and seed by seed, so that a study that is stopped has
+        as many seeds of one arm as of another; replications come last.
+
+        Args:
+            names: Arms; all of them by default.
+            seeds: Seeds; for each arm those of the plan by default.
+
+        Raises:
+            ValueError: An arm is not in the plan.
+        """
+        if unknown := [name for name in names if name not in self.arms]:
+            raise ValueError(f"--arms must be of {' '.join(self.arms)}: {unknown}")
+        pairs = [
+            (arm, seed)
+            for name, arm in self.arms.items()
+            if not names or name in names
+            for seed in (seeds or (*arm.seeds, *arm.replication))
+        ]
+        return sorted(
+            pairs,
+            key=lambda pair: (
+                pair[1] in pair[0].replication,
+                not pair[0].primary,
+                pair[1],
+            ),
+        )
+
+    def student_settings(
+        self, student: Student, recipe: Path, share: float = 1.0
+    ) -> dict[str, Any]:
+        """Return all settings that a student depends on, flat.
+
+        Args:
+            student: The student.
+            recipe: Folder of the recipe.
+            share: Share of the updates that are made.
+        """
+        flat = flatten(student.step.load(recipe, share), f"{student.kind}.")
+        flat |= flatten(student.data.to_dict(), f"{student.kind}.data.")
+        if student.kind == "distillation":
+            flat["teacher.updates"] = self.teacher_updates
+        return flat
+
+    def arm_settings(
+        self, arm: Arm, recipe: Path, share: float = 1.0
+    ) -> dict[str, Any]:
+        """Return all settings that a run of an arm depends on, flat.
+
+        Args:
+            arm: The arm.
+            recipe: Folder of the recipe.
+            share: Share of the updates that are made.
+        """
+        flat = flatten(arm.translation.load(recipe, share), "translation.")
+        flat |= flatten(self.decoding.load(recipe), "decoding.")
+        flat["translation.vocabulary"] = self.vocabulary
+        if arm.student is not None:
+            flat |= self.student_settings(arm.student, recipe, share)
+        return flat
+
+
+def _table(what: str, table: Any, needed: set[str], optional: set[str]) -> dict:
+    """Check the fields of a table.
+
+    Raises:
+        ValueError: Naming the table and its fields that are missing or not known.
+    """
+    if not isinstance(table, dict):
+        raise ValueError(f"{what} must be a table: {table!r}")
+    if missing := needed - set(table):
+        raise ValueError(f"{what} lacks {sorted(missing)}")
+    if unknown := set(table) - needed - optional:
+        allowed = sorted(needed | optional)
+        raise ValueError(f"{what} has {sorted(unknown)}; allowed are {allowed}")
+    return table
+
+
+def _step(what: str, table: Any, encoder: EncoderSwap | None) -> Step:
+    """Return a training step of a table."""
+    return Step(**_table(what, table, {"config"}, {"set"}), encoder=encoder)
+
+
+def _student(name: str, table: Any, encoder: EncoderSwap | None) -> Student:
+    """Return a student of a table."""
+    what = f"student {name}"
+    table = _table(what, table, {"kind", "config"}, {"set", "data"})
+    data = _table(
+        f"data of {what}",
+        table.get("data", {}),
+        set(),
+        {field.name for field in dataclasses.fields(DataChange)},
+    )
+    data = {**data, "languages": tuple(data.get("languages", ()))}
+    step = Step(table["config"], table.get("set", {}), encoder)
+    return Student(name, table["kind"], step, DataChange(**data))
+
+
+def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) -> Plan:
+    """Read the plan of a study.
+
+    Args:
+        path: YAML file.
+        encoder: Speech encoder that takes the place of the plan's in all arms.
+
+    Raises:
+        ValueError: Naming the file, and what is missing, not known or wrong in it.
+    """
+    with open(path, encoding="utf-8") as f:
+        content = yaml.safe_load(f)
+    try:
+        names = {"common", "quick", "seeds", "students", "arms"}
+        _table("the plan", content, names, set())
+        common = _table(
+            "common",
+            content["common"],
+            {"teacher_updates", "vocabulary", "decoding"},
+            set(),
+        )
+        seeds = _table("seeds", content["seeds"], {"primary", "other"}, set())
+        quick = _table("quick", content["quick"], {"arms", "seeds", "share"}, set())
+        students = {k: _student(k, v, encoder) for k, v in content["students"].items()}
+        arms = []
+        for name, table in content["arms"].items():
+            table = _table(
+                f"arm {name}",
+                table,
+                {"letter", "what", "translation"},
+                {"student", "frozen", "primary", "replication"},
+            )
+            student = table.get("student")
+            if student is not None and student not in students:
+                raise ValueError(
+                    f"student of arm {name} must be one of {[*students]}: '{student}'"
+                )
+            primary = table.get("primary", False)
+            arm = Arm(
+                name=name,
+                letter=table["letter"],
+                what=table["what"],
+                seeds=tuple(seeds["primary" if primary else "other"]),
+                student=None if student is None else students[student],
+                translation=_step(
+                    f"translation of arm {name}", table["translation"], encoder
+                ),
+                frozen=table.get("frozen", False),
+                primary=primary,
+                replication=tuple(table.get("replication", ())),
+            )
+            arms.append(arm)
+        arms.sort(key=lambda arm: not arm.primary)
+        decoding = Step(common.pop("decoding"))
+        plan = Plan({a.name: a for a in arms}, decoding=decoding, quick=quick, **common)
+        plan.choose(list(quick["arms"]), list(quick["seeds"]))
+    except (ValueError, TypeError) as e:
+        raise ValueError(f"{path}: {e}") from None
+    return plan

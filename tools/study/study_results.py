@@ -1,0 +1,232 @@
+"""Everything that a study found."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from study.arm_runs import ArmRuns
+from study.comparison import BASELINES, PAIRS, Comparison
+from study.correlation import Correlation, correlate
+from study.outcome import Outcome, judge
+from study.resampling import Resampling
+from study.retrieval_points import RetrievalPoint, collect_points
+from study.set_scores import SetScores, score_set
+from study.study_set import StudySet
+from study.sufficient_statistics import bleu_metric
+from study.template_floor import make_floor
+
+FORMAT = 1
+"""Number of the layout of results.json."""
+MAIN_SET = "test"
+"""Test set that the registered comparisons are about."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyOptions:
+    """How the figures are computed."""
+
+    supervised: tuple[str, ...]
+    """Languages with translations in training."""
+    zero_shot: tuple[str, ...]
+    """Languages without."""
+    comparisons: tuple[Comparison, ...]
+    """The registered comparisons."""
+    samples: int
+    """Number of resampled sets."""
+    seed: int
+    """Seed of the draws."""
+    seen_seeds: tuple[int, ...] = ()
+    """Seeds that were seen, in part, before the comparisons were registered."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyResults:
+    """What a study found, and of which runs."""
+
+    options: StudyOptions
+    """How it was computed."""
+    arms: Sequence[ArmRuns]
+    """All arms with all runs."""
+    sets: Mapping[str, SetScores]
+    """Figures by test set, the main one first."""
+    outcomes: Sequence[Outcome]
+    """What became of the registered comparisons."""
+    fresh: Sequence[Outcome]
+    """The same without the seeds that were seen before; none where no seed was, or no
+    other one is there."""
+    replicated: Sequence[Outcome]
+    """Those that have a replication, over its seeds alone; none where no run of it is
+    there."""
+    pooled: Sequence[Outcome]
+    """Those, over the planned seeds and the replication's."""
+    points: Mapping[str, Sequence[RetrievalPoint]]
+    """R@1 and BLEU of the runs that have both, by scope."""
+    without_retrieval: Mapping[str, Sequence[int]]
+    """Seeds without R@1, by arm."""
+    correlations: Mapping[str, Correlation]
+    """Correlation of R@1 and BLEU by scope."""
+    signature: str
+    """Settings of BLEU."""
+
+    @property
+    def main(self) -> SetScores:
+        """Figures of the main test set."""
+        return self.sets[MAIN_SET]
+
+    def machines(self) -> list[str]:
+        """Return the classes of the machines that the runs were made on."""
+        return sorted({run.machine for arm in self.arms for run in arm.runs.values()})
+
+    def versions(self) -> dict[str, list[str]]:
+        """Return the versions of each package that the runs were made with."""
+        versions: dict[str, set[str]] = {}
+        for arm in self.arms:
+            for run in arm.runs.values():
+                for package, version in run.versions.items():
+                    versions.setdefault(package, set()).add(version)
+        return {package: sorted(found) for package, found in sorted(versions.items())}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, for JSON."""
+        return {
+            "format": FORMAT,
+            "settings": {
+                "supervised": [*self.options.supervised],
+                "zero_shot": [*self.options.zero_shot],
+                "samples": self.options.samples,
+                "seed": self.options.seed,
+                "bleu": self.signature,
+                "interval": "contents drawn, the part of seeds from Student's t",
+                "percentile": "contents and seeds drawn",
+                "effect_size": "Cohen's d, pooled over the seeds of both arms",
+            },
+            "machines": self.machines(),
+            "versions": self.versions(),
+            "primary": [outcome.to_dict() for outcome in self.outcomes],
+            "primary_fresh_seeds": {
+                "without_seeds": [*self.options.seen_seeds],
+                "comparisons": [outcome.to_dict() for outcome in self.fresh],
+            },
+            "replication": [outcome.to_dict() for outcome in self.replicated],
+            "with_replication": [outcome.to_dict() for outcome in self.pooled],
+            "arms": {arm.name: arm.to_dict() for arm in self.arms},
+            "sets": {name: scores.to_dict() for name, scores in self.sets.items()},
+            "retrieval": {
+                "runs": {
+                    scope: [dataclasses.asdict(point) for point in points]
+                    for scope, points in self.points.items()
+                },
+                "without": dict(self.without_retrieval),
+                "correlation": {k: v.to_dict() for k, v in self.correlations.items()},
+            },
+        }
+
+
+def _judge_again(
+    resampling: Resampling, arms: Sequence[ArmRuns], options: StudyOptions
+) -> dict[str, list[Outcome]]:
+    """Judge the registered comparisons with other seeds than the planned ones.
+
+    Returns:
+        Outcomes by field of `StudyResults`.
+    """
+
+    def judge_with(
+        seeds: Mapping[str, Sequence[int]], chosen: Sequence[Comparison]
+    ) -> list[Outcome]:
+        """Judge comparisons as if only these seeds of these arms were there."""
+        some = [arm.with_seeds(seeds[arm.name]) for arm in arms if arm.name in seeds]
+        scores = score_set(resampling, some, [(c.arm, c.against) for c in chosen])
+        return judge(chosen, scores, options.zero_shot) if scores.differences else []
+
+    registered, seen = options.comparisons, options.seen_seeds
+    compared = {name for c in registered for name in (c.arm, c.against)}
+    primary = [arm for arm in arms if arm.name in compared]
+    fresh = {a.name: [s for s in a.planned if s not in seen] for a in primary if seen}
+    again = {a.name: a.replication for a in primary if a.replication}
+    chosen = [c for c in registered if {c.arm, c.against} <= {*again}]
+    replicated = judge_with(again, chosen)
+    both = {a.name: (*a.planned, *a.replication) for a in primary if a.name in again}
+    return {
+        "fresh": judge_with(fresh, registered),
+        "replicated": replicated,
+        "pooled": judge_with(both, chosen) if replicated else [],
+    }
+
+
+def analyse(
+    arms: Sequence[ArmRuns],
+    options: StudyOptions,
+    floor: Mapping[str, str] | None = None,
+    slot_words: Collection[str] = (),
+) -> StudyResults:
+    """Compute everything.
+
+    Args:
+        arms: All arms with all runs.
+        options: How.
+        floor: The template floor's translation of every utterance.
+        slot_words: Words that the slot accuracy of the floor counts.
+
+    Raises:
+        ValueError: Where no run of the main test set has finished; for runs whose
+            utterances differ; a floor without some utterance.
+    """
+    first = {}
+    for arm in arms:
+        for run in arm.finished.values():
+            for name, utterances in run.utterances.items():
+                if utterances:
+                    first.setdefault(name, utterances)
+    if MAIN_SET not in first:
+        raise ValueError(f"no run with utterances of '{MAIN_SET}' has finished")
+    pairs = [
+        (arm.name, against)
+        for against in BASELINES
+        for arm in arms
+        if arm.name != against
+    ]
+    registered = [(one.arm, one.against) for one in options.comparisons]
+    pairs += [*registered, *PAIRS]
+    sets = {}
+    for name in sorted(first, key=lambda name: (name != MAIN_SET, name)):
+        resampling = Resampling(
+            StudySet.from_utterances(name, first[name]),
+            options.supervised,
+            options.zero_shot,
+            options.samples,
+            options.seed,
+        )
+        floors = None if floor is None else make_floor(first[name], floor, slot_words)
+        sets[name] = score_set(resampling, arms, pairs, floors)
+        if name == MAIN_SET:
+            again = _judge_again(resampling, arms, options)
+    main = sets[MAIN_SET]
+    missing = [lang for lang in options.zero_shot if lang not in main.languages]
+    if missing:
+        raise ValueError(
+            f"--zero_shot must be languages of '{MAIN_SET}', {[*main.languages]}: "
+            f"{missing}"
+        )
+    points, without = collect_points(arms, main, options.zero_shot)
+    metric = bleu_metric()
+    metric.corpus_score(["a"], [["a"]])  # the number of references is known then
+    return StudyResults(
+        options=options,
+        arms=arms,
+        sets=sets,
+        outcomes=judge(options.comparisons, main, options.zero_shot),
+        **again,
+        points=points,
+        without_retrieval=without,
+        correlations={
+            scope: correlate(
+                [point.r1 for point in found],
+                [point.bleu for point in found],
+                [point.arm for point in found],
+                options.samples,
+            )
+            for scope, found in points.items()
+        },
+        signature=str(metric.get_signature()),
+    )
