@@ -15,7 +15,7 @@ imported here, since st.sh runs many small commands through it.
 import os
 import runpy
 import sys
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from espnet_samu import registry
 
@@ -24,7 +24,7 @@ registry.install()
 _USAGE = "usage: python -m espnet_samu.launch -m MODULE [ARGUMENT ...]"
 
 
-def main(cmd: Optional[Sequence[str]] = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run ``-m MODULE ARGUMENT ...`` as ``python`` itself would."""
     args = list(sys.argv[1:] if cmd is None else cmd)
     if len(args) < 2 or args[0] != "-m":

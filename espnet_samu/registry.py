@@ -15,7 +15,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 from types import ModuleType
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 
 class Plugin(NamedTuple):
@@ -27,7 +27,7 @@ class Plugin(NamedTuple):
     """Name of the ``ClassChoices`` object in the task module."""
     target: str
     """``module:Class``, imported only when a task module is."""
-    hosts: Tuple[str, ...]
+    hosts: tuple[str, ...]
     """Task modules that get it."""
 
 
@@ -110,9 +110,7 @@ class _RegisteringLoader(importlib.abc.Loader):
     def __init__(self, loader: importlib.abc.Loader):
         self._loader = loader
 
-    def create_module(
-        self, spec: importlib.machinery.ModuleSpec
-    ) -> Optional[ModuleType]:
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:

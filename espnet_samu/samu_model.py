@@ -1,7 +1,7 @@
 """Distillation of a sentence encoder into a speech encoder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
             projector are trained; frontend and encoder stay in eval mode.
     """
 
-    record: Optional[List[Tuple[Sequence[str], np.ndarray, np.ndarray]]] = None
+    record: list[tuple[Sequence[str], np.ndarray, np.ndarray]] | None = None
     """A list here collects what forward compares: utterance ids, students (B, E),
     teachers (B, E)."""
 
@@ -69,10 +69,10 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
         encoder: AbsEncoder,
         pooling: AbsPooling,
         projector: AbsProjector,
-        loss: Dict[str, AbsLoss],
-        loss_weights: Dict[str, float],
-        specaug: Optional[AbsSpecAug] = None,
-        normalize: Optional[AbsNormalize] = None,
+        loss: dict[str, AbsLoss],
+        loss_weights: dict[str, float],
+        specaug: AbsSpecAug | None = None,
+        normalize: AbsNormalize | None = None,
         freeze_encoder_updates: int = 0,
     ):
         super().__init__()
@@ -87,7 +87,7 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
 
     def encode(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, D) and their number (B,).
 
         Args:
@@ -114,10 +114,10 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
         speech: torch.Tensor,
         speech_lengths: torch.Tensor,
         embed: torch.Tensor,
-        embed_lengths: Optional[torch.Tensor] = None,
-        utt_id: Optional[Sequence[str]] = None,
+        embed_lengths: torch.Tensor | None = None,
+        utt_id: Sequence[str] | None = None,
         **kwargs,
-    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Distance to the teacher.
 
         Args:
@@ -149,6 +149,6 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
 
     def collect_feats(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor, **kwargs
-    ) -> Dict[str, torch.Tensor]:
+    ) -> dict[str, torch.Tensor]:
         """Waveforms as they are: shapes are all that is collected."""
         return {"feats": speech, "feats_lengths": speech_lengths}

@@ -1,7 +1,8 @@
 """Utterance embeddings of waveforms by a trained student."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional, Sequence, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,8 +44,8 @@ class Speech2Embedding:
     @typechecked
     def __init__(
         self,
-        samu_train_config: Union[Path, str, None] = None,
-        samu_model_file: Union[Path, str, None] = None,
+        samu_train_config: Path | str | None = None,
+        samu_model_file: Path | str | None = None,
         device: str = "cpu",
         dtype: str = "float32",
     ):
@@ -68,8 +69,8 @@ class Speech2Embedding:
     @classmethod
     def from_pretrained(
         cls,
-        model_tag: Union[Path, str, None] = None,
-        cache_dir: Union[Path, str, None] = None,
+        model_tag: Path | str | None = None,
+        cache_dir: Path | str | None = None,
         **kwargs: Any,
     ) -> "Speech2Embedding":
         """Load a published student.
@@ -92,8 +93,8 @@ class Speech2Embedding:
 
     def __call__(
         self,
-        speech: Union[torch.Tensor, np.ndarray],
-        sampling_rate: Optional[int] = None,
+        speech: torch.Tensor | np.ndarray,
+        sampling_rate: int | None = None,
     ) -> torch.Tensor:
         """Embed one waveform.
 
@@ -111,8 +112,8 @@ class Speech2Embedding:
 
     def batch(
         self,
-        speeches: Sequence[Union[torch.Tensor, np.ndarray]],
-        sampling_rate: Optional[int] = None,
+        speeches: Sequence[torch.Tensor | np.ndarray],
+        sampling_rate: int | None = None,
     ) -> torch.Tensor:
         """Embed some waveforms together; the longest one decides the memory.
 

@@ -1,8 +1,9 @@
 """Translation of waveforms by a trained model."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,12 +71,12 @@ class Speech2Text:
     @typechecked
     def __init__(
         self,
-        st_train_config: Union[Path, str, None] = None,
-        st_model_file: Union[Path, str, None] = None,
-        lm_train_config: Union[Path, str, None] = None,
-        lm_file: Union[Path, str, None] = None,
-        token_type: Optional[str] = None,
-        bpemodel: Union[Path, str, None] = None,
+        st_train_config: Path | str | None = None,
+        st_model_file: Path | str | None = None,
+        lm_train_config: Path | str | None = None,
+        lm_file: Path | str | None = None,
+        token_type: str | None = None,
+        bpemodel: Path | str | None = None,
         device: str = "cpu",
         dtype: str = "float32",
         chunk_seconds: float = 0.0,
@@ -131,8 +132,8 @@ class Speech2Text:
     @classmethod
     def from_pretrained(
         cls,
-        model_tag: Union[Path, str, None] = None,
-        cache_dir: Union[Path, str, None] = None,
+        model_tag: Path | str | None = None,
+        cache_dir: Path | str | None = None,
         **kwargs: Any,
     ) -> "Speech2Text":
         """Load a packed model.
@@ -154,10 +155,10 @@ class Speech2Text:
 
     def __call__(
         self,
-        speech: Union[torch.Tensor, np.ndarray],
-        tgt_lang: Optional[str] = None,
-        sampling_rate: Optional[int] = None,
-    ) -> List[Translation]:
+        speech: torch.Tensor | np.ndarray,
+        tgt_lang: str | None = None,
+        sampling_rate: int | None = None,
+    ) -> list[Translation]:
         """Translate one waveform.
 
         Args:
@@ -176,10 +177,10 @@ class Speech2Text:
 
     def batch(
         self,
-        speeches: Sequence[Union[torch.Tensor, np.ndarray]],
-        tgt_langs: Optional[Sequence[Optional[str]]] = None,
-        sampling_rate: Optional[int] = None,
-    ) -> List[List[Translation]]:
+        speeches: Sequence[torch.Tensor | np.ndarray],
+        tgt_langs: Sequence[str | None] | None = None,
+        sampling_rate: int | None = None,
+    ) -> list[list[Translation]]:
         """Translate some waveforms together; the longest one decides the memory.
 
         Args:
@@ -213,7 +214,7 @@ class Speech2Text:
             speech = check_waveform(speech, label, sampling_rate).to(self.dtype)
             cuts = translation.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
-        found: List[List[List[Hypothesis]]] = [[] for _ in speeches]
+        found: list[list[list[Hypothesis]]] = [[] for _ in speeches]
         # Pieces are translated as many at a time as there are speeches, or PIECES.
         size = max(len(speeches), PIECES)
         for start in range(0, len(pieces), size):
@@ -235,8 +236,8 @@ class Speech2Text:
         self,
         speech: torch.Tensor,
         speech_lengths: torch.Tensor,
-        tgt_langs: Sequence[Optional[str]],
-    ) -> List[List[Hypothesis]]:
+        tgt_langs: Sequence[str | None],
+    ) -> list[list[Hypothesis]]:
         """Find the hypotheses for a padded batch that was checked.
 
         Args:

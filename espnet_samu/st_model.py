@@ -1,7 +1,7 @@
 """Translation with a target language for each utterance."""
 
 import contextlib
-from typing import ContextManager, Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from espnet2.st.espnet_model import ESPnetSTModel
@@ -47,7 +47,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
 
     def __init__(self, *args, freeze_encoder_updates: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
-        self.distillation: Optional[DistillationHead] = None
+        self.distillation: DistillationHead | None = None
         self.register_load_state_dict_post_hook(_do_without_distillation)
         self.init_updates(freeze_encoder_updates)
         if freeze_encoder_updates > 0:
@@ -65,16 +65,16 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
         speech_lengths: torch.Tensor,
         text: torch.Tensor,
         text_lengths: torch.Tensor,
-        src_text: Optional[torch.Tensor] = None,
-        src_text_lengths: Optional[torch.Tensor] = None,
-        tgt_lang: Optional[torch.Tensor] = None,
-        utt_id: Optional[Sequence[str]] = None,
-        samu_speech: Optional[torch.Tensor] = None,
-        samu_speech_lengths: Optional[torch.Tensor] = None,
-        samu_embed: Optional[torch.Tensor] = None,
-        samu_utt_id: Optional[Sequence[str]] = None,
+        src_text: torch.Tensor | None = None,
+        src_text_lengths: torch.Tensor | None = None,
+        tgt_lang: torch.Tensor | None = None,
+        utt_id: Sequence[str] | None = None,
+        samu_speech: torch.Tensor | None = None,
+        samu_speech_lengths: torch.Tensor | None = None,
+        samu_embed: torch.Tensor | None = None,
+        samu_utt_id: Sequence[str] | None = None,
         **kwargs,
-    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """ESPnet's loss, and that of the distillation.
 
         Args:
@@ -137,7 +137,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
 
     def _distil(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor, teacher: torch.Tensor
-    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of the distillation, and its statistics."""
         head = self.distillation
         # As around ESPnet's frontends: half precision is too coarse for a distance.
@@ -147,7 +147,9 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
             )
             return head(frames, lengths, teacher)
 
-    def target_languages(self, ids: Optional[torch.Tensor]) -> ContextManager[None]:
+    def target_languages(
+        self, ids: torch.Tensor | None
+    ) -> contextlib.AbstractContextManager[None]:
         """Say the target languages of the batch that comes.
 
         Args:
@@ -169,8 +171,8 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
     def _check_lengths(
         self,
         text_lengths: torch.Tensor,
-        tgt_lang: Optional[torch.Tensor],
-        utt_id: Optional[Sequence[str]],
+        tgt_lang: torch.Tensor | None,
+        utt_id: Sequence[str] | None,
     ) -> None:
         """Name the utterance whose translation the decoder cannot read."""
         if not self.has_target_languages:
@@ -185,7 +187,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
 
     def _extract_feats(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, D) of the frontend and their number (B,)."""
         with self.encoder_mode():
             return super()._extract_feats(speech, speech_lengths)

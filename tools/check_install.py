@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Iterator, Optional
 
 TOOLS = Path(__file__).resolve().parent
 SETUP = f"make -C {TOOLS} setup"
@@ -60,7 +60,7 @@ def check_python() -> Row:
     return Row("python", found, "" if fits else "3.12 or 3.13 is needed")
 
 
-def check_distribution(name: str, pinned: Optional[str]) -> Row:
+def check_distribution(name: str, pinned: str | None) -> Row:
     """Look at one installed distribution.
 
     Args:

@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Iterator, Optional
 
 # SHA-256 of espnet-<version>.tar.gz, of each version that this plug-in was run with.
 SHA256 = {
@@ -166,7 +166,7 @@ def link_checkout(checkout: Path, tree: Path, version: str) -> str:
     return f"a link to {checkout}"
 
 
-def install(tree: Path, downloads: Path, version: str, checkout: Optional[str]) -> str:
+def install(tree: Path, downloads: Path, version: str, checkout: str | None) -> str:
     """Bring ESPnet's tree of a version to its place, if it is not there.
 
     Args:

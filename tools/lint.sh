@@ -27,6 +27,12 @@ status=0
 "${bin}/black" --quiet --check --diff "${python_files[@]}" || status=1
 "${bin}/isort" --quiet --check --diff "${python_files[@]}" || status=1
 "${bin}/flake8" "${python_files[@]}" || status=1
+# One dialect of type hints.
+if grep -nE '(^|[^A-Za-z_"])(Optional|Union|Dict|List|Set|FrozenSet|Tuple|Type)\[' \
+    "${python_files[@]}"; then
+    echo "lint: write X | None, X | Y, dict[...], list[...], tuple[...]" >&2
+    status=1
+fi
 # ESPnet's own exceptions; -s because sourced files (cmd.sh) have no first line; -P as
 # recipes source ./path.sh and utils/ from their folder, in local/ too.
 "${shellcheck}" -s bash -x -P SCRIPTDIR -P SCRIPTDIR/.. -e SC2001,SC1091,SC2086 \

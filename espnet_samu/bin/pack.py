@@ -4,7 +4,7 @@
 import argparse
 import logging
 import sys
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from espnet2.bin import pack as host
 
@@ -37,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Optional[Sequence[str]] = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     cmd = list(sys.argv[1:] if cmd is None else cmd)
     if cmd[:1] != ["st"]:

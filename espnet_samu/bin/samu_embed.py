@@ -4,8 +4,8 @@
 import argparse
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional
 
 import numpy as np
 from espnet2.utils.types import str2bool, str_or_none
@@ -24,7 +24,7 @@ from espnet_samu.utils.kaldi_io import (
 )
 
 
-class _Vectors(Dict[Utterance, np.ndarray]):
+class _Vectors(dict[Utterance, np.ndarray]):
     """Utterance embeddings (E,) by utterance."""
 
     def save(self, results: Mapping[Utterance, np.ndarray]) -> None:
@@ -137,7 +137,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Optional[List[str]] = None) -> None:
+def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     logging.basicConfig(
         level="INFO",

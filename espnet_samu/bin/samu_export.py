@@ -4,7 +4,6 @@
 import argparse
 import logging
 import sys
-from typing import List, Optional
 
 from espnet2.utils.types import str2bool, str_or_none
 
@@ -40,7 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Optional[List[str]] = None) -> None:
+def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(

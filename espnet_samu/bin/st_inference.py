@@ -5,8 +5,9 @@ import argparse
 import dataclasses
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any
 
 from espnet2.bin import st_inference as host
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
@@ -93,11 +94,11 @@ def inference(args: argparse.Namespace) -> int:
     return len(run.failures)
 
 
-def _search_options(args: argparse.Namespace) -> Dict[str, Any]:
+def _search_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in _SEARCH}
 
 
-def _speech_files(triples: Sequence[Tuple[str, str, str]]) -> Tuple[str, str]:
+def _speech_files(triples: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
     """File and type of the one input, ``speech``.
 
     Raises:
@@ -112,7 +113,7 @@ def _speech_files(triples: Sequence[Tuple[str, str, str]]) -> Tuple[str, str]:
     return triples[0][0], triples[0][2]
 
 
-def _dependencies(args: argparse.Namespace) -> Dict[str, Any]:
+def _dependencies(args: argparse.Namespace) -> dict[str, Any]:
     """What the translations of an utterance depend on."""
     depends = {name: getattr(args, name) for name in _TEXT}
     depends.update(dtype=args.dtype, chunk_seconds=args.chunk_seconds)
@@ -187,7 +188,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Optional[Sequence[str]] = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Decode with mbart here, with any other decoder by ESPnet's own command."""
     parser = get_parser()
     args = parser.parse_args(cmd)

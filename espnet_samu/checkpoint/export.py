@@ -18,7 +18,7 @@ import math
 import shutil
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any
 
 import torch
 import yaml
@@ -57,9 +57,9 @@ TOLERANCE = 1e-3
 
 
 def export(
-    samu_train_config: Union[Path, str, None],
-    samu_model_file: Union[Path, str],
-    output_dir: Union[Path, str],
+    samu_train_config: Path | str | None,
+    samu_model_file: Path | str,
+    output_dir: Path | str,
     frame_encoder: bool = True,
 ) -> None:
     """Write a student to a folder.
@@ -165,7 +165,7 @@ def _with_empty_decoder(encoder):
 
 
 @torch.no_grad()
-def _check_frames(frontend: SamuFrontend, folder: Path, name: Union[Path, str]) -> None:
+def _check_frames(frontend: SamuFrontend, folder: Path, name: Path | str) -> None:
     """See that AutoModel makes the student's frames of a second of noise."""
     from transformers import AutoFeatureExtractor, AutoModel
 
@@ -209,7 +209,7 @@ def _check_frames(frontend: SamuFrontend, folder: Path, name: Union[Path, str]) 
         )
 
 
-def published_config(args: argparse.Namespace) -> Dict[str, Any]:
+def published_config(args: argparse.Namespace) -> dict[str, Any]:
     """What of a training configuration rebuilds the model, without paths.
 
     Args:
@@ -225,12 +225,12 @@ def published_config(args: argparse.Namespace) -> Dict[str, Any]:
         for key, value in config["preprocessor_conf"].items()
         if not key.endswith("_scp")  # noises, in training only
     }
-    source: Optional[str] = config["frontend_conf"].get("model")
+    source: str | None = config["frontend_conf"].get("model")
     if source is not None and Path(source).exists():
         config["frontend_conf"] = {**config["frontend_conf"], "model": None}
     return config
 
 
-def _write_yaml(path: Path, content: Dict[str, Any]) -> None:
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     path.write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ import logging
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Tuple, Union
+from typing import Any, NamedTuple
 
 import torch
 
@@ -59,17 +59,17 @@ _PRETRAINING_HEADS = (
 class Conversion(NamedTuple):
     """What became of a checkpoint."""
 
-    conf: Dict[str, Any]
+    conf: dict[str, Any]
     """Fields of the transformers configuration, with ``model_type``."""
     normalize: bool
     """Whether the encoder takes waveforms of zero mean and unit variance."""
-    dropped: Dict[str, int]
+    dropped: dict[str, int]
     """Number of tensors left out, by the head they belong to."""
-    assumed: List[str]
+    assumed: list[str]
     """Settings that the checkpoint does not tell."""
 
 
-def convert(checkpoint: Union[Path, str], output_dir: Union[Path, str]) -> Conversion:
+def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
     """Write the encoder of a fairseq or s3prl checkpoint as a transformers folder.
 
     The architecture follows from the tensors' shapes and from the checkpoint's own
@@ -128,8 +128,8 @@ def convert(checkpoint: Union[Path, str], output_dir: Union[Path, str]) -> Conve
 
 
 def encoder_part(
-    weights: Dict[str, torch.Tensor],
-) -> Tuple[Dict[str, torch.Tensor], Dict[str, int]]:
+    weights: dict[str, torch.Tensor],
+) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
     """Weights of the encoder without prefix, and a count of those of the heads.
 
     A fine-tuned model has the encoder under ``w2v_encoder.w2v_model.`` (CTC) or
@@ -156,7 +156,7 @@ def encoder_part(
     return state, dict(dropped)
 
 
-def rename(state: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+def rename(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights under transformers' names; names that fairseq does not have stay."""
     renamed = {}
     for key, value in state.items():
@@ -168,7 +168,7 @@ def rename(state: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
     return renamed
 
 
-def _fill(model: torch.nn.Module, state: Dict[str, torch.Tensor]) -> None:
+def _fill(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
     """Load all of a state dict into all of a model, or say which keys differ."""
     wanted = model.state_dict()
     missing = sorted(wanted.keys() - state.keys())

@@ -1,7 +1,7 @@
 """Architecture of an encoder in fairseq's layout, as transformers describes it."""
 
 import ast
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
 
@@ -19,7 +19,7 @@ class FairseqSettings:
         checkpoint: The checkpoint's dictionary, from ``load_inert``.
     """
 
-    def __init__(self, checkpoint: Dict[str, Any]):
+    def __init__(self, checkpoint: dict[str, Any]):
         top = plain(checkpoint.get("cfg") or checkpoint.get("args")) or {}
         if "model_cfg" in checkpoint:
             top = {
@@ -33,7 +33,7 @@ class FairseqSettings:
             if isinstance(pretraining, dict):
                 self._sections = _sections(pretraining) + self._sections
 
-    def get(self, name: str) -> Optional[Any]:
+    def get(self, name: str) -> Any | None:
         """The first value that is told, the pre-training's first; None: not told."""
         for section in self._sections:
             if section.get(name) is not None:
@@ -46,7 +46,7 @@ class FairseqSettings:
         names = [s.get(k) for s in self._sections for k in ("_name", "arch")]
         return any(str(name).startswith("hubert") for name in names)
 
-    def convolutions(self) -> Optional[List[List[int]]]:
+    def convolutions(self) -> list[list[int]] | None:
         """Channels, kernel and stride of each convolution; None: not told.
 
         Raises:
@@ -67,7 +67,7 @@ class FairseqSettings:
         )
 
 
-def _sections(settings: Dict[str, Any]) -> List[Dict[str, Any]]:
+def _sections(settings: dict[str, Any]) -> list[dict[str, Any]]:
     """The dictionaries in which a setting may stand, the more special one first."""
     parts = [settings.get("model"), settings.get("task"), settings]
     return [part for part in parts if isinstance(part, dict)]
@@ -99,8 +99,8 @@ _PUBLISHED_STRIDES = {(10, 3, 3, 3, 3, 2, 2): [5, 2, 2, 2, 2, 2, 2]}
 
 
 def configuration(
-    model_type: str, state: Dict[str, torch.Tensor], settings: FairseqSettings
-) -> Tuple[Dict[str, Any], bool, List[str]]:
+    model_type: str, state: dict[str, torch.Tensor], settings: FairseqSettings
+) -> tuple[dict[str, Any], bool, list[str]]:
     """Fields of the transformers configuration.
 
     Args:
@@ -184,8 +184,8 @@ def configuration(
 
 
 def _strides(
-    settings: FairseqSettings, conv: List[Tuple[int, ...]]
-) -> Optional[List[int]]:
+    settings: FairseqSettings, conv: list[tuple[int, ...]]
+) -> list[int] | None:
     """Strides of the convolutions, checked against their weights' shapes."""
     layers = settings.convolutions()
     if layers is None:

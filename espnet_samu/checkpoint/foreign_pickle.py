@@ -11,7 +11,7 @@ import pickletools
 import re
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Set, Union
+from typing import Any
 
 import torch
 
@@ -34,7 +34,7 @@ class Inert:
                 self.__dict__.update(part)
 
 
-def load_inert(path: Union[Path, str]) -> Dict[str, Any]:
+def load_inert(path: Path | str) -> dict[str, Any]:
     """Read a checkpoint that is a dictionary; tensors as tensors, on the CPU.
 
     Args:
@@ -108,7 +108,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _global_names(path: Union[Path, str]) -> Set[str]:
+def _global_names(path: Path | str) -> set[str]:
     """Classes and functions that a checkpoint names, as ``module.name``."""
     names = set()
     with contextlib.ExitStack() as stack:

@@ -7,8 +7,9 @@ import logging
 import shutil
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterator, NamedTuple, Tuple, Union
+from typing import Any, NamedTuple
 
 import espnet2
 
@@ -35,9 +36,9 @@ class Kind(NamedTuple):
     """In messages."""
     opener: str
     """Class that takes the arguments."""
-    files: Tuple[str, ...]
+    files: tuple[str, ...]
     """Checkpoints, the model's first."""
-    yaml_files: Tuple[str, ...]
+    yaml_files: tuple[str, ...]
     """Their configurations."""
 
 
@@ -56,10 +57,10 @@ _UNPICKLING = ("hubert", "hubert_pretrain", "wav2vec2")
 
 @contextlib.contextmanager
 def opened(
-    tag: Union[Path, str],
-    cache_dir: Union[Path, str, None] = None,
+    tag: Path | str,
+    cache_dir: Path | str | None = None,
     kind: Kind = TRANSLATION,
-) -> Iterator[Dict[str, str]]:
+) -> Iterator[dict[str, str]]:
     """Give the files of a packed model, while it is loaded.
 
     A pack may come from a stranger: nothing of it is run, and it writes nowhere else.
@@ -100,7 +101,7 @@ def opened(
         raise ValueError(f"{tag} cannot be loaded: {kind_of_error}: {error}") from error
 
 
-def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
+def _find(tag: Path | str, cache_dir: Path | str | None) -> Path:
     """Folder of an unpacked model."""
     path = Path(tag)
     if not path.exists() and path.suffix != ".zip" and not hub.is_path(str(tag)):
@@ -118,7 +119,7 @@ def _find(tag: Union[Path, str], cache_dir: Union[Path, str, None]) -> Path:
     return _unpack(path.absolute(), cache_dir)
 
 
-def _unpack(path: Path, cache_dir: Union[Path, str, None]) -> Path:
+def _unpack(path: Path, cache_dir: Path | str | None) -> Path:
     """Unpack a zip file, unless it was done before."""
     cache = Path(cache_dir or Path.home() / ".cache" / "espnet_samu")
     folder = cache.absolute() / hashlib.sha256(str(path).encode()).hexdigest()[:16]
@@ -164,7 +165,7 @@ def _check_inside(pack: Path, name: str) -> None:
         )
 
 
-def _read_meta(root: Path, kind: Kind) -> Dict[str, Any]:
+def _read_meta(root: Path, kind: Kind) -> dict[str, Any]:
     """What a pack says of itself."""
     if not (root / META).is_file():
         raise FileNotFoundError(
@@ -200,7 +201,7 @@ def _read_meta(root: Path, kind: Kind) -> Dict[str, Any]:
     return meta
 
 
-def _check_own_version(tag: Union[Path, str], meta: Dict[str, Any]) -> None:
+def _check_own_version(tag: Path | str, meta: dict[str, Any]) -> None:
     theirs, ours = str(meta.get("espnet_samu", "")), espnet_samu.__version__
     if _major(theirs) not in ("", _major(ours)):
         raise ValueError(
@@ -215,7 +216,7 @@ def _major(version: str) -> str:
     return first[:4] if len(first) == 6 else first
 
 
-def _arguments(root: Path, meta: Dict[str, Any], kind: Kind) -> Dict[str, str]:
+def _arguments(root: Path, meta: dict[str, Any], kind: Kind) -> dict[str, str]:
     """Files of a pack, its configurations with paths that hold here."""
     files = {key: str(root / name) for key, name in meta["files"].items()}
     for key, name in meta["yaml_files"].items():
@@ -244,7 +245,7 @@ def _resolve(value: str, root: Path) -> str:
     return str(root / value) if len(value) < 1024 and (root / value).exists() else value
 
 
-def _check_code(config: Dict[str, Any], path: Path, kind: Kind) -> None:
+def _check_code(config: dict[str, Any], path: Path, kind: Kind) -> None:
     """Refuse a configuration with parts that unpickle or evaluate files.
 
     Upstreams of s3prl do so with a checkpoint and its settings, ESPnet's encoders of

@@ -6,8 +6,8 @@ import platform
 import tempfile
 import time
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, Mapping, Sequence, Set, Union
 
 import espnet2
 import torch
@@ -23,7 +23,7 @@ from espnet_samu.utils.safe_reading import dump_yaml, map_strings, read_yaml
 
 @typechecked
 def write_pack(
-    outpath: Union[Path, str],
+    outpath: Path | str,
     files: Mapping[str, str],
     yaml_files: Mapping[str, str],
     option: Sequence[str] = (),
@@ -88,12 +88,12 @@ class _Contents:
 
     def __init__(self, scratch: Path):
         self.scratch = scratch
-        self.names: Dict[str, str] = {}
-        self.texts: Dict[str, str] = {}
-        self.configs: Dict[str, str] = {}
-        self.folders: Set[str] = set()
+        self.names: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
+        self.configs: dict[str, str] = {}
+        self.folders: set[str] = set()
 
-    def add(self, path: Union[Path, str]) -> str:
+    def add(self, path: Path | str) -> str:
         """Take a file in; its name in the pack."""
         # Not resolved: exp may be a link to another disk.
         absolute = os.path.abspath(path)

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import torch
 from typeguard import typechecked
@@ -36,7 +36,7 @@ _ROWS = 8192
 
 
 @torch.no_grad()
-def fill(model: torch.nn.Module, files: List[Path], tied: bool = True) -> None:
+def fill(model: torch.nn.Module, files: list[Path], tied: bool = True) -> None:
     """Put all of a published model's weights into all of an ``ESPnetSTModel``.
 
     Args:
@@ -65,14 +65,14 @@ def fill(model: torch.nn.Module, files: List[Path], tied: bool = True) -> None:
         value.copy_(tensors[name][...])
 
 
-def _rename(name: str, names: Dict[str, str]) -> str:
+def _rename(name: str, names: dict[str, str]) -> str:
     for pattern, replacement in names.items():
         if match := re.fullmatch(pattern, name):
             return match.expand(replacement)
     return name
 
 
-def _tie(wanted: Dict[str, Any], tensors: Dict[str, Any], tied: bool) -> None:
+def _tie(wanted: dict[str, Any], tensors: dict[str, Any], tied: bool) -> None:
     """See that embedding and output layer, which are one here, are equal there."""
     there = [name for name in (_EMBEDDING, _OUTPUT_LAYER) if name in tensors]
     if len(there) == 2 and not _equal(*(tensors[name] for name in there)):
@@ -92,7 +92,7 @@ def _equal(first: Any, second: Any) -> bool:
     )
 
 
-def _check(wanted: Dict[str, torch.Tensor], tensors: Dict[str, Any]) -> None:
+def _check(wanted: dict[str, torch.Tensor], tensors: dict[str, Any]) -> None:
     missing = sorted(wanted.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - wanted.keys())
     shapes = [
@@ -109,7 +109,7 @@ def _check(wanted: Dict[str, torch.Tensor], tensors: Dict[str, Any]) -> None:
         )
 
 
-def _shape(tensor: Any) -> List[int]:
+def _shape(tensor: Any) -> list[int]:
     if isinstance(tensor, torch.Tensor):
         return list(tensor.shape)
     return list(tensor.get_shape())
@@ -139,19 +139,19 @@ class Decoding(NamedTuple):
 
     start: int
     """Row of the token that the decoder reads first."""
-    language: Optional[int]
+    language: int | None
     """Row of the target-language token that is forced after it, if one is."""
     end: int
     """Row of the end token."""
-    forced_end: Optional[int]
+    forced_end: int | None
     """Row of the token that is forced in the last place of the greatest length."""
-    options: Dict[str, Any]
+    options: dict[str, Any]
     """Options of st_inference: beam_size, maxlenratio, ..."""
-    left_out: Dict[str, Any]
+    left_out: dict[str, Any]
     """transformers' settings that st_inference does not have."""
 
 
-def read(source: str, fields: Dict[str, Any], revision: Optional[str]) -> Decoding:
+def read(source: str, fields: dict[str, Any], revision: str | None) -> Decoding:
     """Read what ``SpeechEncoderDecoderModel.generate`` would go by.
 
     Args:
@@ -193,10 +193,10 @@ def read(source: str, fields: Dict[str, Any], revision: Optional[str]) -> Decodi
     )
 
 
-def _options(config, prefix: int) -> Dict[str, Any]:
+def _options(config, prefix: int) -> dict[str, Any]:
     """Settings of the search. ESPnet does not count the prefix, transformers does."""
 
-    def tokens(total: Optional[int], new: Optional[int]) -> Optional[int]:
+    def tokens(total: int | None, new: int | None) -> int | None:
         total = total if new is None else new + 1
         return None if total is None else total - prefix
 
@@ -210,7 +210,7 @@ def _options(config, prefix: int) -> Dict[str, Any]:
     }
 
 
-def _left_out(config) -> Dict[str, Any]:
+def _left_out(config) -> dict[str, Any]:
     values = {name: getattr(config, name, None) for name in _NEUTRAL}
     left_out = {k: v for k, v in values.items() if v not in (None, _NEUTRAL[k])}
     if config.length_penalty not in (None, 0.0, 1.0):
@@ -238,7 +238,7 @@ class PublishedST:
     """
 
     @typechecked
-    def __init__(self, source: str, revision: Optional[str] = None):
+    def __init__(self, source: str, revision: str | None = None):
         from transformers import AutoConfig
         from transformers.utils import cached_file
 
@@ -260,7 +260,7 @@ class PublishedST:
         """Whether the decoder's output layer is its embedding."""
         return self.config.decoder.tie_word_embeddings
 
-    def frontend_conf(self) -> Dict[str, Any]:
+    def frontend_conf(self) -> dict[str, Any]:
         """``frontend_conf`` of the encoder, its adapter included."""
         return {
             "model_conf": huggingface.portable(self.config.encoder),
@@ -268,7 +268,7 @@ class PublishedST:
             "normalize_waveform": self._normalizes(),
         }
 
-    def decoder_conf(self) -> Dict[str, Any]:
+    def decoder_conf(self) -> dict[str, Any]:
         """``decoder_conf`` of ``mbart``."""
         decoding = self.decoding
         fields = {
@@ -283,7 +283,7 @@ class PublishedST:
         }
         return {"model_conf": fields, "pretrained": False}
 
-    def save_tokenizer(self, folder: Path) -> List[str]:
+    def save_tokenizer(self, folder: Path) -> list[str]:
         """Write the tokeniser as ESPnet's ``token_type: hugging_face`` reads it.
 
         Args:
@@ -351,7 +351,7 @@ class PublishedST:
         return extractor.do_normalize
 
 
-def _check_types(source: str, fields: Dict[str, Any]) -> None:
+def _check_types(source: str, fields: dict[str, Any]) -> None:
     """See that a config.json is of a kind that is imported."""
     allowed = (
         f"st_import takes model_type '{_MODEL_TYPE}' with an encoder of "

@@ -9,7 +9,7 @@ import argparse
 import copy
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any
 
 import torch
 import yaml
@@ -32,9 +32,9 @@ _DEFAULT_MODEL = "valid.acc.best.pth"
 
 def import_st(
     source: str,
-    output_dir: Union[Path, str],
-    revision: Optional[str] = None,
-    tgt_lang_token: Optional[str] = None,
+    output_dir: Path | str,
+    revision: str | None = None,
+    tgt_lang_token: str | None = None,
 ) -> None:
     """Write an experiment folder of a published model.
 
@@ -92,7 +92,7 @@ def import_st(
     _tell(source, output_dir, model, tgt_lang_token, decoding)
 
 
-def _task_defaults() -> Dict[str, Any]:
+def _task_defaults() -> dict[str, Any]:
     """Options of the task that a model is built and used with."""
     parser = argparse.ArgumentParser()
     # The task writes down there what ESPnet asks for.
@@ -103,7 +103,7 @@ def _task_defaults() -> Dict[str, Any]:
     return defaults
 
 
-def _model_conf(decoding: Decoding, tokens: List[str]) -> Dict[str, Any]:
+def _model_conf(decoding: Decoding, tokens: list[str]) -> dict[str, Any]:
     return {
         "tgt_sym_sos": tokens[decoding.start],
         "tgt_sym_eos": tokens[decoding.end],
@@ -112,16 +112,16 @@ def _model_conf(decoding: Decoding, tokens: List[str]) -> Dict[str, Any]:
     }
 
 
-def _write_yaml(path: Path, comment: str, content: Dict[str, Any]) -> None:
+def _write_yaml(path: Path, comment: str, content: dict[str, Any]) -> None:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     path.write_text(f"{comment}\n{text}", encoding="utf-8")
 
 
 def _tell(
     source: str,
-    output_dir: Union[Path, str],
+    output_dir: Path | str,
     model: torch.nn.Module,
-    tgt_lang_token: Optional[str],
+    tgt_lang_token: str | None,
     decoding: Decoding,
 ) -> None:
     millions = sum(p.numel() for p in model.parameters()) / 1e6

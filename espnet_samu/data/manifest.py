@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Iterable, Sequence
 
 from espnet_samu.data.audio import MODES, AudioStore
 from espnet_samu.data.data_dir import write_data_dir

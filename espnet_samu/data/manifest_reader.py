@@ -6,8 +6,8 @@ import csv
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from espnet_samu.data.audio import (
     MISSING,

@@ -4,7 +4,6 @@ import dataclasses
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 from espnet_samu.data.audio import RATE, SHORTEST
 from espnet_samu.utils.kaldi_io import Archives, ForbiddenEntry, iterate_text, read_text
@@ -16,12 +15,12 @@ SAMPLES_PER_HOUR = RATE * 3600  # at 16 kHz
 class Selection:
     """What is left of a data directory, and what is not."""
 
-    samples: Dict[str, int]
+    samples: dict[str, int]
     """Samples at 16 kHz of each utterance that can be used."""
-    dropped: Dict[str, str]
+    dropped: dict[str, str]
     """Reason for each utterance that cannot."""
 
-    def reasons(self) -> Dict[str, int]:
+    def reasons(self) -> dict[str, int]:
         """Number of utterances by reason, most frequent first."""
         return dict(Counter(self.dropped.values()).most_common())
 
@@ -30,7 +29,7 @@ def select(
     data_dir: Path,
     text: Path,
     embed: Path,
-    source_dir: Optional[Path] = None,
+    source_dir: Path | None = None,
     check_audio: bool = False,
     jobs: int = 1,
 ) -> Selection:
@@ -53,10 +52,10 @@ def select(
     counts = read_text(data_dir / "utt2num_samples", allow_empty=False)
     sentences = read_text(text)
     embedded = read_text(embed, allow_empty=False)
-    dropped: Dict[str, str] = {}
+    dropped: dict[str, str] = {}
     if source_dir is not None:
         dropped.update(_lost_in_formatting(source_dir, text.name, wavs))
-    samples: Dict[str, int] = {}
+    samples: dict[str, int] = {}
     for utt in wavs:
         count = counts.get(utt, "0")
         if not (count.isascii() and count.isdigit() and len(count) < 19):
@@ -80,7 +79,7 @@ def select(
         scp = data_dir / "wav.scp"
         lines = [line for line in iterate_text(scp) if line[1] in samples]
 
-        def fault_of(line: Tuple[int, str, str]) -> Optional[str]:
+        def fault_of(line: tuple[int, str, str]) -> str | None:
             number, utt, path = line
             try:
                 return audio_fault(path)
@@ -99,7 +98,7 @@ def select(
     return selection
 
 
-def _lost_in_formatting(source_dir: Path, text: str, left: Dict[str, str]):
+def _lost_in_formatting(source_dir: Path, text: str, left: dict[str, str]):
     """Utterances of data/SET that stages 2-4 have removed, with what is known."""
     sentences = read_text(source_dir / text) if (source_dir / text).exists() else {}
     segments = source_dir / "segments"
@@ -115,7 +114,7 @@ def _lost_in_formatting(source_dir: Path, text: str, left: Dict[str, str]):
             yield utt, "too short or too long for stage 4"
 
 
-def audio_fault(path: str) -> Optional[str]:
+def audio_fault(path: str) -> str | None:
     """Reason why a sound file, or a place in an ark, cannot be used, else None.
 
     Raises:
@@ -152,7 +151,7 @@ def audio_fault(path: str) -> Optional[str]:
     return None
 
 
-def language_rows(name: str, samples: Dict[str, int], utt2lang: Path) -> List[str]:
+def language_rows(name: str, samples: dict[str, int], utt2lang: Path) -> list[str]:
     """Lines ``set, language, utterances, hours``, separated by tabs.
 
     Raises:

@@ -1,7 +1,7 @@
 """Target languages of the utterances of a batch."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional
 
 import torch
 
@@ -18,19 +18,19 @@ class BatchLanguages:
         ValueError: A row is not in the token list.
     """
 
-    def __init__(self, vocab_size: int, default: Optional[int]):
+    def __init__(self, vocab_size: int, default: int | None):
         self.vocab_size = vocab_size
         self.default = default
-        self._batch: Optional[torch.Tensor] = None
+        self._batch: torch.Tensor | None = None
         self._is_set = False
 
     @property
-    def default(self) -> Optional[int]:
+    def default(self) -> int | None:
         """Row of the token, or None."""
         return self._default
 
     @default.setter
-    def default(self, row: Optional[int]) -> None:
+    def default(self, row: int | None) -> None:
         if row is not None and not 0 <= row < self.vocab_size:
             raise ValueError(
                 f"decoder_conf: lang_token_id {row} is not in the token list of "
@@ -39,7 +39,7 @@ class BatchLanguages:
         self._default = row
 
     @contextmanager
-    def of_batch(self, rows: Optional[torch.Tensor]) -> Iterator[None]:
+    def of_batch(self, rows: torch.Tensor | None) -> Iterator[None]:
         """Inside, the languages are these (B,); None: no language tokens."""
         if rows is not None:
             wrong = rows[(rows < 0) | (rows >= self.vocab_size)]
@@ -55,7 +55,7 @@ class BatchLanguages:
         finally:
             self._batch, self._is_set = before
 
-    def rows(self, n: int, device, repeat: bool = False) -> Optional[torch.Tensor]:
+    def rows(self, n: int, device, repeat: bool = False) -> torch.Tensor | None:
         """Language tokens (n,) of n utterances, or None.
 
         Args:
@@ -80,7 +80,7 @@ class BatchLanguages:
 
 
 def insert_language_tokens(
-    tokens: torch.Tensor, rows: Optional[torch.Tensor]
+    tokens: torch.Tensor, rows: torch.Tensor | None
 ) -> torch.Tensor:
     """Put the language tokens (B,) after the start tokens of tokens (B, L)."""
     if rows is None:

@@ -1,7 +1,7 @@
 """Scores for ESPnet's beam search that read only the newest token."""
 
 from dataclasses import dataclass
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import torch
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
@@ -20,9 +20,9 @@ class Prefix:
     """Number of the search that it belongs to."""
     n_tokens: int = 0
     """Number of tokens read, the target language among them."""
-    utterance: Optional[int] = None
+    utterance: int | None = None
     """Row of its utterance in the batch; None before the first token."""
-    own: Optional[torch.Tensor] = None
+    own: torch.Tensor | None = None
     """Which tokens of the tree are its own (S,)."""
 
 
@@ -37,8 +37,8 @@ class CachedScorer(BatchScorerInterface):
     ``batch_init_state``.
     """
 
-    _tree: Optional[PrefixTree] = None
-    _tree_languages: Optional[torch.Tensor] = None
+    _tree: PrefixTree | None = None
+    _tree_languages: torch.Tensor | None = None
     _search = 0
 
     def forget(self) -> None:
@@ -51,7 +51,7 @@ class CachedScorer(BatchScorerInterface):
 
     @torch.no_grad()
     def batch_init_state(
-        self, x: torch.Tensor, xs_lengths: Optional[torch.Tensor] = None
+        self, x: torch.Tensor, xs_lengths: torch.Tensor | None = None
     ) -> Prefix:
         """State of the empty hypothesis.
 
@@ -69,7 +69,7 @@ class CachedScorer(BatchScorerInterface):
 
     def score(
         self, ys: torch.Tensor, state: Any, x: torch.Tensor
-    ) -> Tuple[torch.Tensor, Prefix]:
+    ) -> tuple[torch.Tensor, Prefix]:
         """Log-probabilities of the next token of one hypothesis.
 
         Args:
@@ -87,10 +87,10 @@ class CachedScorer(BatchScorerInterface):
     def batch_score(
         self,
         ys: torch.Tensor,
-        states: List[Any],
+        states: list[Any],
         xs: torch.Tensor,
-        xs_mask: Optional[torch.Tensor] = None,
-    ) -> Tuple[torch.Tensor, List[Prefix]]:
+        xs_mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, list[Prefix]]:
         """Log-probabilities of the next token of hypotheses of equal length.
 
         Args:
@@ -133,7 +133,7 @@ class CachedScorer(BatchScorerInterface):
         return scores, [Prefix(self._search, n_tokens, u, row) for u, row in rows]
 
     def _plant(
-        self, xs: torch.Tensor, valid: Optional[torch.Tensor], repeat: bool = False
+        self, xs: torch.Tensor, valid: torch.Tensor | None, repeat: bool = False
     ) -> Prefix:
         """Begin the search over frames (B, T, D) with a mask (B, T)."""
         self._tree_languages = self.languages.rows(len(xs), xs.device, repeat)
@@ -143,7 +143,7 @@ class CachedScorer(BatchScorerInterface):
         self._search += 1
         return Prefix(self._search)
 
-    def _can_continue(self, ys: torch.Tensor, states: List[Any]) -> bool:
+    def _can_continue(self, ys: torch.Tensor, states: list[Any]) -> bool:
         """Whether all states are of the newest search and one token behind."""
         if self._tree is None or any(s is None for s in states):
             return False
@@ -155,7 +155,7 @@ class CachedScorer(BatchScorerInterface):
         return all(s.n_tokens == behind for s in states)
 
 
-def _stack(masks: List[torch.Tensor], size: int) -> torch.Tensor:
+def _stack(masks: list[torch.Tensor], size: int) -> torch.Tensor:
     """Masks (S,) as (N, size); what was read after a mask was made is not its own."""
     pad = torch.nn.functional.pad
     return torch.stack([pad(mask, (0, size - len(mask))) for mask in masks])

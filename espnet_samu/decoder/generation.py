@@ -1,6 +1,6 @@
 """Translation by transformers' ``generate``."""
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import torch
 from transformers import (
@@ -128,7 +128,7 @@ class Generation:
         hlens: torch.Tensor,
         sos: int,
         eos: int,
-        lang_token_ids: Optional[torch.Tensor] = None,
+        lang_token_ids: torch.Tensor | None = None,
         **options: Any,
     ):
         """Translate by transformers' cached ``generate``.
@@ -183,8 +183,8 @@ class Generation:
         sos: int,
         eos: int,
         longest: torch.Tensor,
-        shortest: Optional[torch.Tensor] = None,
-        lang_token_ids: Optional[torch.Tensor] = None,
+        shortest: torch.Tensor | None = None,
+        lang_token_ids: torch.Tensor | None = None,
         num_beams: int = 1,
         length_penalty: float = 1.0,
         **options: Any,
@@ -249,7 +249,7 @@ class Generation:
         return Hypotheses(tokens, lengths, scores / lengths**length_penalty)
 
     def _prefix(
-        self, hs_pad: torch.Tensor, sos: int, rows: Optional[torch.Tensor]
+        self, hs_pad: torch.Tensor, sos: int, rows: torch.Tensor | None
     ) -> torch.Tensor:
         """What every translation begins with (B, 1 or 2)."""
         start = torch.full((len(hs_pad), 1), sos, device=hs_pad.device)

@@ -1,8 +1,8 @@
 """The decoder of mBART and its relatives as an ESPnet decoder."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from typing import Any, ContextManager, Dict, Optional, Tuple
+from typing import Any
 
 import torch
 from espnet2.asr.decoder.abs_decoder import AbsDecoder
@@ -70,14 +70,14 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         self,
         vocab_size: int,
         encoder_output_size: int,
-        model: Optional[str] = None,
-        model_conf: Optional[Dict[str, Any]] = None,
+        model: str | None = None,
+        model_conf: dict[str, Any] | None = None,
         pretrained: bool = True,
-        revision: Optional[str] = None,
-        lang_token_id: Optional[int] = None,
+        revision: str | None = None,
+        lang_token_id: int | None = None,
         frame_dropout: float = 0.0,
         gradient_checkpointing: bool = False,
-        attn_implementation: Optional[str] = None,
+        attn_implementation: str | None = None,
         dtype: str = "float32",
     ):
         super().__init__()
@@ -126,7 +126,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
             again = build_decoder(self.source, config, self.options["revision"])
             self.model.load_state_dict(again.state_dict())
 
-    def portable_conf(self) -> Dict[str, Any]:
+    def portable_conf(self) -> dict[str, Any]:
         """Arguments that rebuild this decoder without the hub or a folder."""
         return {
             **self.options,
@@ -136,15 +136,17 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         }
 
     @property
-    def lang_token_id(self) -> Optional[int]:
+    def lang_token_id(self) -> int | None:
         """Row of the target-language token where no other is said; None: none."""
         return self.languages.default
 
     @lang_token_id.setter
-    def lang_token_id(self, row: Optional[int]) -> None:
+    def lang_token_id(self, row: int | None) -> None:
         self.languages.default = row
 
-    def target_languages(self, ids: Optional[torch.Tensor]) -> ContextManager[None]:
+    def target_languages(
+        self, ids: torch.Tensor | None
+    ) -> AbstractContextManager[None]:
         """Say the target languages of the batch that comes.
 
         ``with decoder.target_languages(ids):`` holds for :meth:`forward`,
@@ -174,7 +176,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         hlens: torch.Tensor,
         ys_in_pad: torch.Tensor,
         ys_in_lens: torch.Tensor,
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the next token at every position.
 
         Args:
@@ -230,7 +232,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
             logits = logits.to(self.model.dtype)
         return logits
 
-    def autocast(self, like: torch.Tensor) -> ContextManager[None]:
+    def autocast(self, like: torch.Tensor) -> AbstractContextManager[None]:
         """What the decoder computes in, on the device of a tensor."""
         if self.dtype == torch.float32:
             return nullcontext()

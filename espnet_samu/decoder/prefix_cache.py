@@ -1,6 +1,6 @@
 """What the hypotheses of a beam search have read, as one tree of tokens."""
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from transformers.cache_utils import (
@@ -20,7 +20,7 @@ class GrowingLayer(DynamicLayer):
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append keys and values (B, H, Q, D / H); all of them (B, H, S, D / H)."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -68,7 +68,7 @@ class PrefixTree:
         self,
         decoder: torch.nn.Module,
         frames: torch.Tensor,
-        valid: Optional[torch.Tensor] = None,
+        valid: torch.Tensor | None = None,
     ):
         self.decoder = decoder
         self.frames = frames
@@ -92,7 +92,7 @@ class PrefixTree:
         start: int,
         own: torch.Tensor,
         utterances: Sequence[int],
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append tokens to hypotheses.
 
         Args:
@@ -123,7 +123,7 @@ class PrefixTree:
         return hidden[slots], seen[slots]
 
     def _to_grid(
-        self, rows: torch.Tensor, slots: Optional[List[int]], width: int
+        self, rows: torch.Tensor, slots: list[int] | None, width: int
     ) -> torch.Tensor:
         """Rows (N, ...) as (B, K, ...), zero where an utterance has fewer than K."""
         grid = rows
@@ -165,7 +165,7 @@ class PrefixTree:
 
 def _slots(
     utterances: Sequence[int], n_utterances: int
-) -> Tuple[Optional[List[int]], int]:
+) -> tuple[list[int] | None, int]:
     """Places of hypotheses in a grid (B, K) and its width K; None: their own order."""
     counts = [0] * n_utterances
     places = []

@@ -1,6 +1,6 @@
 """Pretrained decoders of transformers: their families, configurations and positions."""
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from transformers import (
@@ -37,10 +37,10 @@ class TokenPositions(M2M100SinusoidalPositionalEmbedding):
 
     def forward(
         self,
-        input_ids: Optional[torch.Tensor] = None,
-        inputs_embeds: Optional[torch.Tensor] = None,
+        input_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         past_key_values_length: int = 0,
-        position_ids: Optional[torch.Tensor] = None,
+        position_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Vectors (1, L, D) of the positions (L,), or of those after the past ones."""
         if position_ids is None:
@@ -64,9 +64,9 @@ _NAMES = "mbart (mBART-25, mBART-50), m2m_100 (M2M-100, NLLB), bart"
 
 def load_decoder_config(
     vocab_size: int,
-    model: Optional[str],
-    model_conf: Dict[str, Any],
-    revision: Optional[str] = None,
+    model: str | None,
+    model_conf: dict[str, Any],
+    revision: str | None = None,
     is_written: bool = False,
 ):
     """Configuration of a pre-trained or of a fresh decoder.
@@ -103,10 +103,10 @@ def load_decoder_config(
 
 
 def build_decoder(
-    model: Optional[str],
+    model: str | None,
     config,
-    revision: Optional[str] = None,
-    attention: Optional[str] = None,
+    revision: str | None = None,
+    attention: str | None = None,
     is_rebuilt: bool = False,
 ):
     """Build a decoder without its text encoder, with pre-trained or random weights.
@@ -161,7 +161,7 @@ def _check_type(model_type: str) -> None:
         )
 
 
-def _special_tokens(model_type: str, vocab_size: int) -> Dict[str, Any]:
+def _special_tokens(model_type: str, vocab_size: int) -> dict[str, Any]:
     """Tokens of a list made by ESPnet: <blank> first, <sos/eos> last.
 
     They are only names here; sos and eos come with the batches.

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from typeguard import typechecked
@@ -20,7 +21,7 @@ from espnet_samu.utils.waveform import SAMPLING_RATE
 # Batches that are read ahead and sorted by length; then their results are saved.
 _WINDOW = 8
 
-Apply = Callable[[Sequence[torch.Tensor], Sequence[Optional[str]]], Sequence[Any]]
+Apply = Callable[[Sequence[torch.Tensor], Sequence[str | None]], Sequence[Any]]
 
 
 class Store(Protocol):
@@ -51,7 +52,7 @@ class Run:
         self.apply = apply
         self.store: Store = store
         self.batch_size = batch_size
-        self.failures: Dict[str, str] = {}
+        self.failures: dict[str, str] = {}
         self.n_utterances = 0
         self.n_found = 0
         self.seconds_of_audio = 0.0
@@ -86,7 +87,7 @@ class Run:
             num_workers=num_workers,
             collate_fn=_as_it_is,
         )
-        window: List[Reading] = []
+        window: list[Reading] = []
         for reading in progress(readings, len(missing), "utterances"):
             if reading.speech is not None:
                 # A worker's tensor holds a file descriptor and shared memory.
@@ -98,7 +99,7 @@ class Run:
         self._run_window(window)
         self.seconds = time.monotonic() - start
 
-    def report(self) -> Dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """Figures of the run."""
         done = self.n_utterances - self.n_found - len(self.failures)
         return {
@@ -118,7 +119,7 @@ class Run:
             if reading.speech is None:
                 self._fail(reading, reading.reason)
         good = [reading for reading in window if reading.speech is not None]
-        results: Dict[Utterance, Any] = {}
+        results: dict[Utterance, Any] = {}
         lengths = [len(reading.speech) for reading in good]
         for chosen in batches_by_length(lengths, self.batch_size):
             batch = [good[i] for i in chosen]
@@ -153,7 +154,7 @@ class Run:
         self.failures[reading.utterance.key] = reason
 
 
-def batches_by_length(lengths: Sequence[int], batch_size: int) -> List[List[int]]:
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Group what is of similar lengths, the longest first.
 
     Args:

@@ -1,7 +1,8 @@
 """ESPnet's beam search with several scorers, over the decoder's prefix cache."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from espnet2.legacy.nets.batch_beam_search import BatchBeamSearch, BatchHypothesis
@@ -28,9 +29,9 @@ class EndedHypotheses:
         self.longest = longest
         self.length_penalty = length_penalty
         self.bonus = bonus
-        self.best: List[Hypothesis] = []
+        self.best: list[Hypothesis] = []
 
-    def add(self, tokens: List[int], length: int, score: float) -> None:
+    def add(self, tokens: list[int], length: int, score: float) -> None:
         """Take a hypothesis in if it is among the K best.
 
         Args:
@@ -93,9 +94,9 @@ class FullWidthBeamSearch(BatchBeamSearch):
         self,
         frames: torch.Tensor,
         lengths: torch.Tensor,
-        shortest: List[int],
-        longest: List[int],
-    ) -> List[List[Hypothesis]]:
+        shortest: list[int],
+        longest: list[int],
+    ) -> list[list[Hypothesis]]:
         """Search for the translations of a batch.
 
         Args:
@@ -124,7 +125,7 @@ class FullWidthBeamSearch(BatchBeamSearch):
 
     def score_partial(
         self, *args: Any, **kwargs: Any
-    ) -> Tuple[Dict[str, torch.Tensor], Dict[str, Any]]:
+    ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """As ESPnet's, but what CTC has ruled out stays ruled out.
 
         A token outside of the pre-beam, or the blank, gets -1e10 and is continued if
@@ -230,7 +231,7 @@ class FusionSearch(AbsSearch):
         self,
         model: ESPnetSTModel,
         settings: SearchSettings,
-        lm: Optional[torch.nn.Module] = None,
+        lm: torch.nn.Module | None = None,
     ):
         self.model = model
         self.settings = settings
@@ -269,8 +270,8 @@ class FusionSearch(AbsSearch):
         self,
         frames: torch.Tensor,
         lengths: torch.Tensor,
-        languages: Optional[torch.Tensor] = None,
-    ) -> List[List[Hypothesis]]:
+        languages: torch.Tensor | None = None,
+    ) -> list[list[Hypothesis]]:
         """See :class:`AbsSearch`."""
         decoder = self.model.decoder
         if languages is None:
@@ -292,8 +293,8 @@ class FusionSearch(AbsSearch):
 
 
 def load_lm(
-    config: Union[Path, str, None],
-    file: Union[Path, str, None],
+    config: Path | str | None,
+    file: Path | str | None,
     token_list: Sequence[str],
     device: str = "cpu",
 ) -> torch.nn.Module:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any
 
 from typeguard import typechecked
 
@@ -31,7 +32,7 @@ class ResultStore:
         content = json.dumps(settings, sort_keys=True, default=str)
         name = hashlib.sha256(content.encode()).hexdigest()[:16]
         self.folder = folder / name
-        self._found: Dict[Tuple[str, str], List[Translation]] = {}
+        self._found: dict[tuple[str, str], list[Translation]] = {}
         for part in sorted(self.folder.glob("*.json")):
             for key, source, best in json.loads(part.read_text(encoding="utf-8")):
                 translations = [Translation(*fields) for fields in best]
@@ -41,11 +42,11 @@ class ResultStore:
         """Whether an utterance was translated."""
         return (utterance.key, utterance.source) in self._found
 
-    def __getitem__(self, utterance: Utterance) -> List[Translation]:
+    def __getitem__(self, utterance: Utterance) -> list[Translation]:
         """The n best translations of an utterance, best first."""
         return self._found[utterance.key, utterance.source]
 
-    def save(self, results: Mapping[Utterance, List[Translation]]) -> None:
+    def save(self, results: Mapping[Utterance, list[Translation]]) -> None:
         """Add the results of some utterances."""
         if not results:
             return

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from espnet2.st.espnet_model import ESPnetSTModel
@@ -12,7 +12,7 @@ from typeguard import typechecked
 class Hypothesis(NamedTuple):
     """One translation as rows of the token list."""
 
-    tokens: List[int]
+    tokens: list[int]
     """Without start, target-language and end token."""
     length: int
     """Number of tokens that the score counts: the end token is one."""
@@ -25,9 +25,9 @@ class Translation(NamedTuple):
 
     text: str
     """Detokenised."""
-    token: List[str]
+    token: list[str]
     """Pieces, without the start, target-language and end tokens."""
-    token_int: List[int]
+    token_int: list[int]
     """Rows of the token list."""
     score: float
     """Log-probability, divided by the length if normalize_length is set."""
@@ -41,8 +41,8 @@ class AbsSearch(ABC):
         self,
         frames: torch.Tensor,
         lengths: torch.Tensor,
-        languages: Optional[torch.Tensor] = None,
-    ) -> List[List[Hypothesis]]:
+        languages: torch.Tensor | None = None,
+    ) -> list[list[Hypothesis]]:
         """Search for the translations of a batch.
 
         Args:
@@ -171,7 +171,7 @@ class SearchSettings:
 
     def length_limits(
         self, lengths: torch.Tensor, positions: int
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Limits of each utterance.
 
         Args:
@@ -223,8 +223,8 @@ class GenerateSearch(AbsSearch):
         self,
         frames: torch.Tensor,
         lengths: torch.Tensor,
-        languages: Optional[torch.Tensor] = None,
-    ) -> List[List[Hypothesis]]:
+        languages: torch.Tensor | None = None,
+    ) -> list[list[Hypothesis]]:
         """See :class:`AbsSearch`."""
         model, nbest = self.model, self.settings.nbest
         positions = model.decoder.model.config.max_position_embeddings
@@ -245,7 +245,7 @@ class GenerateSearch(AbsSearch):
         # What was drawn comes in no order.
         return [sorted(group, key=lambda h: -h.score) for group in groups]
 
-    def _hypothesis(self, tokens: List[int], length: int, score: float) -> Hypothesis:
+    def _hypothesis(self, tokens: list[int], length: int, score: float) -> Hypothesis:
         tokens = tokens[:length]
         if tokens[-1:] == [self.model.eos]:
             tokens = tokens[:-1]

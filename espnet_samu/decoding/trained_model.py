@@ -3,7 +3,6 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Tuple, Union
 
 from espnet2.st.espnet_model import ESPnetSTModel
 
@@ -17,8 +16,8 @@ _SHAPES = re.compile(
 
 
 def load_model(
-    config: Union[Path, str, None], file: Union[Path, str, None], device: str
-) -> Tuple[ESPnetSTModel, argparse.Namespace]:
+    config: Path | str | None, file: Path | str | None, device: str
+) -> tuple[ESPnetSTModel, argparse.Namespace]:
     """Load a model with an ``mbart`` decoder.
 
     Args:

@@ -1,8 +1,8 @@
 """From token ids to a translation: target languages, long recordings, detokenizing."""
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
 
 import torch
 from espnet2.st.espnet_model import ESPnetSTModel
@@ -36,7 +36,7 @@ class Detokenizer:
     """
 
     @typechecked
-    def __init__(self, token_type: str, bpemodel: Optional[str] = None):
+    def __init__(self, token_type: str, bpemodel: str | None = None):
         if token_type == "bpe" and not Path(bpemodel or "").is_file():
             raise FileNotFoundError(
                 f"bpemodel '{bpemodel}', the sentencepiece model of the translations, "
@@ -104,7 +104,7 @@ class ModelLanguages:
         """Whether translations begin with a language token."""
         return self.default is not None or self.is_many
 
-    def rows(self, names: Sequence[Optional[str]]) -> Optional[torch.Tensor]:
+    def rows(self, names: Sequence[str | None]) -> torch.Tensor | None:
         """Rows (B,) of the languages of a batch, or None: there are no tokens.
 
         Args:
@@ -146,7 +146,7 @@ def check_limit(limit: int) -> None:
         )
 
 
-def cut(speech: torch.Tensor, limit: int) -> List[torch.Tensor]:
+def cut(speech: torch.Tensor, limit: int) -> list[torch.Tensor]:
     """Cut a waveform where it is quiet.
 
     Each cut is in the middle of the quietest 0.3 s in the second half of the longest
@@ -177,7 +177,7 @@ def _quietest(speech: torch.Tensor) -> int:
     return int(smooth.argmin() * _FRAME + width * _FRAME // 2)
 
 
-def glue(language: Optional[str]) -> str:
+def glue(language: str | None) -> str:
     """What stands between the translations of two pieces.
 
     Args:
@@ -200,9 +200,9 @@ class TranslationMaker:
     def __init__(
         self,
         token_list: Sequence[str],
-        detokenize: Callable[[List[str]], str],
+        detokenize: Callable[[list[str]], str],
         length_penalty: float,
-        language: Optional[str] = None,
+        language: str | None = None,
     ):
         self.token_list = token_list
         self.detokenize = detokenize
@@ -210,7 +210,7 @@ class TranslationMaker:
         self.language = language
 
     def __call__(
-        self, parts: Sequence[Hypothesis], language: Optional[str] = None
+        self, parts: Sequence[Hypothesis], language: str | None = None
     ) -> Translation:
         """Join hypotheses.
 
@@ -232,5 +232,5 @@ class TranslationMaker:
         text = glue(language or self.language).join(text for text in texts if text)
         return Translation(text, self._tokens(ids), ids, score)
 
-    def _tokens(self, ids: Sequence[int]) -> List[str]:
+    def _tokens(self, ids: Sequence[int]) -> list[str]:
         return [self.token_list[i] for i in ids]

@@ -2,8 +2,9 @@
 
 import logging
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 import torch
 from espnet2.train.dataset import ESPnetDataset
@@ -50,7 +51,7 @@ class Utterance(NamedTuple):
     """Its id."""
     source: str
     """Its file, with size and time of change, and its target language."""
-    tgt_lang: Optional[str]
+    tgt_lang: str | None
     """Name of the target language; None: the model's own."""
 
 
@@ -59,7 +60,7 @@ class Reading(NamedTuple):
 
     utterance: Utterance
     """Whose it is."""
-    speech: Optional[torch.Tensor]
+    speech: torch.Tensor | None
     """Waveform (N,), or None."""
     reason: str
     """Why there is none."""
@@ -67,10 +68,10 @@ class Reading(NamedTuple):
 
 def list_utterances(
     wav_scp: str,
-    key_file: Optional[str] = None,
-    tgt_lang: Optional[str] = None,
+    key_file: str | None = None,
+    tgt_lang: str | None = None,
     has_languages: bool = True,
-) -> List[Utterance]:
+) -> list[Utterance]:
     """List what is to be translated.
 
     Args:
@@ -108,7 +109,7 @@ def list_utterances(
     return [Utterance(k, _source(files.get(k), tgt_lang), tgt_lang) for k in keys]
 
 
-def _source(file: Optional[str], language: Optional[str]) -> str:
+def _source(file: str | None, language: str | None) -> str:
     """What a translation depends on, besides the model."""
     try:
         # An ark's entry has its place behind the name.
@@ -137,12 +138,12 @@ class UtteranceReader(torch.utils.data.Dataset):
         wav_scp: str,
         kind: str,
         utterances: Sequence[Utterance],
-        preprocess: Optional[Callable] = None,
+        preprocess: Callable | None = None,
     ):
         self.wav_scp = wav_scp
         self.utterances = list(utterances)
         self.keys = set(read_text(wav_scp))
-        files: Tuple[str, str, str] = (wav_scp, "speech", kind)
+        files: tuple[str, str, str] = (wav_scp, "speech", kind)
         self.dataset = ESPnetDataset(
             [files],
             CheckedPreprocessor(wav_scp if kind == "sound" else None, preprocess),

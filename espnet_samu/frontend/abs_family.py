@@ -1,7 +1,7 @@
 """Interface of the families of speech encoders."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 
@@ -13,10 +13,10 @@ class AbsFamily(torch.nn.Module, ABC):
     the state dict.
     """
 
-    KEY_MAPPING: Optional[Dict[str, str]] = None
+    KEY_MAPPING: dict[str, str] | None = None
     """Regular expressions for names in a checkpoint, and what to put there."""
 
-    UNUSED: Optional[str] = None
+    UNUSED: str | None = None
     """Regular expression for names in a checkpoint that are not the encoder's."""
 
     LAYERDROP = "layerdrop"
@@ -33,7 +33,7 @@ class AbsFamily(torch.nn.Module, ABC):
         return MODEL_MAPPING[type(config)]
 
     @abstractmethod
-    def portable_conf(self) -> Dict[str, Any]:
+    def portable_conf(self) -> dict[str, Any]:
         """Arguments of SamuFrontend that are this family's."""
         raise NotImplementedError
 
@@ -47,7 +47,7 @@ class AbsFamily(torch.nn.Module, ABC):
         """The module that has the transformer's ``layers``."""
         return model.encoder
 
-    def final_norm(self, model: torch.nn.Module) -> Optional[torch.nn.Module]:
+    def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
         """Layer norm between the last layer and the encoder's output."""
         return None
 
@@ -58,7 +58,7 @@ class AbsFamily(torch.nn.Module, ABC):
         """Let the layers be computed once more for the gradients."""
         model.activation_checkpointing_enable()
 
-    def longest(self) -> Optional[int]:
+    def longest(self) -> int | None:
         """Samples at 16 kHz that an utterance may have; None: any number."""
         return None
 

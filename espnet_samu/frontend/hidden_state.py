@@ -1,9 +1,9 @@
 """Which hidden states of the encoder are the frames."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Iterator, Optional, Sequence, Union
 
 import torch
 from typeguard import typechecked
@@ -24,7 +24,7 @@ class StateReader:
 
     def __init__(
         self,
-        weights: Sequence[Union[None, float, torch.Tensor]],
+        weights: Sequence[None | float | torch.Tensor],
         normalize: bool = False,
         last_is_output: bool = False,
     ):
@@ -32,8 +32,8 @@ class StateReader:
         self.normalize = normalize
         self.last_is_output = last_is_output
         self.count = 0
-        self.last: Optional[torch.Tensor] = None
-        self.sum: Optional[torch.Tensor] = None
+        self.last: torch.Tensor | None = None
+        self.sum: torch.Tensor | None = None
 
     def read(self, index: int, before: torch.Tensor, after: torch.Tensor) -> None:
         """Take what went into a layer and what came out of it.
@@ -81,7 +81,7 @@ class StateReader:
 
 # The reader of the running forward pass. Hooks find it here and not in the module,
 # since the hooks of DataParallel's copies are those of the original.
-_reader: ContextVar[Optional[StateReader]] = ContextVar("reader", default=None)
+_reader: ContextVar[StateReader | None] = ContextVar("reader", default=None)
 
 
 class StateChoice(torch.nn.Module):
@@ -103,7 +103,7 @@ class StateChoice(torch.nn.Module):
 
     @typechecked
     def __init__(
-        self, n_layers: int, layer: Optional[int] = None, normalize: bool = False
+        self, n_layers: int, layer: int | None = None, normalize: bool = False
     ):
         super().__init__()
         if layer is not None and not 0 <= layer <= n_layers:
@@ -120,7 +120,7 @@ class StateChoice(torch.nn.Module):
     def attach(
         self,
         encoder: torch.nn.Module,
-        final_norm: Optional[torch.nn.Module],
+        final_norm: torch.nn.Module | None,
         last_is_output: bool,
     ) -> None:
         """Read an encoder's states, and freeze what the choice does not depend on.

@@ -1,6 +1,6 @@
 """Encoders over stacked log-mel frames: w2v-BERT 2.0."""
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import torch
 import torchaudio
@@ -104,7 +104,7 @@ class LogMel(torch.nn.Module):
     @torch.no_grad()
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Waveforms to frames.
 
         Args:
@@ -156,7 +156,7 @@ class LogMelFamily(AbsFamily):
     """
 
     @typechecked
-    def __init__(self, config, log_mel_conf: Optional[Dict[str, Any]] = None):
+    def __init__(self, config, log_mel_conf: dict[str, Any] | None = None):
         super().__init__()
         size = config.feature_projection_input_dim
         self.conf = dict(log_mel_conf or {"n_mels": 80, "stack": size // 80})
@@ -174,7 +174,7 @@ class LogMelFamily(AbsFamily):
                 "of both (rounded down) must be the same, as 3 and 2"
             )
 
-    def portable_conf(self) -> Dict[str, Any]:
+    def portable_conf(self) -> dict[str, Any]:
         """See :class:`AbsFamily`."""
         return {"log_mel_conf": self.conf}
 

@@ -1,7 +1,5 @@
 """Encoder layers that do not let padding change an utterance."""
 
-from typing import List, Optional
-
 import torch
 
 
@@ -12,7 +10,7 @@ class MaskedConv1d(torch.nn.Conv1d):
     zeros. The state dict is Conv1d's.
     """
 
-    lengths: Optional[torch.Tensor] = None
+    lengths: torch.Tensor | None = None
     """Frames of each utterance (B,) in the input, set before each forward."""
 
     @classmethod
@@ -52,7 +50,7 @@ class MaskedGroupNorm(torch.nn.GroupNorm):
     would depend on the longest one beside it. The state dict is GroupNorm's.
     """
 
-    lengths: Optional[torch.Tensor] = None
+    lengths: torch.Tensor | None = None
     """Frames of each utterance (B,), set before each forward."""
 
     @classmethod
@@ -117,5 +115,5 @@ def set_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> None:
         lengths = convolutions[0].output_lengths(lengths)
 
 
-def _convolutions(layer: torch.nn.Module) -> List[MaskedConv1d]:
+def _convolutions(layer: torch.nn.Module) -> list[MaskedConv1d]:
     return [m for m in layer.children() if isinstance(m, MaskedConv1d)]

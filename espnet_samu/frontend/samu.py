@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from copy import deepcopy
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any
 
 import humanfriendly
 import torch
@@ -31,10 +31,10 @@ FAMILIES = {
 
 def make_family(
     config,
-    source: Optional[str] = None,
-    revision: Optional[str] = None,
-    normalize_waveform: Optional[bool] = None,
-    log_mel_conf: Optional[Dict[str, Any]] = None,
+    source: str | None = None,
+    revision: str | None = None,
+    normalize_waveform: bool | None = None,
+    log_mel_conf: dict[str, Any] | None = None,
 ) -> AbsFamily:
     """Make the family of a configuration, with the options that are this family's.
 
@@ -129,22 +129,22 @@ class SamuFrontend(AbsFrontend):
     @typechecked
     def __init__(
         self,
-        fs: Union[int, str] = SAMPLING_RATE,
-        model: Optional[str] = None,
-        model_conf: Optional[Dict[str, Any]] = None,
+        fs: int | str = SAMPLING_RATE,
+        model: str | None = None,
+        model_conf: dict[str, Any] | None = None,
         pretrained: bool = True,
-        revision: Optional[str] = None,
-        keep_layers: Optional[int] = None,
-        layerdrop: Optional[float] = None,
-        layer: Optional[int] = None,
+        revision: str | None = None,
+        keep_layers: int | None = None,
+        layerdrop: float | None = None,
+        layer: int | None = None,
         layer_mix: bool = False,
         layer_mix_norm: bool = False,
-        normalize_waveform: Optional[bool] = None,
-        log_mel_conf: Optional[Dict[str, Any]] = None,
+        normalize_waveform: bool | None = None,
+        log_mel_conf: dict[str, Any] | None = None,
         freeze: bool = False,
         freeze_feature_encoder: bool = True,
         gradient_checkpointing: bool = False,
-        attn_implementation: Optional[str] = None,
+        attn_implementation: str | None = None,
         dtype: str = "float32",
     ):
         super().__init__()
@@ -223,7 +223,7 @@ class SamuFrontend(AbsFrontend):
             "dtype": dtype,
         }
 
-    def _build(self, config, revision: Optional[str], is_cut: bool) -> torch.nn.Module:
+    def _build(self, config, revision: str | None, is_cut: bool) -> torch.nn.Module:
         family = self.family
         unused = [family.UNUSED] if family.UNUSED else []
         if is_cut:
@@ -245,7 +245,7 @@ class SamuFrontend(AbsFrontend):
             again = self._build(config, self.options["revision"], is_cut)
             self.model.load_state_dict(again.state_dict())
 
-    def portable_conf(self) -> Dict[str, Any]:
+    def portable_conf(self) -> dict[str, Any]:
         """Arguments that rebuild this frontend without the hub or a folder."""
         return {
             **self.options,
@@ -313,7 +313,7 @@ class SamuFrontend(AbsFrontend):
 
     def forward(
         self, input: torch.Tensor, input_lengths: torch.Tensor
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Waveforms to frames.
 
         Args:
@@ -346,7 +346,7 @@ class SamuFrontend(AbsFrontend):
         return frames.to(self.model.dtype), out_lengths
 
 
-def _drop_mask_vector(frontend, state: Dict[str, Any], prefix: str, *_) -> None:
+def _drop_mask_vector(frontend, state: dict[str, Any], prefix: str, *_) -> None:
     """A hook of load_state_dict: a model without masks needs no vector for them."""
     if getattr(frontend.model, "masked_spec_embed", None) is None:
         state.pop(f"{prefix}model.{MASK_VECTOR}", None)

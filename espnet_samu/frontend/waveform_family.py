@@ -2,7 +2,7 @@
 
 import logging
 import os
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from typeguard import typechecked
@@ -26,16 +26,16 @@ class WaveformFamily(AbsFamily):
     @typechecked
     def __init__(
         self,
-        normalize: Optional[bool] = None,
-        source: Optional[str] = None,
-        revision: Optional[str] = None,
+        normalize: bool | None = None,
+        source: str | None = None,
+        revision: str | None = None,
     ):
         super().__init__()
         if normalize is None:
             normalize = False if source is None else _normalizes(source, revision)
         self.normalize = normalize
 
-    def portable_conf(self) -> Dict[str, Any]:
+    def portable_conf(self) -> dict[str, Any]:
         """See :class:`AbsFamily`."""
         return {"normalize_waveform": self.normalize}
 
@@ -57,7 +57,7 @@ class WaveformFamily(AbsFamily):
             position = model.encoder.pos_conv_embed
             position.conv = MaskedConv1d.take_over(position.conv)
 
-    def final_norm(self, model: torch.nn.Module) -> Optional[torch.nn.Module]:
+    def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
         """See :class:`AbsFamily`."""
         return model.encoder.layer_norm if model.config.do_stable_layer_norm else None
 
@@ -124,7 +124,7 @@ class WaveformFamily(AbsFamily):
         return model(features, attention_mask=mask).last_hidden_state
 
 
-def _normalizes(model: str, revision: Optional[str]) -> Optional[bool]:
+def _normalizes(model: str, revision: str | None) -> bool | None:
     """What the checkpoint's preprocessor_config.json says of normalisation.
 
     Returns:

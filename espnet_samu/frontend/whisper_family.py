@@ -1,6 +1,6 @@
 """Whisper's encoder."""
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 import torchaudio
@@ -107,7 +107,7 @@ class WhisperFamily(AbsFamily):
 
         return WhisperEncoder
 
-    def portable_conf(self) -> Dict[str, Any]:
+    def portable_conf(self) -> dict[str, Any]:
         """See :class:`AbsFamily`."""
         return {}
 
@@ -115,11 +115,11 @@ class WhisperFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         return model
 
-    def final_norm(self, model: torch.nn.Module) -> Optional[torch.nn.Module]:
+    def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
         """See :class:`AbsFamily`."""
         return model.layer_norm
 
-    def longest(self) -> Optional[int]:
+    def longest(self) -> int | None:
         """See :class:`AbsFamily`."""
         return self.log_mel.window
 

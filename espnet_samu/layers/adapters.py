@@ -15,7 +15,8 @@ size of adapters are not known: the choice is ours and the user's.
 """
 
 import inspect
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from typeguard import typechecked
@@ -81,9 +82,9 @@ def _run_bottleneck(module, args, output):
 def add_lora(
     part: Part,
     size: int,
-    alpha: Optional[float] = None,
+    alpha: float | None = None,
     dropout: float = 0.0,
-    targets: Optional[Sequence[str]] = None,
+    targets: Sequence[str] | None = None,
 ) -> None:
     """Add a product of two narrow matrices to linear layers; at the start it is 0.
 
@@ -135,7 +136,7 @@ def merge_lora(model: torch.nn.Module) -> None:
                 setattr(parent, name, child.base_layer)
 
 
-def _linear_layers(part: Part, targets: Sequence[str]) -> List[str]:
+def _linear_layers(part: Part, targets: Sequence[str]) -> list[str]:
     """Names of the linear layers that targets mean, in the transformer's layers."""
     linear = [
         f"{prefix}.{name}"
@@ -188,7 +189,7 @@ def _pfeiffer(part: Part, size: int) -> None:
 TYPES = {"houlsby": _houlsby, "pfeiffer": _pfeiffer, "lora": add_lora}
 
 
-def add_adapters(model: torch.nn.Module, adapters: Dict[str, Dict[str, Any]]) -> None:
+def add_adapters(model: torch.nn.Module, adapters: dict[str, dict[str, Any]]) -> None:
     """Put adapters into a model, which computes what it did before.
 
     Args:
@@ -214,7 +215,7 @@ def add_adapters(model: torch.nn.Module, adapters: Dict[str, Dict[str, Any]]) ->
         TYPES[conf.pop("type")](part, **conf)
 
 
-def _checked(name: str, conf: Any) -> Dict[str, Any]:
+def _checked(name: str, conf: Any) -> dict[str, Any]:
     """A copy of the options of one part."""
     if not isinstance(conf, dict) or conf.get("type") not in TYPES:
         raise ValueError(

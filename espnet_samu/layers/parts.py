@@ -1,6 +1,6 @@
 """The pre-trained transformers inside an ESPnet model."""
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 
@@ -18,11 +18,11 @@ class Family(NamedTuple):
     """What gives the output of a layer's (last) feed-forward."""
     layer_norms: str
     """Regular expression of the transformer's layer norms."""
-    cross_attention: Optional[str] = None
+    cross_attention: str | None = None
     """A layer's attention to the encoder."""
-    lora_targets: Tuple[str, ...] = ("q_proj", "v_proj")
+    lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
     """Linear layers that LoRA is added to unless others are named."""
-    not_lora: Tuple[str, ...] = ()
+    not_lora: tuple[str, ...] = ()
     """Linear layers whose weights are read without calling them: LoRA would be
     without effect."""
 
@@ -32,7 +32,7 @@ class Family(NamedTuple):
         return rf"^{self.layers}\.\d+\.{self.self_attention}\."
 
     @property
-    def cross_attention_names(self) -> Optional[str]:
+    def cross_attention_names(self) -> str | None:
         """Regular expression of attention to the encoder and its layer norm."""
         if self.cross_attention is None:
             return None
@@ -95,12 +95,12 @@ class Part(NamedTuple):
     n_layers: int
     """Number of layers, from the first, that the output depends on."""
 
-    def layers(self) -> Dict[str, torch.nn.Module]:
+    def layers(self) -> dict[str, torch.nn.Module]:
         """These layers by their name in the model."""
         layers = self.model.get_submodule(self.family.layers)
         return {f"{self.family.layers}.{i}": layers[i] for i in range(self.n_layers)}
 
-    def pretrained(self) -> Dict[str, torch.nn.Parameter]:
+    def pretrained(self) -> dict[str, torch.nn.Parameter]:
         """Parameters by their name in the model.
 
         Those of adapters and of the length adaptor are not among them.
@@ -117,7 +117,7 @@ def has_part(model: torch.nn.Module, name: str) -> bool:
     return getattr(model, _OWNERS[name], None) is not None
 
 
-def find_part(model: torch.nn.Module, name: str) -> Optional[Part]:
+def find_part(model: torch.nn.Module, name: str) -> Part | None:
     """The pre-trained transformer of a part; None: it is not of a known family."""
     owner = getattr(model, _OWNERS[name], None)
     inner = getattr(owner, "model", None)
@@ -157,8 +157,8 @@ def get_part(model: torch.nn.Module, name: str, option: str) -> Part:
 
 
 def names_of(
-    model: torch.nn.Module, part: Optional[str]
-) -> Dict[torch.nn.Parameter, Tuple[str, ...]]:
+    model: torch.nn.Module, part: str | None
+) -> dict[torch.nn.Parameter, tuple[str, ...]]:
     """All names of each parameter of a part, as in the state dict.
 
     A tied output layer has the name of the embedding and its own.
@@ -167,7 +167,7 @@ def names_of(
         model: Of ESPnet.
         part: ``encoder``, ``decoder`` or None: the whole model.
     """
-    names: Dict[torch.nn.Parameter, Tuple[str, ...]] = {}
+    names: dict[torch.nn.Parameter, tuple[str, ...]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if part is None or name.split(".")[0] in PARTS[part]:
             known = names.get(parameter, ())

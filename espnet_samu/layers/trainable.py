@@ -24,8 +24,9 @@ Nothing is thawed that was frozen when the model was built (``freeze``,
 import difflib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, NamedTuple
 
 import torch
 
@@ -48,7 +49,7 @@ class Count(NamedTuple):
     trainable: int
 
 
-def count_parameters(model: torch.nn.Module) -> Dict[str, Count]:
+def count_parameters(model: torch.nn.Module) -> dict[str, Count]:
     """Count the parameters of each direct child, and of all.
 
     Args:
@@ -57,7 +58,7 @@ def count_parameters(model: torch.nn.Module) -> Dict[str, Count]:
     Returns:
         Counts by name of the child; ``all`` for the whole model.
     """
-    counts: Dict[str, Count] = {}
+    counts: dict[str, Count] = {}
     for name, parameter in model.named_parameters():
         size = parameter.numel()
         trainable = size if parameter.requires_grad else 0
@@ -69,7 +70,7 @@ def count_parameters(model: torch.nn.Module) -> Dict[str, Count]:
     return counts
 
 
-def format_budget(counts: Dict[str, Count]) -> str:
+def format_budget(counts: dict[str, Count]) -> str:
     """The counts as a table of module, total, trainable and share."""
     rows = [f"{'module':<16} {'total':>13} {'trainable':>13} {'%':>6}"]
     for name, (total, trainable) in counts.items():
@@ -78,7 +79,7 @@ def format_budget(counts: Dict[str, Count]) -> str:
     return "\n".join(rows)
 
 
-def save_budget(counts: Dict[str, Count], path: Path) -> None:
+def save_budget(counts: dict[str, Count], path: Path) -> None:
     """Write the counts as JSON."""
     content = {name: count._asdict() for name, count in counts.items()}
     with atomic_write(path) as file:
@@ -114,8 +115,8 @@ NO_ADAPTERS = "there are no adapters to train; set --adapters"
 
 
 def part_presets(
-    model: torch.nn.Module, preset: str, part: Optional[str]
-) -> Dict[str, str]:
+    model: torch.nn.Module, preset: str, part: str | None
+) -> dict[str, str]:
     """A preset as presets of parts.
 
     Args:
@@ -139,7 +140,7 @@ def part_presets(
     return presets
 
 
-def trained_names(part: Part, preset: str) -> Dict[str, bool]:
+def trained_names(part: Part, preset: str) -> dict[str, bool]:
     """Whether each pre-trained parameter of a part is trained, by its name there."""
     patterns = [getattr(part.family, name) for name in PRESETS[part.name][preset]]
     return {
@@ -148,12 +149,10 @@ def trained_names(part: Part, preset: str) -> Dict[str, bool]:
     }
 
 
-Rules = Union[str, Sequence[Any]]
+Rules = str | Sequence[Any]
 
 
-def set_trainable(
-    model: torch.nn.Module, trainable: Union[Rules, Dict[str, Rules]]
-) -> None:
+def set_trainable(model: torch.nn.Module, trainable: Rules | dict[str, Rules]) -> None:
     """Freeze the parameters that are not to be trained.
 
     Args:
@@ -178,7 +177,7 @@ def set_trainable(
 class _PartRules:
     """Rules for one part of a model, or for all of it (None)."""
 
-    def __init__(self, model: torch.nn.Module, part: Optional[str]):
+    def __init__(self, model: torch.nn.Module, part: str | None):
         self.model = model
         self.part = part
         self.option = "trainable" if part is None else f"trainable: {part}"
@@ -245,7 +244,7 @@ class _PartRules:
             self._check_thawed(pattern.pattern, matched)
         self.wanted.update(dict.fromkeys(matched, value))
 
-    def _check_thawed(self, rule: str, wanted: List[torch.nn.Parameter]) -> None:
+    def _check_thawed(self, rule: str, wanted: list[torch.nn.Parameter]) -> None:
         if wanted and not any(parameter.requires_grad for parameter in wanted):
             raise ValueError(
                 f"{self.option}: '{rule}' would train {self.names[wanted[0]][0]} and "
@@ -253,7 +252,7 @@ class _PartRules:
                 "frontend_conf: look at freeze, freeze_feature_encoder and layer"
             )
 
-    def _near(self, pattern: str) -> List[str]:
+    def _near(self, pattern: str) -> list[str]:
         """Names, or parts of names, that are like a pattern's letters."""
         letters = re.sub(r"[^\w.]+", "", pattern.replace(r"\d", "0")).strip(".")
         names = [name for group in self.names.values() for name in group]
@@ -263,7 +262,7 @@ class _PartRules:
         return (difflib.get_close_matches(letters, names, 3, 0.3) or names)[:3]
 
 
-def _parse(rule: Any, option: str) -> Tuple[re.Pattern, bool]:
+def _parse(rule: Any, option: str) -> tuple[re.Pattern, bool]:
     """A rule's pattern and value."""
     try:
         pattern, value = rule

@@ -1,7 +1,5 @@
 """The loss of the distillation: several distances to the teacher, summed."""
 
-from typing import Dict, Tuple
-
 import torch
 from typeguard import typechecked
 
@@ -21,7 +19,7 @@ class DistillationLoss(torch.nn.Module):
     """
 
     @typechecked
-    def __init__(self, losses: Dict[str, AbsLoss], weights: Dict[str, float]):
+    def __init__(self, losses: dict[str, AbsLoss], weights: dict[str, float]):
         super().__init__()
         if not losses or set(losses) != set(weights):
             raise ValueError(
@@ -33,7 +31,7 @@ class DistillationLoss(torch.nn.Module):
 
     def forward(
         self, student: torch.Tensor, teacher: torch.Tensor
-    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compare row by row.
 
         Args:
@@ -70,7 +68,7 @@ class DistillationLoss(torch.nn.Module):
 @torch.no_grad()
 def _similarities(
     student: torch.Tensor, teacher: torch.Tensor
-) -> Dict[str, torch.Tensor]:
+) -> dict[str, torch.Tensor]:
     """Cosine to the right sentence and to the others of the batch; R@1 among them."""
     cosine = student @ teacher.T
     right = cosine.diagonal()

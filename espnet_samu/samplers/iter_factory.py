@@ -2,8 +2,8 @@
 
 import itertools
 import logging
-from collections.abc import Callable
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
@@ -13,7 +13,7 @@ from typeguard import typechecked
 from espnet_samu.samplers.balanced_sampler import BalancedSampler
 from espnet_samu.samplers.batches import BatchSequence, EpochBatches
 
-Batch = Tuple[List[str], Dict[str, Any]]
+Batch = tuple[list[str], dict[str, Any]]
 
 # More than there are epochs: passes that are added to an epoch have numbers that no
 # epoch has, so that their order is another one.
@@ -75,7 +75,7 @@ class PairedIterFactory(AbsIterFactory):
         self.beside = beside
         self.prefix = prefix
 
-    def build_iter(self, epoch: int, shuffle: Optional[bool] = None) -> PairedIterator:
+    def build_iter(self, epoch: int, shuffle: bool | None = None) -> PairedIterator:
         """Build the iterator of an epoch, from 1."""
         main = self.main.build_iter(epoch, shuffle)
         return PairedIterator(main, self.beside, epoch, self.prefix)

@@ -1,7 +1,6 @@
 """Distillation that goes on in the training of a translation model."""
 
 import argparse
-from typing import List, Optional
 
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
@@ -66,7 +65,7 @@ class DistillingTask(AbsTask):
     @classmethod
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
-    ) -> List[torch.optim.Optimizer]:
+    ) -> list[torch.optim.Optimizer]:
         """As the base's, of a model with the head of the distillation.
 
         Raises:
@@ -98,7 +97,7 @@ class DistillingTask(AbsTask):
         args: argparse.Namespace,
         distributed_option: DistributedOption,
         mode: str,
-        kwargs: Optional[dict] = None,
+        kwargs: dict | None = None,
     ) -> AbsIterFactory:
         """As the base's; in training with batches of the distillation."""
         factory = super().build_iter_factory(args, distributed_option, mode, kwargs)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any
 
 import torch
 from espnet2.torch_utils.initialize import INITIALIZATIONS, initialize
@@ -72,8 +72,8 @@ class ExactTask(BalancedTask, SparingTask):
     @classmethod
     def main(
         cls,
-        args: Optional[argparse.Namespace] = None,
-        cmd: Optional[Sequence[str]] = None,
+        args: argparse.Namespace | None = None,
+        cmd: Sequence[str] | None = None,
     ) -> None:
         """As ESPnet's.
 
@@ -125,7 +125,7 @@ class ExactTask(BalancedTask, SparingTask):
     @classmethod
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
-    ) -> List[torch.optim.Optimizer]:
+    ) -> list[torch.optim.Optimizer]:
         """As ESPnet's, without frozen parameters.
 
         Raises:
@@ -182,10 +182,10 @@ class ExactTask(BalancedTask, SparingTask):
     @classmethod
     def build_model_from_file(
         cls,
-        config_file: Optional[Union[Path, str]] = None,
-        model_file: Optional[Union[Path, str]] = None,
+        config_file: Path | str | None = None,
+        model_file: Path | str | None = None,
         device: str = "cpu",
-    ) -> Tuple[AbsESPnetModel, argparse.Namespace]:
+    ) -> tuple[AbsESPnetModel, argparse.Namespace]:
         """Build a trained model; a checkpoint that does not fit is an error.
 
         Args:

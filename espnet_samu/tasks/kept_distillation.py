@@ -3,7 +3,7 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
@@ -69,7 +69,7 @@ class KeptDistillation:
         _check_data(self.args, config)
 
     @property
-    def data(self) -> List[Tuple[str, str, str]]:
+    def data(self) -> list[tuple[str, str, str]]:
         """File, name and type of each data file."""
         return self.args.train_data_path_and_name_and_type
 
@@ -162,7 +162,7 @@ class KeptDistillation:
         return SAMUTask.build_iter_factory(self.args, distributed_option, "train")
 
 
-def _student(samu_model: Optional[str]) -> Path:
+def _student(samu_model: str | None) -> Path:
     if samu_model is None or not Path(samu_model).is_file():
         raise FileNotFoundError(
             f"samu_weight: there is no student at '{samu_model}'; run stage 8, or "
@@ -179,7 +179,7 @@ def _defaults() -> argparse.Namespace:
 
 def _check_data(args: argparse.Namespace, config: Path) -> None:
     """See that files are named, are there, and name no commands."""
-    named: Dict[str, Any] = {
+    named: dict[str, Any] = {
         name: path for path, name, _ in args.train_data_path_and_name_and_type
     }
     mend = (

@@ -1,7 +1,7 @@
 """ESPnet task of the distillation."""
 
 import argparse
-from typing import Callable, Collection, Dict, List, Optional, Tuple
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -133,7 +133,7 @@ class SAMUBuilder:
             **args.model_conf,
         )
 
-    def between(self) -> Tuple[Optional[AbsSpecAug], Optional[AbsNormalize]]:
+    def between(self) -> tuple[AbsSpecAug | None, AbsNormalize | None]:
         """Build what is between frontend and encoder; it has no parameters."""
         args, specaug, normalize = self.args, None, None
         if args.specaug is not None:
@@ -144,7 +144,7 @@ class SAMUBuilder:
             )
         return specaug, normalize
 
-    def behind(self, n_frame: int) -> Tuple[AbsPooling, AbsProjector]:
+    def behind(self, n_frame: int) -> tuple[AbsPooling, AbsProjector]:
         """Build pooling and projector behind an encoder of frames (B, T, n_frame)."""
         args = self.args
         pooling = pooling_choices.get_class(args.pooling)(
@@ -155,7 +155,7 @@ class SAMUBuilder:
         )
         return pooling, projector
 
-    def losses(self) -> Tuple[Dict[str, AbsLoss], Dict[str, float]]:
+    def losses(self) -> tuple[dict[str, AbsLoss], dict[str, float]]:
         """Build the distances to the teacher; their weights."""
         losses, weights = {}, {}
         for name, conf in self.args.losses.items():
@@ -233,8 +233,8 @@ class SAMUTask(ExactTask):
     @classmethod
     @typechecked
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable[
-        [Collection[Tuple[str, Dict[str, np.ndarray]]]],
-        Tuple[List[str], Dict[str, torch.Tensor]],
+        [Collection[tuple[str, dict[str, np.ndarray]]]],
+        tuple[list[str], dict[str, torch.Tensor]],
     ]:
         """Pad waveforms with silence."""
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
@@ -243,7 +243,7 @@ class SAMUTask(ExactTask):
     @typechecked
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
-    ) -> Optional[Callable[[str, Dict[str, np.array]], Dict[str, np.ndarray]]]:
+    ) -> Callable[[str, dict[str, np.array]], dict[str, np.ndarray]] | None:
         """ESPnet's preprocessing of waveforms; there is no text."""
         if not args.use_preprocessor:
             return None
@@ -252,14 +252,14 @@ class SAMUTask(ExactTask):
     @classmethod
     def required_data_names(
         cls, train: bool = True, inference: bool = False
-    ) -> Tuple[str, ...]:
+    ) -> tuple[str, ...]:
         """Waveform and, for training, the teacher's sentence embedding."""
         return ("speech",) if inference else ("speech", "embed")
 
     @classmethod
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
-    ) -> Tuple[str, ...]:
+    ) -> tuple[str, ...]:
         """None."""
         return ()
 
@@ -275,7 +275,7 @@ class SAMUTask(ExactTask):
     @classmethod
     def build_optimizers(
         cls, args: argparse.Namespace, model: ESPnetSAMUModel
-    ) -> List[torch.optim.Optimizer]:
+    ) -> list[torch.optim.Optimizer]:
         """As the base's; the model counts its updates.
 
         Raises:

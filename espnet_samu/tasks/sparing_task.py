@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
 
 import torch
 import yaml
@@ -87,7 +86,7 @@ class SparingTask(AbsTask):
     @classmethod
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
-    ) -> List[torch.optim.Optimizer]:
+    ) -> list[torch.optim.Optimizer]:
         """As the base's; after it the model's state dict is what is to be saved.
 
         Raises:
@@ -126,10 +125,10 @@ class SparingTask(AbsTask):
     @classmethod
     def build_model_from_file(
         cls,
-        config_file: Optional[Union[Path, str]] = None,
-        model_file: Optional[Union[Path, str]] = None,
+        config_file: Path | str | None = None,
+        model_file: Path | str | None = None,
         device: str = "cpu",
-    ) -> Tuple[AbsESPnetModel, argparse.Namespace]:
+    ) -> tuple[AbsESPnetModel, argparse.Namespace]:
         """As ESPnet's; frozen weights that checkpoints do without are read too.
 
         Raises:
@@ -144,7 +143,7 @@ class SparingTask(AbsTask):
         return model, args
 
 
-def _earlier_checksum(output_dir: Path) -> Optional[str]:
+def _earlier_checksum(output_dir: Path) -> str | None:
     """Checksum of the frozen weights that a training was begun with."""
     config = output_dir / "config.yaml"
     if not config.exists() or not has_state(output_dir):

@@ -1,7 +1,7 @@
 """ESPnet's speech-translation task with the plug-in's classes."""
 
 import argparse
-from typing import Callable, Dict, List, Optional, Tuple
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -79,14 +79,14 @@ class STTask(DistillingTask, ExactTask, host.STTask):
     @classmethod
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
-    ) -> Tuple[str, ...]:
+    ) -> tuple[str, ...]:
         """ESPnet's, and target languages."""
         return (*super().optional_data_names(train, inference), "tgt_lang")
 
     @classmethod
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
-    ) -> Optional[Callable[[str, Dict[str, np.array]], Dict[str, np.ndarray]]]:
+    ) -> Callable[[str, dict[str, np.array]], dict[str, np.ndarray]] | None:
         """ESPnet's preprocessing, and target languages.
 
         Raises:
@@ -128,7 +128,7 @@ class STTask(DistillingTask, ExactTask, host.STTask):
     @classmethod
     def build_optimizers(
         cls, args: argparse.Namespace, model: SamuSTModel
-    ) -> List[torch.optim.Optimizer]:
+    ) -> list[torch.optim.Optimizer]:
         """As the base's; the model counts its updates.
 
         Raises:
@@ -145,7 +145,7 @@ class STTask(DistillingTask, ExactTask, host.STTask):
         return optimizers
 
 
-def _token_id(token: str, token_list: List[str], model: SamuSTModel) -> int:
+def _token_id(token: str, token_list: list[str], model: SamuSTModel) -> int:
     """Row of a target-language token."""
     if not model.has_target_languages:
         raise ValueError(

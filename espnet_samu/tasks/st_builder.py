@@ -3,7 +3,7 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import torch
 from espnet2.asr.ctc import CTC
@@ -16,7 +16,7 @@ from espnet_samu.text.vocabulary import read_token_list
 from espnet_samu.utils.init_param import read_weights
 
 
-def student_specs(args: argparse.Namespace) -> List[str]:
+def student_specs(args: argparse.Namespace) -> list[str]:
     """What ``--init_param`` has to say for ``--init_from_samu``.
 
     Raises:
@@ -50,7 +50,7 @@ def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
         )
 
 
-def _encoder_parameters(samu_model: str) -> List[str]:
+def _encoder_parameters(samu_model: str) -> list[str]:
     """Names of the parameters of a student's encoder, behind its frontend."""
     return [k for k in read_weights(samu_model) if k.startswith("encoder.")]
 
@@ -141,7 +141,7 @@ class STBuilder:
             **args.model_conf,
         )
 
-    def _part(self, choices: ClassChoices, **kwargs: Any) -> Optional[Any]:
+    def _part(self, choices: ClassChoices, **kwargs: Any) -> Any | None:
         """One part as the options name it, or None."""
         # config.yaml of an earlier ESPnet has not all of them.
         name = getattr(self.args, choices.name, None)
@@ -150,7 +150,7 @@ class STBuilder:
         conf = getattr(self.args, f"{choices.name}_conf")
         return choices.get_class(name)(**kwargs, **conf)
 
-    def _postencoder(self, n_frame: int) -> Optional[torch.nn.Module]:
+    def _postencoder(self, n_frame: int) -> torch.nn.Module | None:
         postencoder = self._part(host.postencoder_choices, input_size=n_frame)
         # ESPnetSTModel asks each for it; only length_adaptor has it. With it the CTC
         # layers read what the encoder makes, and not the post-encoder.
@@ -168,7 +168,7 @@ class STBuilder:
 
     def _joint_network(
         self, decoder: torch.nn.Module, n_frame: int
-    ) -> Optional[JointNetwork]:
+    ) -> JointNetwork | None:
         if self.args.decoder != "transducer":
             return None
         return JointNetwork(
@@ -179,8 +179,8 @@ class STBuilder:
         )
 
     def _ctc(
-        self, n_encoder: int, n_frame: int, postencoder: Optional[torch.nn.Module]
-    ) -> Tuple[Optional[CTC], Optional[CTC]]:
+        self, n_encoder: int, n_frame: int, postencoder: torch.nn.Module | None
+    ) -> tuple[CTC | None, CTC | None]:
         """CTC over transcripts and over translations, each if a loss uses it."""
         conf, model_conf = self.args.ctc_conf, self.args.model_conf
         before_postencoder = getattr(postencoder, "return_int_enc", False)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from typeguard import typechecked
@@ -276,7 +276,7 @@ def check_teacher(args: argparse.Namespace) -> None:
         ValueError: Embeddings belong to another text, or to another teacher than the
             others or than the checkpoint in output_dir.
     """
-    known: Dict[str, Dict[str, Any]] = {}
+    known: dict[str, dict[str, Any]] = {}
     for part in (
         args.train_data_path_and_name_and_type,
         args.valid_data_path_and_name_and_type,

@@ -2,8 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -23,17 +24,17 @@ _PADDING = 8
 class Layout(NamedTuple):
     """Tokens of a model."""
 
-    tokens: List[str]
+    tokens: list[str]
     """One for each row."""
-    languages: List[str]
+    languages: list[str]
     """Those that are language codes."""
-    tokenizer_class: Optional[str]
+    tokenizer_class: str | None
     """transformers' class that makes this layout of a sentencepiece model; None for
     NLLB, whose language codes transformers reads from a file of its own."""
 
 
 def find_layout(
-    config: Mapping[str, Any], pieces: Sequence[str], vocab: Optional[bytes] = None
+    config: Mapping[str, Any], pieces: Sequence[str], vocab: bytes | None = None
 ) -> Layout:
     """Layout of mBART-25, mBART-50, NLLB or M2M-100.
 
@@ -86,7 +87,7 @@ def find_layout(
 
 
 def _shifted(
-    pieces: Sequence[str], codes: Sequence[str], tokenizer: Optional[str]
+    pieces: Sequence[str], codes: Sequence[str], tokenizer: str | None
 ) -> Layout:
     """Pieces, language codes, <mask>."""
     n_first = len(_FIRST_PIECES)
@@ -101,7 +102,7 @@ def _shifted(
 
 def _m2m100(vocab: bytes, languages: Sequence[str]) -> Layout:
     """Tokens of vocab.json in an order of their own, language codes."""
-    rows: Dict[str, int] = json.loads(vocab)
+    rows: dict[str, int] = json.loads(vocab)
     tokens = sorted(rows, key=rows.__getitem__)
     if tokens[: len(_FIRST)] != _FIRST or max(rows.values()) != len(rows) - 1:
         raise ValueError(
@@ -135,18 +136,18 @@ class CheckpointFiles(NamedTuple):
 
     config: Path
     tokenizer: Path
-    vocab: Optional[Path]
+    vocab: Path | None
     """M2M-100's vocab.json."""
-    weights: List[Path]
+    weights: list[Path]
     """Several if the checkpoint is in parts."""
 
-    def all(self) -> List[Path]:
+    def all(self) -> list[Path]:
         """Those that there are."""
         vocab = [] if self.vocab is None else [self.vocab]
         return [self.config, self.tokenizer, *vocab, *self.weights]
 
 
-def find_files(model: str, revision: Optional[str] = None) -> CheckpointFiles:
+def find_files(model: str, revision: str | None = None) -> CheckpointFiles:
     """Find, on the hub fetch, what trimming reads.
 
     Args:
@@ -170,7 +171,7 @@ def find_files(model: str, revision: Optional[str] = None) -> CheckpointFiles:
     return CheckpointFiles(config, tokenizer, vocab, find_weights(model, revision))
 
 
-def find_weights(model: str, revision: Optional[str] = None) -> List[Path]:
+def find_weights(model: str, revision: str | None = None) -> list[Path]:
     """Find, on the hub fetch, the weights; several files if they are in parts.
 
     Args:
@@ -197,7 +198,7 @@ def find_weights(model: str, revision: Optional[str] = None) -> List[Path]:
     raise FileNotFoundError(f"{model} has no {' or '.join(_WEIGHT_FILES)}")
 
 
-def _find(model: str, name: str, revision: Optional[str]) -> Optional[Path]:
+def _find(model: str, name: str, revision: str | None) -> Path | None:
     from transformers.utils import cached_file
 
     path = cached_file(
@@ -209,7 +210,7 @@ def _find(model: str, name: str, revision: Optional[str]) -> Optional[Path]:
     return None if path is None else Path(path)
 
 
-def open_tensors(files: Sequence[Path]) -> Dict[str, Any]:
+def open_tensors(files: Sequence[Path]) -> dict[str, Any]:
     """Tensors by name, not read yet.
 
     Args:
@@ -218,7 +219,7 @@ def open_tensors(files: Sequence[Path]) -> Dict[str, Any]:
     Returns:
         Objects to be indexed as tensors are: ``x[:]``, ``x[rows]``.
     """
-    tensors: Dict[str, Any] = {}
+    tensors: dict[str, Any] = {}
     for file in files:
         if file.suffix == ".safetensors":
             opened = safe_open(file, framework="pt")
@@ -242,7 +243,7 @@ def decoder_tensors(
     rows: Sequence[int],
     vocab_size: int,
     starts: Sequence[Sequence[int]] = (),
-) -> Dict[str, torch.Tensor]:
+) -> dict[str, torch.Tensor]:
     """Tensors of the decoder with some rows of the embedding, and new ones.
 
     Layers of the text encoder are left out. The few tensors outside its layers stay:
@@ -303,7 +304,7 @@ def _shape(tensor: Any) -> Sequence[int]:
 
 def count_parameters(
     tensors: Mapping[str, torch.Tensor], vocab_size: int
-) -> Dict[str, Dict[str, int]]:
+) -> dict[str, dict[str, int]]:
     """Parameters of the decoder before and after: its embedding, and all of it.
 
     The embedding is the output layer, too.

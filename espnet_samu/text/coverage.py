@@ -2,8 +2,9 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import batched
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import sentencepiece
 
@@ -11,7 +12,7 @@ from espnet_samu.text.clean import clean_text
 from espnet_samu.utils.kaldi_io import iterate_text
 
 # Texts as a vocabulary writes them: decode(encode(text)).
-RoundTrip = Callable[[Sequence[str]], List[str]]
+RoundTrip = Callable[[Sequence[str]], list[str]]
 
 # Sentences that are tokenised at once, by all threads.
 _BATCH = 10000
@@ -57,7 +58,7 @@ def round_trip(
         nj: Threads.
     """
 
-    def write(lines: Sequence[str]) -> List[str]:
+    def write(lines: Sequence[str]) -> list[str]:
         return processor.decode(processor.encode(list(lines), num_threads=nj))
 
     return write
@@ -72,7 +73,7 @@ class Losses(NamedTuple):
     characters: Counter
     """Characters that are not written, and how often."""
 
-    def report(self) -> Dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """Return the counts for JSON."""
         return {
             "sentences": self.sentences,
@@ -135,7 +136,7 @@ def name_character(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
-def name_characters(counts: Counter | Dict[str, int]) -> str:
+def name_characters(counts: Counter | dict[str, int]) -> str:
     """Return a list of characters and how often they occur: ``， 12, ？ 3``."""
     return ", ".join(f"{name_character(c)} {n}" for c, n in counts.items())
 
@@ -163,7 +164,7 @@ def compare(
     trimmed: sentencepiece.SentencePieceProcessor,
     text: str,
     nj: int = 1,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """What trimming changes for a text that it was not made for.
 
     Args:

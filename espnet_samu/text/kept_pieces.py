@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from typing import Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set, Tuple
+from collections.abc import Iterable, Mapping, Sequence
 
 from fontTools.unicodedata import script_extension
 
@@ -10,7 +10,7 @@ from espnet_samu.text.languages import scripts_of
 from espnet_samu.text.vocabulary import Vocabulary
 
 
-def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> Set[str]:
+def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> set[str]:
     """All pieces that stand between single characters and the given pieces.
 
     Byte pair encoding joins two neighbours at a time, those first whose union has the
@@ -22,7 +22,7 @@ def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> Set[str]:
         pieces: Pieces that a tokeniser made.
         scores: Of all pieces of the full model.
     """
-    steps: Set[str] = set()
+    steps: set[str] = set()
     for piece in pieces:
         symbols = list(piece)
         while len(symbols) > 1:
@@ -58,7 +58,7 @@ REASONS = (
 
 def choose(
     vocabulary: Vocabulary, counts: Mapping[str, int], languages: Sequence[str] = ()
-) -> Dict[int, str]:
+) -> dict[int, str]:
     """Rows to keep, each with the first reason for it.
 
     Args:
@@ -80,7 +80,7 @@ def choose(
     singles = {piece: row for piece, row in pieces.items() if len(piece) == 1}
     steps = merge_steps(counts, vocabulary.scores) if vocabulary.is_bpe else ()
     least_probable = vocabulary.least_probable
-    groups: Tuple[Iterable[int], ...] = (
+    groups: tuple[Iterable[int], ...] = (
         vocabulary.special,
         vocabulary.languages.values(),
         (pieces[piece] for piece in counts if piece in pieces),
@@ -92,14 +92,14 @@ def choose(
         # text is cut as if all other pieces had been forbidden to the full model.
         [] if least_probable is None else [least_probable],
     )
-    reasons: Dict[int, str] = {}
+    reasons: dict[int, str] = {}
     for reason, rows in zip(REASONS, groups, strict=True):
         for row in rows:
             reasons.setdefault(row, reason)
     return dict(sorted(reasons.items()))
 
 
-def main_scripts(characters: Mapping[str, int]) -> List[str]:
+def main_scripts(characters: Mapping[str, int]) -> list[str]:
     """Scripts of at least SCRIPT_SHARE of the letters.
 
     Args:
@@ -114,7 +114,7 @@ def main_scripts(characters: Mapping[str, int]) -> List[str]:
     return [name for name, n in letters.items() if n >= SCRIPT_SHARE * total]
 
 
-def scripts(character: str) -> FrozenSet[str]:
+def scripts(character: str) -> frozenset[str]:
     """Scripts of a letter or of a mark on it, e.g. {"Latn"}, by ISO 15924."""
     if unicodedata.category(character)[0] not in "LM":
         return frozenset()

@@ -2,8 +2,8 @@
 
 import difflib
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 from typeguard import typechecked
@@ -28,7 +28,7 @@ class TargetLanguages:
     def __init__(self, token_list: Sequence[str]):
         self._rows = {t: row for row, t in enumerate(token_list) if is_code(t)}
         self.codes = list(self._rows)
-        self._found: Dict[str, int] = {}
+        self._found: dict[str, int] = {}
 
     def id(self, name: str) -> int:
         """Row of a language.
@@ -62,7 +62,7 @@ class TargetLanguages:
             raise ValueError(message) from None
 
 
-def find_tgt_langs(wav_scp: Union[str, Path]) -> Optional[Dict[str, str]]:
+def find_tgt_langs(wav_scp: str | Path) -> dict[str, str] | None:
     """Target languages of the utterances of a data folder.
 
     Args:
@@ -81,7 +81,7 @@ def find_tgt_langs(wav_scp: Union[str, Path]) -> Optional[Dict[str, str]]:
 
 # In the order of the embedding's rows; the first 25 are those of mBART-25.
 # Reference: Tang et al., arXiv 2008.00401.
-MBART50_CODES: Tuple[str, ...] = tuple("""
+MBART50_CODES: tuple[str, ...] = tuple("""
     ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ
     ko_KR lt_LT lv_LV my_MM ne_NP nl_XX ro_RO ru_RU si_LK tr_TR vi_VN zh_CN af_ZA
     az_AZ bn_IN fa_IR he_IL hr_HR id_ID ka_GE km_KH mk_MK ml_IN mn_MN mr_IN pl_PL
@@ -148,7 +148,7 @@ def is_code(token: str) -> bool:
     return _CODE.fullmatch(token) is not None
 
 
-def codes_of(token_list: Iterable[str]) -> List[str]:
+def codes_of(token_list: Iterable[str]) -> list[str]:
     """Language codes in a token list, those that were added among them."""
     return [token for token in token_list if is_code(token)]
 
@@ -197,7 +197,7 @@ def to_code(lang: str, codes: Sequence[str]) -> str:
     return min(found, key=lambda candidate: candidate[0])[2]
 
 
-def scripts_of(lang: str) -> Tuple[str, ...]:
+def scripts_of(lang: str) -> tuple[str, ...]:
     """Scripts of a language, by their names in Unicode.
 
     Args:
@@ -211,7 +211,7 @@ def scripts_of(lang: str) -> Tuple[str, ...]:
     return _UNICODE_SCRIPTS.get(script, (script,) if script else ())
 
 
-def _parts(name: str) -> Tuple[str, str, str]:
+def _parts(name: str) -> tuple[str, str, str]:
     """Language, script and region of a code of any kind; "" where it is not known."""
     language, *others = name.strip().replace("-", "_").strip("_").lower().split("_")
     language = _SYNONYMS.get(language, language)

@@ -1,9 +1,9 @@
 """What a trimmed folder was made from and what was kept (``trim.json``)."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence
+from typing import Any
 
 from espnet_samu.scoring.inputs import read_target_languages
 from espnet_samu.scoring.table import format_table
@@ -154,7 +154,7 @@ def input_key(
     texts: Sequence[str],
     check_texts: Sequence[str],
     added: Mapping[str, str],
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Hashes of all that a trimmed folder depends on.
 
     Args:
@@ -172,7 +172,7 @@ def input_key(
     }
 
 
-def read_report(folder: Path) -> Optional[Dict[str, Any]]:
+def read_report(folder: Path) -> dict[str, Any] | None:
     """Report of a folder; None where there is none."""
     path = folder / REPORT_FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

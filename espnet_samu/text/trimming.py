@@ -23,8 +23,9 @@ Reference: Abdaoui et al. (Load What You Need), arXiv 2010.05609.
 import json
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any
 
 import sentencepiece
 from safetensors.torch import save_file
@@ -47,13 +48,13 @@ def trim(
     model: str,
     texts: Sequence[str],
     output_dir: str,
-    revision: Optional[str] = None,
+    revision: str | None = None,
     check_texts: Sequence[str] = (),
-    add_languages: Optional[Mapping[str, str]] = None,
+    add_languages: Mapping[str, str] | None = None,
     nj: int = 1,
     languages: Sequence[str] = (),
     add_characters: bool = True,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Write a trimmed folder, unless it is there for the same input.
 
     Args:
@@ -182,7 +183,7 @@ def _read_vocabulary(
     return Vocabulary(proto, layout)
 
 
-def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> List[List[int]]:
+def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> list[list[int]]:
     """Rows that new language tokens start near, one each."""
     for code in added:
         if not is_code(code) or code in vocabulary.layout.tokens:
@@ -196,7 +197,7 @@ def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> List[List[i
 
 def _trimmed_config(
     config: Mapping[str, Any], rows: Sequence[int], n_tokens: int
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """config.json of the trimmed model."""
     position = {row: i for i, row in enumerate(rows)}
     # The tasks were the text encoder's; transformers takes num_hidden_layers for

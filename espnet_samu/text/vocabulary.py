@@ -1,8 +1,8 @@
 """A sentencepiece model and the rows of an embedding that its pieces have."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Union
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
@@ -11,7 +11,7 @@ from typeguard import typechecked
 from espnet_samu.text.checkpoint import Layout
 
 
-def read_token_list(token_list: Union[str, Path, Sequence[str]]) -> List[str]:
+def read_token_list(token_list: str | Path | Sequence[str]) -> list[str]:
     """Tokens of a file of one a line, or the list itself.
 
     An experiment's config.yaml has the list, its command line the file.
@@ -22,7 +22,7 @@ def read_token_list(token_list: Union[str, Path, Sequence[str]]) -> List[str]:
         return [line.rstrip() for line in file]
 
 
-def read_bpemodel(path: Union[str, Path]) -> SentencePieceProcessor:
+def read_bpemodel(path: str | Path) -> SentencePieceProcessor:
     """Read a sentencepiece model.
 
     Raises:
@@ -36,7 +36,7 @@ def read_bpemodel(path: Union[str, Path]) -> SentencePieceProcessor:
         ) from error
 
 
-def check_bpemodel(path: Union[str, Path], tokens: Sequence[str]) -> None:
+def check_bpemodel(path: str | Path, tokens: Sequence[str]) -> None:
     """Raise if a sentencepiece model is not that of a token list.
 
     ESPnet takes pieces that are not in the list for ``<unk>``.
@@ -89,9 +89,9 @@ class Vocabulary:
         self.layout = layout
         self.is_bpe = trainer.model_type == trainer.BPE
         self.rows = row = {token: i for i, token in enumerate(layout.tokens)}
-        self.languages: Dict[str, int] = {code: row[code] for code in layout.languages}
+        self.languages: dict[str, int] = {code: row[code] for code in layout.languages}
         fixed = [p.piece for p in proto.pieces if p.type in _FIXED]
-        self.special: List[int] = sorted(
+        self.special: list[int] = sorted(
             {row[token] for token in (*_SPECIAL, *fixed) if token in row}
         )
         # A piece without a row, as M2M-100 has them, is spelled with others.
@@ -100,14 +100,14 @@ class Vocabulary:
             for p in proto.pieces
             if p.type == _Type.NORMAL and p.piece in row and _fits_a_line(p.piece)
         ]
-        self.pieces: Dict[str, int] = {p.piece: row[p.piece] for p in ordinary}
-        self.scores: Dict[str, float] = {p.piece: p.score for p in ordinary}
+        self.pieces: dict[str, int] = {p.piece: row[p.piece] for p in ordinary}
+        self.scores: dict[str, float] = {p.piece: p.score for p in ordinary}
 
     def __len__(self) -> int:
         return len(self.layout.tokens)
 
     @property
-    def least_probable(self) -> Optional[int]:
+    def least_probable(self) -> int | None:
         """Row of the piece that sets the cost of an unknown character, if one does."""
         if self.is_bpe:
             return None
@@ -121,13 +121,13 @@ class Vocabulary:
             model_proto=self.trimmed_model(None, characters)
         )
 
-    def rows_of(self, pieces: Sequence[str]) -> List[int]:
+    def rows_of(self, pieces: Sequence[str]) -> list[int]:
         """Rows of pieces of the full model, bare word starts left out."""
         pieces = [piece for piece in pieces if piece != _WORD_START] or [_WORD_START]
         return [self.rows.get(piece, self.rows["<unk>"]) for piece in pieces]
 
     def trimmed_model(
-        self, rows: Optional[Iterable[int]], characters: Sequence[str] = ()
+        self, rows: Iterable[int] | None, characters: Sequence[str] = ()
     ) -> bytes:
         """File of the sentencepiece model of some of the rows, in its own order.
 
@@ -156,7 +156,7 @@ class Vocabulary:
 
     def tokenizer_files(
         self, rows: Sequence[int], added: Iterable[str], characters: Iterable[str] = ()
-    ) -> Dict[str, str]:
+    ) -> dict[str, str]:
         """What transformers reads beside the sentencepiece model, by file name.
 
         Args:

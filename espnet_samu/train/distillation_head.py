@@ -1,7 +1,5 @@
 """What the distillation has behind the encoder."""
 
-from typing import Dict, Optional, Tuple
-
 import torch
 from espnet2.asr.specaug.abs_specaug import AbsSpecAug
 from espnet2.layers.abs_normalize import AbsNormalize
@@ -33,8 +31,8 @@ class DistillationHead(torch.nn.Module):
         projector: AbsProjector,
         loss: DistillationLoss,
         weight: float,
-        specaug: Optional[AbsSpecAug] = None,
-        normalize: Optional[AbsNormalize] = None,
+        specaug: AbsSpecAug | None = None,
+        normalize: AbsNormalize | None = None,
     ):
         super().__init__()
         self.pooling = pooling
@@ -46,7 +44,7 @@ class DistillationHead(torch.nn.Module):
 
     def forward(
         self, frames: torch.Tensor, lengths: torch.Tensor, teacher: torch.Tensor
-    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Distance to the teacher.
 
         Args:

@@ -1,7 +1,6 @@
 """Waveforms through frontend and encoder, as the distillation does it."""
 
 import contextlib
-from typing import ContextManager, Optional, Tuple
 
 import torch
 from espnet2.asr.specaug.abs_specaug import AbsSpecAug
@@ -54,7 +53,7 @@ class UpdateCounter(torch.nn.Module):
             and int(self.updates) < self.freeze_encoder_updates
         )
 
-    def encoder_mode(self) -> ContextManager[None]:
+    def encoder_mode(self) -> contextlib.AbstractContextManager[None]:
         """Put frontend and encoder in training or eval mode.
 
         Returns:
@@ -81,9 +80,9 @@ def encode_waveforms(
     model: UpdateCounter,
     speech: torch.Tensor,
     speech_lengths: torch.Tensor,
-    specaug: Optional[AbsSpecAug] = None,
-    normalize: Optional[AbsNormalize] = None,
-) -> Tuple[torch.Tensor, torch.Tensor]:
+    specaug: AbsSpecAug | None = None,
+    normalize: AbsNormalize | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Frames (B, T, D) and their number (B,).
 
     Args:

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-from typing import Optional
 
 import numpy as np
 from espnet2.train.trainer import TrainerOptions
@@ -18,7 +17,7 @@ from espnet_samu.utils.kaldi_io import read_text
 class SAMUTrainerOptions(TrainerOptions):
     """ESPnet's options and ours."""
 
-    valid_utt2lang: Optional[str]
+    valid_utt2lang: str | None
     """File of the language of each validation utterance."""
 
 

@@ -1,13 +1,13 @@
 """From the text of an utterance to numbers, its target language too."""
 
-from typing import Callable, Dict, Union
+from collections.abc import Callable
 
 import numpy as np
 from typeguard import typechecked
 
 from espnet_samu.text.languages import TargetLanguages
 
-Data = Dict[str, Union[str, np.ndarray]]
+Data = dict[str, str | np.ndarray]
 
 
 class TranslationPreprocessor:
@@ -25,7 +25,7 @@ class TranslationPreprocessor:
         self.preprocess = preprocess
         self.languages = languages
 
-    def __call__(self, uid: str, data: Data) -> Dict[str, np.ndarray]:
+    def __call__(self, uid: str, data: Data) -> dict[str, np.ndarray]:
         """Preprocess one utterance.
 
         Args:

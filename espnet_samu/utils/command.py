@@ -5,9 +5,9 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Iterable, Iterator, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from yaml import YAMLError
 

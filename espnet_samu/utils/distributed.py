@@ -1,6 +1,6 @@
 """Means over batches that are split unevenly over processes."""
 
-from typing import Any, List, Tuple
+from typing import Any
 
 import torch
 
@@ -20,7 +20,7 @@ def is_first() -> bool:
 
 
 @torch.no_grad()
-def gather_rows(rows: torch.Tensor) -> Tuple[torch.Tensor, int]:
+def gather_rows(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
     """Rows of all processes, which may have different numbers of them.
 
     Args:
@@ -44,11 +44,11 @@ def gather_rows(rows: torch.Tensor) -> Tuple[torch.Tensor, int]:
     return gathered, sum(sizes[: torch.distributed.get_rank()])
 
 
-def gather_objects(item: Any) -> List[Any]:
+def gather_objects(item: Any) -> list[Any]:
     """One picklable object of each process, in the order of their ranks."""
     if not is_distributed():
         return [item]
-    items: List[Any] = [None] * torch.distributed.get_world_size()
+    items: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(items, item)
     return items
 

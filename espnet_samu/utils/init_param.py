@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple, Union
 
 import torch
 
@@ -13,7 +13,7 @@ from espnet_samu.utils.safe_reading import check_zip_size, read_yaml
 from espnet_samu.utils.torch_modules import WRAPPED, adapter_keys
 
 
-def read_state_dict(path: Union[Path, str]) -> Dict[str, torch.Tensor]:
+def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
     """Read the parameters of a checkpoint, on the CPU.
 
     Raises:
@@ -48,7 +48,7 @@ def read_state_dict(path: Union[Path, str]) -> Dict[str, torch.Tensor]:
     return state
 
 
-def frozen_weights(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
+def frozen_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Frozen parameters, by their keys in the state dict."""
     return {
         key: value.detach()
@@ -57,10 +57,10 @@ def frozen_weights(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
     }
 
 
-def checksum(weights: Dict[str, torch.Tensor]) -> str:
+def checksum(weights: dict[str, torch.Tensor]) -> str:
     """SHA-256 of names, types, shapes and numbers."""
     digest = hashlib.sha256()
-    seen: Dict[int, str] = {}
+    seen: dict[int, str] = {}
     for name in sorted(weights):
         weight = weights[name].cpu().contiguous()
         # Tied weights are read once.
@@ -71,13 +71,13 @@ def checksum(weights: Dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def save_base(weights: Dict[str, torch.Tensor], path: Path) -> None:
+def save_base(weights: dict[str, torch.Tensor], path: Path) -> None:
     """Write frozen weights."""
     with atomic_write(path, "wb") as file:
         torch.save(weights, file)
 
 
-def read_base(path: Union[Path, str], sha256: str) -> Dict[str, torch.Tensor]:
+def read_base(path: Path | str, sha256: str) -> dict[str, torch.Tensor]:
     """Read frozen weights.
 
     Args:
@@ -103,7 +103,7 @@ def read_base(path: Union[Path, str], sha256: str) -> Dict[str, torch.Tensor]:
     return weights
 
 
-def base_of(checkpoint: Union[Path, str]) -> Optional[Path]:
+def base_of(checkpoint: Path | str) -> Path | None:
     """File of the frozen weights that a checkpoint does without.
 
     Args:
@@ -125,7 +125,7 @@ def base_of(checkpoint: Union[Path, str]) -> Optional[Path]:
     return path
 
 
-def read_weights(checkpoint: Union[Path, str]) -> Dict[str, torch.Tensor]:
+def read_weights(checkpoint: Path | str) -> dict[str, torch.Tensor]:
     """All weights of a model, from a checkpoint and what it does without.
 
     Raises:
@@ -137,7 +137,7 @@ def read_weights(checkpoint: Union[Path, str]) -> Dict[str, torch.Tensor]:
     return state if base is None else {**read_state_dict(base), **state}
 
 
-def load_base(model: torch.nn.Module, path: Union[Path, str], sha256: str) -> None:
+def load_base(model: torch.nn.Module, path: Path | str, sha256: str) -> None:
     """Fill the frozen weights of a model, which then loads checkpoints without them.
 
     Args:
@@ -156,13 +156,13 @@ def load_base(model: torch.nn.Module, path: Union[Path, str], sha256: str) -> No
     load_without(model, frozenset(weights))
 
 
-def leave_out(model: torch.nn.Module, names: FrozenSet[str]) -> None:
+def leave_out(model: torch.nn.Module, names: frozenset[str]) -> None:
     """Drop keys from a model's state dict, and do without them in loading."""
     model.register_state_dict_post_hook(partial(_drop, names))
     load_without(model, names)
 
 
-def load_without(model: torch.nn.Module, names: FrozenSet[str]) -> None:
+def load_without(model: torch.nn.Module, names: frozenset[str]) -> None:
     """Let a model load state dicts that lack these keys."""
     model.register_load_state_dict_post_hook(partial(_do_without, names))
 
@@ -188,7 +188,7 @@ MASK_VECTOR = "masked_spec_embed"
 """What transformers puts in the place of masked frames; only there if masks are on."""
 
 
-def add_base_weights(specs: Sequence[str]) -> List[str]:
+def add_base_weights(specs: Sequence[str]) -> list[str]:
     """Put the weights that a checkpoint does without before it.
 
     Args:
@@ -202,7 +202,7 @@ def add_base_weights(specs: Sequence[str]) -> List[str]:
         FileNotFoundError: These weights are not where config.yaml says.
         ValueError: They are others.
     """
-    complete: List[str] = []
+    complete: list[str] = []
     for spec in specs:
         path, *keys = spec.split(":", 1)
         base = base_of(path)
@@ -229,18 +229,18 @@ def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
         FileNotFoundError: There is no such file.
         ValueError: The destination has parameters that no file has.
     """
-    destinations: Dict[str, List[str]] = {}
+    destinations: dict[str, list[str]] = {}
     for spec in specs:
         destinations.setdefault(_split(spec)[2], []).append(spec)
     for destination, parts in destinations.items():
         _check_destination(destination, parts, model)
 
 
-def _check_destination(dst: str, specs: List[str], model: torch.nn.Module) -> None:
+def _check_destination(dst: str, specs: list[str], model: torch.nn.Module) -> None:
     target = model.get_submodule(dst)
     names = list(target.state_dict())
-    found: Set[str] = set()
-    excluded: Set[str] = set()
+    found: set[str] = set()
+    excluded: set[str] = set()
     for spec in specs:
         path, src, _, excludes = _split(spec)
         state = read_state_dict(path)
@@ -264,12 +264,12 @@ def _check_destination(dst: str, specs: List[str], model: torch.nn.Module) -> No
     logging.info(f"{text}: fills all of {len(wanted)} parameters{kept}")
 
 
-def _split(spec: str) -> Tuple[str, str, str, str]:
+def _split(spec: str) -> tuple[str, str, str, str]:
     """File, source, destination and excluded keys, as ESPnet splits them."""
     return tuple((spec.split(":", 4) + [""] * 4)[:4])
 
 
-def _new_keys(target: torch.nn.Module, dst: str, found: Set[str]) -> Set[str]:
+def _new_keys(target: torch.nn.Module, dst: str, found: set[str]) -> set[str]:
     """Keys of the parts that may be new and of which nothing was found."""
     keys = target.state_dict()
     parts = [adapter_keys(target), {k for k in keys if k.endswith(MASK_VECTOR)}]

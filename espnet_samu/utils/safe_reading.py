@@ -3,7 +3,7 @@
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any
 
 import yaml
 
@@ -51,7 +51,7 @@ MOST_REPEATED = 100_000
 """Values that aliases (``*name``) may repeat."""
 
 
-def read_yaml(path: Union[Path, str]) -> Dict[str, Any]:
+def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read a configuration.
 
     Raises:
@@ -81,8 +81,8 @@ def _check_growth(text: str) -> None:
         ValueError: Says what there is too much of.
     """
     values = repeated = 0
-    sizes: Dict[str, int] = {}  # values of what has a name
-    parents: List[Tuple[Optional[str], int]] = []
+    sizes: dict[str, int] = {}  # values of what has a name
+    parents: list[tuple[str | None, int]] = []
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             parents.append((event.anchor, values + repeated))
@@ -104,12 +104,12 @@ def _check_growth(text: str) -> None:
                 sizes[event.anchor] = 1
 
 
-def dump_yaml(content: Dict[str, Any]) -> str:
+def dump_yaml(content: dict[str, Any]) -> str:
     """A configuration as the text of a file."""
     return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=True)
 
 
-def decoder_of(path: Union[Path, str]) -> Optional[str]:
+def decoder_of(path: Path | str) -> str | None:
     """What a config.yaml says for ``decoder``, without reading its token lists.
 
     Raises:

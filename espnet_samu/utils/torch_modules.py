@@ -1,7 +1,8 @@
 """Additions to torch's modules: frozen parts, padding masks, autocast, locks."""
 
 import threading
-from typing import Any, Dict, Iterator, Set, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -46,7 +47,7 @@ class CallLock:
     def __exit__(self, *error: Any) -> None:
         self._lock.release()
 
-    def __deepcopy__(self, memo: Dict[int, Any]) -> "CallLock":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CallLock":
         return CallLock()
 
 
@@ -84,7 +85,7 @@ def has_adapters(module: torch.nn.Module) -> bool:
 
 def outside_adapters(
     module: torch.nn.Module, prefix: str = ""
-) -> Iterator[Tuple[str, torch.nn.Parameter]]:
+) -> Iterator[tuple[str, torch.nn.Parameter]]:
     """Parameters that are not in adapters, by their name in the state dict.
 
     Args:
@@ -100,7 +101,7 @@ def outside_adapters(
             yield from outside_adapters(child, prefix + below)
 
 
-def adapter_keys(module: torch.nn.Module) -> Set[str]:
+def adapter_keys(module: torch.nn.Module) -> set[str]:
     """Keys of a module's state dict that are those of adapters."""
     inside = [f"{name}." for name, child in module.named_modules() if is_adapter(child)]
     return {key for key in module.state_dict() if key.startswith(tuple(inside))}

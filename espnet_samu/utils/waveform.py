@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,12 +39,12 @@ class UnusableWaveforms(ValueError):
     def __init__(
         self,
         reasons: Mapping[int, str],
-        names: Optional[Sequence[str]] = None,
+        names: Sequence[str] | None = None,
         advice: str = "",
         what: str = "utterance ",
     ):
         self.reasons = dict(reasons)
-        rows: Dict[str, list[str]] = {}
+        rows: dict[str, list[str]] = {}
         for row, reason in self.reasons.items():
             name = f"row {row} of the batch"
             if names is not None:
@@ -56,7 +56,7 @@ class UnusableWaveforms(ValueError):
 
 @contextmanager
 def named_waveforms(
-    names: Optional[Sequence[str]], advice: str = "", what: str = "utterance "
+    names: Sequence[str] | None, advice: str = "", what: str = "utterance "
 ) -> Iterator[None]:
     """Inside, errors about waveforms name them.
 
@@ -75,9 +75,9 @@ def named_waveforms(
 
 
 def check_waveform(
-    speech: Union[torch.Tensor, np.ndarray],
+    speech: torch.Tensor | np.ndarray,
     name: str,
-    sampling_rate: Optional[int] = None,
+    sampling_rate: int | None = None,
 ) -> torch.Tensor:
     """Refuse what is not one waveform in [-1, 1] at 16 kHz.
 
@@ -141,7 +141,7 @@ def _too_loud(loudest: float) -> str:
 def check_waveforms(
     speech: torch.Tensor,
     lengths: torch.Tensor,
-    names: Optional[Sequence[str]] = None,
+    names: Sequence[str] | None = None,
     allow_silence: bool = False,
     advice: str = "",
 ) -> None:
@@ -195,11 +195,11 @@ class CheckedPreprocessor:
         preprocess: ESPnet's preprocessor, or None.
     """
 
-    def __init__(self, wav_scp: Optional[str], preprocess: Optional[Callable] = None):
+    def __init__(self, wav_scp: str | None, preprocess: Callable | None = None):
         self.files = {} if wav_scp is None else read_text(wav_scp)
         self.preprocess = preprocess
 
-    def __call__(self, uid: str, data: Dict[str, Any]) -> Dict[str, Any]:
+    def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, Any]:
         """Preprocess an utterance and check its ``speech``.
 
         Raises:

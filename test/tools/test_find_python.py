@@ -3,7 +3,6 @@
 import os
 import subprocess
 from pathlib import Path
-from typing import Optional
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "find_python.sh"
 
@@ -17,7 +16,7 @@ def fake_python(path: Path, version: str, venv: int = 1, headers: int = 1) -> Pa
 
 
 def find_python(
-    tmp_path: Path, python: Optional[Path] = None
+    tmp_path: Path, python: Path | None = None
 ) -> subprocess.CompletedProcess:
     """Run find_python.sh where bin/ is all of PATH and pyenv/ is pyenv's root."""
     folder = tmp_path / "bin"

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Iterable, Iterator, Sequence
 
 from europarl_st.corpus import SPLITS, Corpus
 from europarl_st.corpus_error import CorpusError

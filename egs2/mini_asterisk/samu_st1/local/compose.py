@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Iterable, Sequence
 
 from corpus import Corpus, Utterance, write_pairs
 from grammar import (

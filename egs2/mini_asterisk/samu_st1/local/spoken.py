@@ -6,8 +6,8 @@ Numbers are joined from recordings ("veinti" + "dos" are one unit in Spanish up 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping
 
 from grammar import AGES, HALVES, STATUS, TEMPLATES, UNITS_OF_TIME, Content, slot_kinds
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
-from typing import Iterable, Iterator, Mapping, Sequence
 
 from covost2.clips import Clips
 from covost2.scenarios import Direction

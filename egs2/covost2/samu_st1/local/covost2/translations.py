@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
-from typing import Iterable, NamedTuple
+from typing import NamedTuple
 
 from covost2.clips import Clips
 from covost2.counts import Counts

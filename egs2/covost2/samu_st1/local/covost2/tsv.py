@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import tarfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence, TextIO
+from typing import TextIO
 
 ARCHIVE = ".tar.gz"
 

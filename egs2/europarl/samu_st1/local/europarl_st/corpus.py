@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Iterable, Iterator, Sequence
 
 from europarl_st.corpus_error import CorpusError
 from europarl_st.plan import LANGUAGES, Direction

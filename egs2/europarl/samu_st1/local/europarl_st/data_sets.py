@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from europarl_st.cleaning import NO_TRANSCRIPT, clean, fit
 from europarl_st.corpus import SPLITS, Corpus

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ro")
 SCENARIOS = ("x2en", "m2m", "zeroshot")

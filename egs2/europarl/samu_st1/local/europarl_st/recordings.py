@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 from europarl_st.corpus_error import CorpusError
 from europarl_st.segment import Segment
