@@ -462,17 +462,6 @@ perturb_tgt_lang() {
     mv "${dir}/.utt2tgt_lang.tmp" "${dir}/utt2tgt_lang"
 }
 
-# Whether the student was scored on a set as it is here: one from another recipe has
-# scores of sets that are called alike.
-retrieved() {
-    local dir=${retrieval_dir}/$1 files
-    files=("${dir}/embed.scp")
-    [ ! -e "${dir}/failed.scp" ] || files+=("${dir}/failed.scp")
-    [ -e "${dir}/retrieval.json" ] \
-        && cmp -s <(cut -d " " -f 1 -- "${files[@]}" | LC_ALL=C sort) \
-            <(cut -d " " -f 1 "${data_feats}/$1/wav.scp" | LC_ALL=C sort)
-}
-
 # count_failed DIR SET RESULT: utterances of a set that stages 9 and 12 have no result for.
 declare -A without_result=()
 count_failed() {
@@ -810,95 +799,30 @@ if ! "${skip_eval}"; then
 
     if runs 13; then
         log "Stage 13: Scoring: ${st_exp}/${inference_tag}"
-        if [ -z "${train_langs}" ]; then
-            need 1 "data/${train_set}/utt2lang"
-            train_langs=$(cut -d " " -f 2 "data/${train_set}/utt2lang" \
-                | sort -u | paste -sd " ")
-        fi
+        [ -n "${train_langs}" ] || need 1 "data/${train_set}/utt2lang"
         for dset in ${test_sets}; do
-            _dir=${st_exp}/${inference_tag}/${dset}
-            count_failed "${_dir}" "${dset}" text
-            need 12 "${_dir}/text"
-            _opts=()
-            _report=()
-            for _exp in "${st_exp}" ${baseline_exp}; do
-                # exp/st_train_st_raw_fr_en_max_epoch5 -> train_st_max_epoch5: the config
-                # it was made with, and what was replaced in it.
-                _name=$(basename "${_exp}")
-                _name=${_name/_raw_${src_lang}_${tgt_lang}/}
-                _name=${_name#st_}
-                _text=${_exp}/${inference_tag}/${dset}/text
-                if [ "${_exp}" = "${baseline_exp}" ] && [ ! -e "${_text}" ]; then
-                    log "${dset} is scored without ${_exp}, which has not decoded it"
-                    continue
-                fi
-                _opts+=(--system "${_name}=${_text}")
-                _report+=(--system "${_name}=${_text}")
-                if grep -qsE "^token_type: (bpe|char|word|hugging_face)$" "${_exp}/config.yaml"; then
-                    _opts+=(--ceiling "${_name}=${_exp}/config.yaml")
-                fi
-                if [ "${_exp}" = "${baseline_exp}" ]; then
-                    _opts+=(--baseline "${_name}")
-                fi
-                _json=${retrieval_dir}/${dset}/retrieval.json
-                # A frozen encoder retrieves as the student that it started from.
-                if retrieved "${dset}" && grep -q "${_samu_model}:frontend" "${_exp}/config.yaml" \
-                    && grep -q "freeze: true" "${_exp}/config.yaml"; then
-                    _opts+=(--retrieval "${_name}=${_json}")
-                fi
-            done
-            if [ -e "${data_feats}/${dset}/utt2tgt_lang" ]; then
-                _opts+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
-                _report+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
-            fi
-            if [ -s "${data_feats}/${dset}/${transcripts}" ]; then
-                _opts+=(--src "${data_feats}/${dset}/${transcripts}")
-                _report+=(--src "${data_feats}/${dset}/${transcripts}")
-            fi
-            # A set that is not searched itself shows how well others are.
-            _set=${dset}
-            retrieved "${dset}" || _set=${retrieval_sets%% *}
-            for _png in "${retrieval_dir}/${_set}"/*.png; do
-                if [ -e "${_png}" ] && retrieved "${_set}"; then
-                    _name="retrieval of ${_set}: $(basename "${_png}" .png)"
-                    _report+=(--figure "${_name}=${_png}")
-                    _report+=(--command "${_name}=${run_args} (stage 9)")
-                fi
-            done
-            # shellcheck disable=SC2086
-            ${python} -m espnet_samu.bin.score_st \
-                --ref "${data_feats}/${dset}/${translations}" \
-                --utt2lang "${data_feats}/${dset}/utt2lang" \
-                --tgt_lang "${tgt_lang}" \
-                --train_langs "${train_langs}" \
-                "${_opts[@]}" \
-                --output_dir "${_dir}/score_st" ${score_args}
-            # shellcheck disable=SC2086
-            ${python} -m espnet_samu.bin.report \
-                --results "${_dir}/score_st/results.json" \
-                --output "${_dir}/score_st/report.html" \
-                --title "${dset}: $(basename "${st_exp}"), ${inference_tag}" \
-                --ref "${data_feats}/${dset}/${translations}" \
-                --utt2lang "${data_feats}/${dset}/utt2lang" \
-                --tgt_lang "${tgt_lang}" \
-                --command "recipe=${run_args}" \
-                "${_report[@]}" ${report_args}
+            count_failed "${st_exp}/${inference_tag}/${dset}" "${dset}" text
+            need 12 "${st_exp}/${inference_tag}/${dset}/text"
         done
-        # What stage 14 packs, and the model card of stage 15.
-        _opts=()
-        for dset in ${test_sets}; do
-            _dir=${st_exp}/${inference_tag}/${dset}
-            _opts+=(--table "${dset}: ${inference_tag}=${_dir}/score_st/table.md")
-            _opts+=(--utt2lang "${data_feats}/${dset}/utt2lang")
-            if [ -e "${data_feats}/${dset}/utt2tgt_lang" ]; then
-                _opts+=(--utt2tgt_lang "${data_feats}/${dset}/utt2tgt_lang")
-            fi
-        done
-        ${python} -m espnet_samu.bin.model_card \
+        # Tables and pages, what stage 14 packs, and the model card of stage 15.
+        ${python} -m espnet_samu.bin.score_experiment \
             --st_exp "${st_exp}" \
-            --train_langs "${train_langs}" \
+            --baseline_exp "${baseline_exp}" \
+            --inference_tag "${inference_tag}" \
+            --test_sets "${test_sets}" \
+            --data_feats "${data_feats}" \
+            --ref "${translations}" \
+            --src "${transcripts}" \
+            --src_lang "${src_lang}" \
             --tgt_lang "${tgt_lang}" \
-            --command "${run_args}" "${_opts[@]}"
+            --train_langs "${train_langs}" \
+            --train_utt2lang "data/${train_set}/utt2lang" \
+            --retrieval_dir "${retrieval_dir}" \
+            --retrieval_sets "${retrieval_sets}" \
+            --samu_model "${_samu_model}" \
+            --command "${run_args}" \
+            --score_args "${score_args}" \
+            --report_args "${report_args}"
     fi
 fi
 

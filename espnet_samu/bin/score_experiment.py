@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Score what an ST experiment has decoded (stage 13): tables, pages and model card."""
+
+import argparse
+import logging
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2.utils.types import str_or_none
+
+from espnet_samu.bin import model_card, report, score_st
+from espnet_samu.utils.command import run
+from espnet_samu.utils.kaldi_io import read_text
+
+# Token types whose vocabulary a ceiling can be computed for.
+_TOKEN_TYPE = re.compile(r"^token_type: (bpe|char|word|hugging_face)$", re.MULTILINE)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description="Score the decoded test sets of an ST experiment by score_st, make "
+        "a page of each by report, and RESULTS.md and the model card by model_card",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--st_exp", type=Path, required=True, help="Experiment folder")
+    parser.add_argument(
+        "--baseline_exp",
+        type=str_or_none,
+        default=None,
+        help="Experiment folder of the system to test against",
+    )
+    parser.add_argument(
+        "--inference_tag", required=True, help="Folder of the decoding in both"
+    )
+    parser.add_argument(
+        "--test_sets", type=str.split, required=True, help="Names, in one string"
+    )
+    parser.add_argument(
+        "--data_feats", type=Path, required=True, help="Folder of the test sets' data"
+    )
+    parser.add_argument("--ref", required=True, help="Name of a set's references")
+    parser.add_argument("--src", required=True, help="Name of a set's transcripts")
+    parser.add_argument("--src_lang", required=True, help="As in names of experiments")
+    parser.add_argument("--tgt_lang", required=True, help="Target language")
+    parser.add_argument(
+        "--train_langs", default="", help="Those with translations in training"
+    )
+    parser.add_argument(
+        "--train_utt2lang", default="", help="Has them, without --train_langs"
+    )
+    parser.add_argument(
+        "--retrieval_dir", type=Path, required=True, help="Folder of stage 9"
+    )
+    parser.add_argument(
+        "--retrieval_sets", type=str.split, default=[], help="Sets of stage 9"
+    )
+    parser.add_argument("--samu_model", default="", help="Student of the experiment")
+    parser.add_argument("--command", required=True, help="What made the model")
+    parser.add_argument(
+        "--score_args", type=shlex.split, default=[], help="Of score_st"
+    )
+    parser.add_argument("--report_args", type=shlex.split, default=[], help="Of report")
+    return parser
+
+
+def system_name(exp: str | Path, src_lang: str, tgt_lang: str) -> str:
+    """Return a system's name in tables: its configuration and what was replaced in it.
+
+    ``exp/st_train_st_raw_fr_en_max_epoch5`` is ``train_st_max_epoch5``.
+    """
+    name = Path(exp).name.replace(f"_raw_{src_lang}_{tgt_lang}", "", 1)
+    return name.removeprefix("st_")
+
+
+def is_retrieved(retrieval_dir: Path, data_feats: Path, dset: str) -> bool:
+    """Return whether retrieval was scored on just the utterances of a set."""
+    folder = retrieval_dir / dset
+    if not (folder / "retrieval.json").exists():
+        return False
+    scored = set(read_text(folder / "embed.scp"))
+    if (folder / "failed.scp").exists():
+        scored |= set(read_text(folder / "failed.scp"))
+    return scored == set(read_text(data_feats / dset / "wav.scp"))
+
+
+def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[str]]:
+    """Return the options of a test set for score_st and for report.
+
+    Args:
+        args: Command line.
+        dset: Name of the test set.
+    """
+    data = args.data_feats / dset
+    both = ["--ref", str(data / args.ref), "--utt2lang", str(data / "utt2lang")]
+    both += ["--tgt_lang", args.tgt_lang]
+    scores: list[str] = []
+    page: list[str] = []
+    retrieved = is_retrieved(args.retrieval_dir, args.data_feats, dset)
+    for exp in filter(None, (args.st_exp, args.baseline_exp)):
+        name = system_name(exp, args.src_lang, args.tgt_lang)
+        text = Path(exp, args.inference_tag, dset, "text")
+        if exp == args.baseline_exp and not text.exists():
+            logging.info(f"{dset} is scored without {exp}, which has not decoded it")
+            continue
+        both += ["--system", f"{name}={text}"]
+        path = Path(exp, "config.yaml")
+        config = path.read_text(encoding="utf-8") if path.exists() else ""
+        if _TOKEN_TYPE.search(config):
+            scores += ["--ceiling", f"{name}={path}"]
+        if exp == args.baseline_exp:
+            scores += ["--baseline", name]
+        # A frozen encoder retrieves as the student that it started from.
+        from_student = f"{args.samu_model}:frontend" in config
+        if retrieved and from_student and "freeze: true" in config:
+            json = args.retrieval_dir / dset / "retrieval.json"
+            scores += ["--retrieval", f"{name}={json}"]
+    if (data / "utt2tgt_lang").exists():
+        both += ["--utt2tgt_lang", str(data / "utt2tgt_lang")]
+    if (data / args.src).exists() and (data / args.src).stat().st_size:
+        both += ["--src", str(data / args.src)]
+    # A set that is not searched itself shows how well others are.
+    shown = dset
+    if not retrieved:
+        searched = args.retrieval_sets[:1]
+        shown = next(
+            (
+                s
+                for s in searched
+                if is_retrieved(args.retrieval_dir, args.data_feats, s)
+            ),
+            None,
+        )
+    if shown is not None:
+        for png in sorted((args.retrieval_dir / shown).glob("*.png")):
+            name = f"retrieval of {shown}: {png.stem}"
+            page += ["--figure", f"{name}={png}"]
+            page += ["--command", f"{name}={args.command} (stage 9)"]
+    return [*both, *scores], [*both, *page]
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        cmd: Arguments; those of the process by default.
+    """
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train_langs = args.train_langs
+    if not train_langs:
+        train_langs = " ".join(sorted(set(read_text(args.train_utt2lang).values())))
+    card = ["--st_exp", str(args.st_exp), "--train_langs", train_langs]
+    card += ["--tgt_lang", args.tgt_lang, "--command", args.command]
+    for dset in args.test_sets:
+        output_dir = args.st_exp / args.inference_tag / dset / "score_st"
+        scores, page = score_options(args, dset)
+        scores += ["--train_langs", train_langs, "--output_dir", str(output_dir)]
+        score_st.main([*scores, *args.score_args])
+        page += ["--results", str(output_dir / "results.json")]
+        page += ["--output", str(output_dir / "report.html")]
+        page += ["--title", f"{dset}: {args.st_exp.name}, {args.inference_tag}"]
+        page += ["--command", f"recipe={args.command}"]
+        report.main([*page, *args.report_args])
+        table = output_dir / "table.md"
+        card += ["--table", f"{dset}: {args.inference_tag}={table}"]
+        data = args.data_feats / dset
+        card += ["--utt2lang", str(data / "utt2lang")]
+        if (data / "utt2tgt_lang").exists():
+            card += ["--utt2tgt_lang", str(data / "utt2tgt_lang")]
+    model_card.main(card)
+
+
+if __name__ == "__main__":
+    run(main)
