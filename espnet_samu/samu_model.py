@@ -35,7 +35,7 @@ class SAMUOutput:
     lengths: torch.Tensor
     """Number of frames (B,)."""
     embedding: torch.Tensor
-    """Utterance embeddings (B, E), of length 1."""
+    """Utterance embeddings (B, E), L2-normalised."""
 
 
 class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):

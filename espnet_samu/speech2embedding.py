@@ -103,7 +103,7 @@ class Speech2Embedding:
             sampling_rate: Of the waveform in Hz: others than 16000 are refused.
 
         Returns:
-            Utterance embedding (E,) of length 1, on the CPU.
+            Utterance embedding (E,), L2-normalised, on the CPU.
 
         Raises:
             ValueError: It is no such waveform, or too short for one frame.
@@ -122,7 +122,8 @@ class Speech2Embedding:
             sampling_rate: Of the waveforms in Hz: others than 16000 are refused.
 
         Returns:
-            Utterance embeddings (B, E) of length 1, on the CPU, each what it is alone.
+            Utterance embeddings (B, E), L2-normalised, on the CPU. Each is the one that
+            its utterance gets alone.
 
         Raises:
             ValueError: There is none, or one is no such waveform; says which.

@@ -19,7 +19,7 @@ from espnet_samu.utils.waveform import (
 
 REPAIR = ". Repair these recordings, or leave them out in stage 1"
 
-# What is told of the distillation's batch, by its name there.
+# Statistics of the distillation's batch that are reported, by DistillationLoss' names.
 _STATS = {
     "loss": "loss_samu",
     "cos_right": "samu_cos_right",
@@ -89,7 +89,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
             utt_id: Names of the utterances.
             samu_speech: Waveforms of the distillation (B', N').
             samu_speech_lengths: Samples (B',).
-            samu_embed: The teacher's sentence embeddings (B', E), of length 1.
+            samu_embed: The teacher's sentence embeddings (B', E), of any norm.
             samu_utt_id: Names of these utterances.
             kwargs: Not used.
 

@@ -22,7 +22,7 @@ from espnet_samu.checkpoint.fairseq_config import (
     FairseqSettings,
     configuration,
 )
-from espnet_samu.checkpoint.foreign_pickle import load_inert
+from espnet_samu.checkpoint.foreign_pickle import load_with_placeholders
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.atomic import AtomicFolder
 
@@ -90,7 +90,7 @@ def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
     from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
     output = AtomicFolder(output_dir, "fairseq_convert", [checkpoint])
-    content = load_inert(checkpoint)
+    content = load_with_placeholders(checkpoint)
     weights = content.get("model", content.get("model_weight"))
     if not isinstance(weights, dict):
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from espnet_samu.checkpoint.foreign_pickle import plain
+from espnet_samu.checkpoint.foreign_pickle import to_container
 
 
 class FairseqSettings:
@@ -16,15 +16,15 @@ class FairseqSettings:
     ``model_cfg`` and ``task_cfg``. A checkpoint may also have none.
 
     Args:
-        checkpoint: The checkpoint's dictionary, from ``load_inert``.
+        checkpoint: The checkpoint's dictionary, from ``load_with_placeholders``.
     """
 
     def __init__(self, checkpoint: dict[str, Any]):
-        top = plain(checkpoint.get("cfg") or checkpoint.get("args")) or {}
+        top = to_container(checkpoint.get("cfg") or checkpoint.get("args")) or {}
         if "model_cfg" in checkpoint:
             top = {
-                "model": plain(checkpoint["model_cfg"]),
-                "task": plain(checkpoint.get("task_cfg")),
+                "model": to_container(checkpoint["model_cfg"]),
+                "task": to_container(checkpoint.get("task_cfg")),
             }
         self._sections = _sections(top)
         # fairseq keeps the pre-training's settings in those of the fine-tuning.

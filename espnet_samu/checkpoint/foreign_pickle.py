@@ -1,8 +1,8 @@
-"""Checkpoints of other programs, read without those programs and without running them.
+"""Reading of checkpoints that other programs pickled, without running their code.
 
 fairseq pickles its settings (``argparse.Namespace``, ``omegaconf`` objects, its own
-dictionaries) beside the weights. ``torch.load(weights_only=True)`` refuses to make
-such objects, for good reasons. Here it makes an :class:`Inert` in place of each.
+dictionaries) beside the weights. ``torch.load(weights_only=True)`` refuses to build
+such objects, for good reasons. Here each becomes a :class:`Placeholder`.
 """
 
 import _compat_pickle
@@ -18,12 +18,12 @@ import torch
 from espnet_samu.utils.safe_reading import check_zip_size
 
 
-class Inert:
-    """Stands in for an object of any class: keeps what was pickled, does nothing."""
+class Placeholder:
+    """Object in place of one of any class: keeps the pickled fields, runs no code."""
 
     __slots__ = ("args", "__dict__")
 
-    def __new__(cls, *args: Any) -> "Inert":
+    def __new__(cls, *args: Any) -> "Placeholder":
         self = super().__new__(cls)
         self.args = args
         return self
@@ -34,23 +34,23 @@ class Inert:
                 self.__dict__.update(part)
 
 
-def load_inert(path: Path | str) -> dict[str, Any]:
-    """Read a checkpoint that is a dictionary; tensors as tensors, on the CPU.
+def load_with_placeholders(path: Path | str) -> dict[str, Any]:
+    """Read a checkpoint that is a dictionary; its tensors on the CPU.
 
     Args:
         path: File of ``torch.save``, old (before torch 1.6) or new.
 
     Returns:
-        The dictionary; objects that are neither tensors nor plain data are
-        :class:`Inert`, see :func:`plain`.
+        The dictionary; objects that are neither tensors nor built-in types are
+        :class:`Placeholder`, see :func:`to_container`.
 
     Raises:
-        ValueError: The file is larger than it looks, or cannot be read in this way;
-            says what mends it.
+        ValueError: The file is larger than its header says, damaged, or not readable
+            without running code; with what mends it.
     """
     check_zip_size(path)
     try:
-        stand_ins = [(Inert, name) for name in _global_names(path)]
+        stand_ins = [(Placeholder, name) for name in _global_names(path)]
         with torch.serialization.safe_globals(stand_ins):
             checkpoint = torch.load(
                 path,
@@ -82,34 +82,34 @@ def load_inert(path: Path | str) -> dict[str, Any]:
 
 
 def _first(error: Exception) -> str:
-    """First line of an error."""
+    """Return the first line of an error's message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def plain(value: Any) -> Any:
-    """Settings as dictionaries, lists, numbers and strings.
+def to_container(value: Any) -> Any:
+    """Return settings as dictionaries, lists, numbers and strings.
 
     Args:
-        value: Of :func:`load_inert`. A namespace becomes a dictionary; omegaconf
-            nodes and enumerations become what they hold.
+        value: Of :func:`load_with_placeholders`. A namespace becomes a dictionary;
+            omegaconf nodes and enumerations become the values in them.
     """
-    if isinstance(value, Inert):
+    if isinstance(value, Placeholder):
         fields = vars(value)
         for holder in ("_content", "_val"):
             if holder in fields:
-                return plain(fields[holder])
+                return to_container(fields[holder])
         if fields:
-            return plain(fields)
-        return plain(value.args[0]) if len(value.args) == 1 else None
+            return to_container(fields)
+        return to_container(value.args[0]) if len(value.args) == 1 else None
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_container(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_container(item) for item in value]
     return value
 
 
 def _global_names(path: Path | str) -> set[str]:
-    """Classes and functions that a checkpoint names, as ``module.name``."""
+    """Return the classes and functions that a checkpoint names, as ``module.name``."""
     names = set()
     with contextlib.ExitStack() as stack:
         if zipfile.is_zipfile(path):
@@ -127,7 +127,7 @@ def _global_names(path: Path | str) -> set[str]:
 
 
 def _python3_name(module: str, name: str) -> str:
-    """torch.save writes the names that Python 2 had; torch.load undoes it."""
+    """Return a class name of Python 3; torch.save writes those of Python 2."""
     module, name = _compat_pickle.NAME_MAPPING.get(
         (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
     )

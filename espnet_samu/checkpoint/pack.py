@@ -211,7 +211,7 @@ def _check_own_version(tag: Path | str, meta: dict[str, Any]) -> None:
 
 
 def _major(version: str) -> str:
-    """What changes when much does: 1 of 1.2.3, the year of ESPnet's 202611."""
+    """Return the major version: 1 of 1.2.3, the year of ESPnet's 202611."""
     first = version.partition(".")[0]
     return first[:4] if len(first) == 6 else first
 

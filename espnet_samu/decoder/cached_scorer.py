@@ -41,8 +41,8 @@ class CachedScorer(BatchScorerInterface):
     _tree_languages: torch.Tensor | None = None
     _search = 0
 
-    def forget(self) -> None:
-        """Give the memory of the last search back."""
+    def clear_cache(self) -> None:
+        """Free the cache of the last search."""
         self._tree = None
 
     def init_state(self, x: torch.Tensor) -> Prefix:
@@ -65,7 +65,7 @@ class CachedScorer(BatchScorerInterface):
         valid = None
         if xs_lengths is not None and int(xs_lengths.min()) < x.size(-2):
             valid = valid_mask(xs_lengths.to(x.device), x.size(-2))
-        return self._plant(x if x.dim() == 3 else x[None], valid)
+        return self._start_search(x if x.dim() == 3 else x[None], valid)
 
     def score(
         self, ys: torch.Tensor, state: Any, x: torch.Tensor
@@ -110,7 +110,7 @@ class CachedScorer(BatchScorerInterface):
             if len(xs) == 1 or xs.stride(0) == 0:
                 # ESPnet expands the frames of a single utterance.
                 xs, valid = xs[:1], None if valid is None else valid[:1]
-            states = [self._plant(xs, valid, repeat=True)] * len(ys)
+            states = [self._start_search(xs, valid, repeat=True)] * len(ys)
         tree, languages = self._tree, self._tree_languages
         start = states[0].n_tokens
         if start == 0:
@@ -132,10 +132,10 @@ class CachedScorer(BatchScorerInterface):
         rows = zip(utterances, own)
         return scores, [Prefix(self._search, n_tokens, u, row) for u, row in rows]
 
-    def _plant(
+    def _start_search(
         self, xs: torch.Tensor, valid: torch.Tensor | None, repeat: bool = False
     ) -> Prefix:
-        """Begin the search over frames (B, T, D) with a mask (B, T)."""
+        """Start a search over frames (B, T, D) with a mask (B, T)."""
         self._tree_languages = self.languages.rows(len(xs), xs.device, repeat)
         with self.autocast(xs):
             frames = self.encode_frames(xs.to(self.model.dtype))

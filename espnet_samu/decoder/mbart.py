@@ -165,7 +165,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
     def train(self, mode: bool = True) -> "MBartDecoder":
         """As usual, but what is frozen stays in eval mode."""
         super().train(mode)
-        self.forget()
+        self.clear_cache()
         if mode:
             eval_frozen(self)
         return self

@@ -288,7 +288,7 @@ class FusionSearch(AbsSearch):
                     longest.tolist(),
                 )
         finally:
-            decoder.forget()
+            decoder.clear_cache()
         return [best[: self.settings.nbest] for best in found]
 
 

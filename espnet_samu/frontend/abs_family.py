@@ -37,10 +37,10 @@ class AbsFamily(torch.nn.Module, ABC):
         """Arguments of SamuFrontend that are this family's."""
         raise NotImplementedError
 
-    def take_over(self, model: torch.nn.Module) -> None:
-        """Replace what lets a batch's padding into an utterance's frames.
+    def mask_padding(self, model: torch.nn.Module) -> None:
+        """Replace the layers in which padding would change an utterance, in place.
 
-        Names in the state dict do not change.
+        The names in the state dict do not change.
         """
 
     def encoder(self, model: torch.nn.Module) -> torch.nn.Module:

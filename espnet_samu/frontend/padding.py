@@ -1,4 +1,4 @@
-"""Encoder layers that do not let padding change an utterance."""
+"""Encoder layers in which padding does not change an utterance."""
 
 import torch
 
@@ -6,16 +6,16 @@ import torch
 class MaskedConv1d(torch.nn.Conv1d):
     """Conv1d whose input is zero outside each utterance's own frames.
 
-    Beside its end an utterance then has what it has alone: the convolution's own
-    zeros. The state dict is Conv1d's.
+    Behind its last frame an utterance then has zeros, as it has alone, where the
+    convolution pads with zeros itself. The state dict is Conv1d's.
     """
 
     lengths: torch.Tensor | None = None
     """Frames of each utterance (B,) in the input, set before each forward."""
 
     @classmethod
-    def take_over(cls, conv: torch.nn.Conv1d) -> "MaskedConv1d":
-        """A masked convolution with the parameters of a given one."""
+    def from_conv1d(cls, conv: torch.nn.Conv1d) -> "MaskedConv1d":
+        """Return a masked convolution that shares the parameters of `conv`."""
         masked = cls(
             conv.in_channels,
             conv.out_channels,
@@ -31,7 +31,7 @@ class MaskedConv1d(torch.nn.Conv1d):
         return masked
 
     def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
-        """Frames (B,) that come out of so many frames (B,)."""
+        """Return the numbers of output frames (B,) for numbers of input frames (B,)."""
         reach = self.dilation[0] * (self.kernel_size[0] - 1) - 2 * self.padding[0]
         return torch.div(lengths - reach - 1, self.stride[0], rounding_mode="floor") + 1
 
@@ -43,19 +43,19 @@ class MaskedConv1d(torch.nn.Conv1d):
 
 
 class MaskedGroupNorm(torch.nn.GroupNorm):
-    """One group a channel, normalised over each utterance's own frames.
+    """GroupNorm with one channel a group, over each utterance's own frames.
 
     wav2vec2-base, HuBERT-base and WavLM-base normalise their first convolution over
-    time; ``torch.nn.GroupNorm`` counts the padding of a batch, so that an utterance
-    would depend on the longest one beside it. The state dict is GroupNorm's.
+    time; ``torch.nn.GroupNorm`` includes the padding of a batch, so that an utterance
+    would depend on the longest one in its batch. The state dict is GroupNorm's.
     """
 
     lengths: torch.Tensor | None = None
     """Frames of each utterance (B,), set before each forward."""
 
     @classmethod
-    def take_over(cls, norm: torch.nn.GroupNorm) -> "MaskedGroupNorm":
-        """A masked norm with the parameters of a given one."""
+    def from_group_norm(cls, norm: torch.nn.GroupNorm) -> "MaskedGroupNorm":
+        """Return a masked norm that shares the parameters of `norm`."""
         if norm.num_groups != norm.num_channels:
             raise ValueError(
                 f"{norm.num_groups} groups of {norm.num_channels} channels: only one "
@@ -80,8 +80,8 @@ class MaskedGroupNorm(torch.nn.GroupNorm):
         return values.to(input.dtype)
 
 
-def take_over(adapter: torch.nn.Module) -> None:
-    """Mask an adapter's convolutions and keep all of its layers in training.
+def mask_adapter(adapter: torch.nn.Module) -> None:
+    """Mask the convolutions of an adapter in place and set its layerdrop to 0.
 
     Args:
         adapter: ``model.adapter`` of transformers; its state dict does not change.
@@ -90,11 +90,11 @@ def take_over(adapter: torch.nn.Module) -> None:
     for layer in adapter.layers:
         for name, child in list(layer.named_children()):
             if isinstance(child, torch.nn.Conv1d):
-                setattr(layer, name, MaskedConv1d.take_over(child))
+                setattr(layer, name, MaskedConv1d.from_conv1d(child))
 
 
 def output_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> torch.Tensor:
-    """Frames (B,) that an adapter makes of so many frames (B,)."""
+    """Return an adapter's numbers of output frames (B,) for input frames (B,)."""
     for layer in adapter.layers:
         # A layer's convolutions are of one shape.
         lengths = _convolutions(layer)[0].output_lengths(lengths)
@@ -102,10 +102,10 @@ def output_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> torch.Ten
 
 
 def set_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> None:
-    """Tell an adapter's convolutions the number of frames, before each forward.
+    """Set the numbers of frames in an adapter's convolutions, before each forward.
 
     Args:
-        adapter: One that was taken over.
+        adapter: One that :func:`mask_adapter` has changed.
         lengths: Frames (B,) that go into it.
     """
     for layer in adapter.layers:

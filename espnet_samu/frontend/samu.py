@@ -191,10 +191,10 @@ class SamuFrontend(AbsFrontend):
             self.state_choice = StateChoice(n_layers, layer, layer_mix_norm)
         self.dtype = getattr(torch, dtype)
         self.model = self._build(config, revision, keep_layers is not None)
-        self.family.take_over(self.model)
+        self.family.mask_padding(self.model)
         self.has_adapter = getattr(self.model, "adapter", None) is not None
         if self.has_adapter:
-            padding.take_over(self.model.adapter)
+            padding.mask_adapter(self.model.adapter)
         if freeze or freeze_feature_encoder:
             self.family.freeze_feature_encoder(self.model)
         if freeze:

@@ -39,7 +39,7 @@ class WaveformFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         return {"normalize_waveform": self.normalize}
 
-    def take_over(self, model: torch.nn.Module) -> None:
+    def mask_padding(self, model: torch.nn.Module) -> None:
         """See :class:`AbsFamily`."""
         if self.normalize is None:
             self.normalize = model.config.feat_extract_norm == "layer"
@@ -51,11 +51,11 @@ class WaveformFamily(AbsFamily):
             )
         if model.config.feat_extract_norm == "group":
             first = model.feature_extractor.conv_layers[0]
-            first.layer_norm = MaskedGroupNorm.take_over(first.layer_norm)
+            first.layer_norm = MaskedGroupNorm.from_group_norm(first.layer_norm)
         if getattr(model.config, "conv_pos_batch_norm", False):
             # The batch norm before it makes something of padded zeros.
             position = model.encoder.pos_conv_embed
-            position.conv = MaskedConv1d.take_over(position.conv)
+            position.conv = MaskedConv1d.from_conv1d(position.conv)
 
     def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
         """See :class:`AbsFamily`."""

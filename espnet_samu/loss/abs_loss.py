@@ -13,8 +13,8 @@ class AbsLoss(torch.nn.Module, ABC):
         """Compare row by row.
 
         Args:
-            student: Utterance embeddings (B, E), of length 1.
-            teacher: Sentence embeddings (B, E), of length 1.
+            student: Utterance embeddings (B, E), L2-normalised.
+            teacher: Sentence embeddings (B, E), L2-normalised.
 
         Returns:
             Scalar, the mean over the batch.

@@ -35,8 +35,8 @@ class DistillationLoss(torch.nn.Module):
         """Compare row by row.
 
         Args:
-            student: Utterance embeddings (B, E), of length 1.
-            teacher: Sentence embeddings (B, E), of whatever length.
+            student: Utterance embeddings (B, E), L2-normalised.
+            teacher: Sentence embeddings (B, E) of any norm; normalised here.
 
         Returns:
             Weighted sum; without a gradient it and its parts (``loss``,
@@ -53,7 +53,7 @@ class DistillationLoss(torch.nn.Module):
                 f"the teacher's embeddings have {teacher.size(-1)} dimensions, the "
                 f"projector {student.size(-1)}: set output_size in projector_conf"
             )
-        # Those of another tool may have another length, and dot products are cosines.
+        # Another tool's embeddings may not be L2-normalised; cosines are dot products.
         teacher = torch.nn.functional.normalize(teacher.to(student.dtype), dim=-1)
         # Its matrix products are of half precision whatever goes into them: there a
         # sentence that occurs twice is not like itself, but a wrong answer.

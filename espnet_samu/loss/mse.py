@@ -8,8 +8,8 @@ from espnet_samu.loss.abs_loss import AbsLoss
 class MSELoss(AbsLoss):
     """Mean over batch and dimensions of (student - teacher)^2.
 
-    Between vectors of length 1 it is 2 / E * (1 - cos): next to ``cosine`` it is
-    another scale, not another optimum.
+    Between L2-normalised vectors it is 2 / E * (1 - cos): another scale than
+    ``cosine``, not another optimum.
     """
 
     def forward(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

@@ -10,5 +10,5 @@ class AbsProjector(torch.nn.Module, ABC):
 
     @abstractmethod
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Map pooled vectors (B, D) to utterance embeddings (B, E) of length 1."""
+        """Map pooled vectors (B, D) to L2-normalised embeddings (B, E)."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ from espnet_samu.projector.abs_projector import AbsProjector
 
 
 class TanhProjector(AbsProjector):
-    """Linear layer, tanh, unit length: the shape of LaBSE's own last layer.
+    """Linear layer, tanh, L2 normalisation: the shape of LaBSE's own last layer.
 
     Reference: Khurana et al., "SAMU-XLSR", arXiv 2205.08180.
 

@@ -133,8 +133,8 @@ def cut_into_batches(
     Args:
         elements: Elements (N, F) of each item in F files.
         batch_bins: Largest size of a batch of more than `min_batch_size` items.
-        min_batch_size: Fewest items of a batch; goes before `batch_bins`. The last
-            batch may have fewer.
+        min_batch_size: Fewest items of a batch; takes precedence over `batch_bins`.
+            The last batch may have fewer.
         max_batch_size: Most items of a batch.
 
     Returns:

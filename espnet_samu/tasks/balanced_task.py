@@ -26,7 +26,7 @@ from espnet_samu.samplers.language_table import (
     save_languages,
 )
 
-# ESPnet's options that say how batches are made; others would not be heard.
+# ESPnet's options for making batches: with other values they would have no effect.
 _NEEDED = {
     "iterator_type": "sequence",
     "batch_type": "numel",

@@ -110,7 +110,7 @@ class KeptDistillation:
             )
 
     def head(self, model: torch.nn.Module) -> DistillationHead:
-        """Build what stands behind the encoder, filled with the student's weights.
+        """Build pooling, projector and loss, and load the student's weights.
 
         Args:
             model: The translation model.
@@ -134,10 +134,10 @@ class KeptDistillation:
             )
         builder = SAMUBuilder(self.args)
         head = DistillationHead(
-            *builder.behind(model.encoder.output_size()),
-            DistillationLoss(*builder.losses()),
+            *builder.build_pooling_and_projector(model.encoder.output_size()),
+            DistillationLoss(*builder.build_losses()),
             self.weight,
-            *builder.between(),
+            *builder.build_specaug_and_normalize(),
         )
         self._fill(head)
         return head

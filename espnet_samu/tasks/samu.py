@@ -37,7 +37,7 @@ from espnet_samu.pooling.mean import MeanPooling
 from espnet_samu.projector.abs_projector import AbsProjector
 from espnet_samu.projector.tanh import TanhProjector
 from espnet_samu.samu_model import ESPnetSAMUModel
-from espnet_samu.tasks.exact_task import ExactTask
+from espnet_samu.tasks.abs_samu_task import AbsSamuTask
 from espnet_samu.teacher.cache import check_teacher
 from espnet_samu.train.samu_trainer import SAMUTrainer
 
@@ -120,8 +120,8 @@ class SAMUBuilder:
         encoder = encoder_choices.get_class(args.encoder)(
             input_size=frontend.output_size(), **args.encoder_conf
         )
-        pooling, projector = self.behind(encoder.output_size())
-        losses, weights = self.losses()
+        pooling, projector = self.build_pooling_and_projector(encoder.output_size())
+        losses, weights = self.build_losses()
         return ESPnetSAMUModel(
             frontend,
             encoder,
@@ -129,12 +129,14 @@ class SAMUBuilder:
             projector,
             losses,
             weights,
-            *self.between(),
+            *self.build_specaug_and_normalize(),
             **args.model_conf,
         )
 
-    def between(self) -> tuple[AbsSpecAug | None, AbsNormalize | None]:
-        """Build what is between frontend and encoder; it has no parameters."""
+    def build_specaug_and_normalize(
+        self,
+    ) -> tuple[AbsSpecAug | None, AbsNormalize | None]:
+        """Build the layers between frontend and encoder; they have no parameters."""
         args, specaug, normalize = self.args, None, None
         if args.specaug is not None:
             specaug = specaug_choices.get_class(args.specaug)(**args.specaug_conf)
@@ -144,8 +146,10 @@ class SAMUBuilder:
             )
         return specaug, normalize
 
-    def behind(self, n_frame: int) -> tuple[AbsPooling, AbsProjector]:
-        """Build pooling and projector behind an encoder of frames (B, T, n_frame)."""
+    def build_pooling_and_projector(
+        self, n_frame: int
+    ) -> tuple[AbsPooling, AbsProjector]:
+        """Build pooling and projector over the encoder's frames (B, T, n_frame)."""
         args = self.args
         pooling = pooling_choices.get_class(args.pooling)(
             input_size=n_frame, **args.pooling_conf
@@ -155,8 +159,8 @@ class SAMUBuilder:
         )
         return pooling, projector
 
-    def losses(self) -> tuple[dict[str, AbsLoss], dict[str, float]]:
-        """Build the distances to the teacher; their weights."""
+    def build_losses(self) -> tuple[dict[str, AbsLoss], dict[str, float]]:
+        """Build the losses by name; return them and their weights."""
         losses, weights = {}, {}
         for name, conf in self.args.losses.items():
             conf = dict(conf or {})
@@ -165,7 +169,7 @@ class SAMUBuilder:
         return losses, weights
 
 
-class SAMUTask(ExactTask):
+class SAMUTask(AbsSamuTask):
     """Speech encoder to sentence embeddings: ``speech`` and ``embed`` in."""
 
     num_optimizers: int = 1
@@ -268,7 +272,7 @@ class SAMUTask(ExactTask):
         """Build the model; args is made portable."""
         model = SAMUBuilder(args).build()
         cls.initialize(args, model)
-        cls.make_sparing(args, model)
+        cls.set_up_fine_tuning(args, model)
         cls.make_portable(args, model)
         return model
 

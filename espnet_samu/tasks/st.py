@@ -15,8 +15,8 @@ from espnet2.tasks import st as host  # noqa: E402
 from espnet2.utils.types import str2bool, str_or_none  # noqa: E402
 
 from espnet_samu.st_model import SamuSTModel  # noqa: E402
+from espnet_samu.tasks.abs_samu_task import AbsSamuTask  # noqa: E402
 from espnet_samu.tasks.distilling_task import DistillingTask  # noqa: E402
-from espnet_samu.tasks.exact_task import ExactTask  # noqa: E402
 from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
 from espnet_samu.tasks.st_builder import (  # noqa: E402
     check_student_encoder,
@@ -32,7 +32,7 @@ from espnet_samu.train.translation_preprocessor import (  # noqa: E402
 registry.register(host)
 
 
-class STTask(DistillingTask, ExactTask, host.STTask):
+class STTask(DistillingTask, AbsSamuTask, host.STTask):
     """``espnet2.tasks.st.STTask`` of the same options, and a few repairs.
 
     * ``--use_src_lang false`` of st.sh works: a model without transcripts.
@@ -121,7 +121,7 @@ class STTask(DistillingTask, ExactTask, host.STTask):
         token = getattr(args, "tgt_lang_token", None)
         if token is not None:
             model.decoder.lang_token_id = _token_id(token, args.token_list, model)
-        cls.make_sparing(args, model)
+        cls.set_up_fine_tuning(args, model)
         cls.make_portable(args, model)
         return model
 
@@ -159,7 +159,7 @@ def _token_id(token: str, token_list: list[str], model: SamuSTModel) -> int:
 
 
 def _check_target_languages(args: argparse.Namespace, model: SamuSTModel) -> None:
-    """See that the target languages of all data can be heard."""
+    """Check that the model can use the target languages of the data."""
     said = [
         any(name == "tgt_lang" for _, name, _ in files)
         for files in (

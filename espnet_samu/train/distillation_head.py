@@ -1,4 +1,4 @@
-"""What the distillation has behind the encoder."""
+"""Pooling, projector and loss of the distillation."""
 
 import torch
 from espnet2.asr.specaug.abs_specaug import AbsSpecAug
@@ -45,12 +45,12 @@ class DistillationHead(torch.nn.Module):
     def forward(
         self, frames: torch.Tensor, lengths: torch.Tensor, teacher: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Distance to the teacher.
+        """Compute the distillation loss.
 
         Args:
             frames: The encoder's (B, T, D).
             lengths: Number of frames (B,).
-            teacher: Sentence embeddings (B, E), of length 1.
+            teacher: Sentence embeddings (B, E), of any norm.
 
         Returns:
             Loss, without the weight; statistics.

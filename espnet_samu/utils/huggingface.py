@@ -76,14 +76,14 @@ def load_config(
         conf = {**_described(config_class.from_dict(published)), **conf}
     # A new object, since some fields are derived from others.
     config = config_class.from_dict(conf)
-    for name, value in _FORGOTTEN.get(model_type, {}).items():
+    for name, value in _UNDEFINED_FIELDS.get(model_type, {}).items():
         setattr(config, name, conf.get(name, value))
     return config
 
 
-# What transformers reads of a configuration that has it not (transformers 5.23): with
+# Fields that transformers 5.23 reads but does not define in the configuration: with
 # mask_feature_prob above 0 WavLM could not be trained.
-_FORGOTTEN = {"wavlm": {"mask_feature_min_masks": 0}}
+_UNDEFINED_FIELDS = {"wavlm": {"mask_feature_min_masks": 0}}
 
 # Fields of every configuration that do not describe a model: how outputs are handed
 # over, labels of a task, the type that the weights are stored in.
@@ -141,7 +141,10 @@ def _config_class(model: str | None, model_type: str | None):
 def _fields(config_class) -> set[str]:
     """Names of the fields that describe a model of a family."""
     fields = {field.name for field in dataclasses.fields(config_class)}
-    return fields - _NOT_DESCRIBING | _FORGOTTEN.get(config_class.model_type, {}).keys()
+    return (
+        fields - _NOT_DESCRIBING
+        | _UNDEFINED_FIELDS.get(config_class.model_type, {}).keys()
+    )
 
 
 def _described(config) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_trim_train_translate(model, data, st_cmd, tmp_path, batch, capsys):
             token_type="bpe",
             token_list=f"{folder}/tokens.txt",
             bpemodel=f"{folder}/bpe.model",
-            # What the command line says about model goes before.
+            # The command line takes precedence for `model`.
             decoder_conf={"model": "facebook/not-read", "model_conf": {"dropout": 0.0}},
             model_conf={
                 "tgt_sym_sos": "</s>",

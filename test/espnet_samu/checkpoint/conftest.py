@@ -23,7 +23,7 @@ _TINY = {
 VARIANTS = {
     "layer": {"extractor_mode": "layer_norm", "layer_norm_first": True},
     "group": {"extractor_mode": "default", "layer_norm_first": False},
-    # As wav2vec 2.0 large of 960 hours has it not, but the options allow it.
+    # Not used by a published model, but allowed by the options.
     "group-first": {"extractor_mode": "default", "layer_norm_first": True},
 }
 

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from espnet_samu.checkpoint.foreign_pickle import Inert, load_inert, plain
+from espnet_samu.checkpoint.foreign_pickle import (
+    Placeholder,
+    load_with_placeholders,
+    to_container,
+)
 
 
 class Mode(enum.Enum):
@@ -45,12 +49,14 @@ def test_settings_without_their_classes(tmp_path, zipped):
     path = tmp_path / "model.pt"
     torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
 
-    read = load_inert(path)
+    read = load_with_placeholders(path)
     assert torch.equal(read["model"]["weight"], checkpoint["model"]["weight"])
-    assert isinstance(read["cfg"], Inert) and isinstance(read["args"], Inert)
-    assert plain(read["cfg"]) == settings
-    assert plain(read["args"]) == {"layers": 3, "inner": {"mode": "x"}}
-    assert plain(read["mode"]) == "layer_norm"
+    assert isinstance(read["cfg"], Placeholder) and isinstance(
+        read["args"], Placeholder
+    )
+    assert to_container(read["cfg"]) == settings
+    assert to_container(read["args"]) == {"layers": 3, "inner": {"mode": "x"}}
+    assert to_container(read["mode"]) == "layer_norm"
     assert read["optimizer"] == {"state": {0: {"step": 1}}}
 
 
@@ -63,8 +69,8 @@ def test_nothing_is_run(tmp_path):
     )
 
     with pytest.raises(ValueError, match="without running code .*posix.*strip it"):
-        load_inert(os_path)
-    assert isinstance(load_inert(exec_path)["x"], Inert)
+        load_with_placeholders(os_path)
+    assert isinstance(load_with_placeholders(exec_path)["x"], Placeholder)
     assert not victim.exists()
 
 
@@ -77,9 +83,9 @@ def test_refused(tmp_path):
     (tmp_path / "part.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:200])
     for name in ("text", "empty", "zip", "part"):
         with pytest.raises(ValueError) as error:
-            load_inert(tmp_path / f"{name}.pt")
+            load_with_placeholders(tmp_path / f"{name}.pt")
         assert f"{name}.pt is damaged, or no file of torch.save" in str(error.value)
         assert "weights_only" not in str(error.value)
     torch.save([1], tmp_path / "list.pt")
     with pytest.raises(ValueError, match="list.pt is not a dictionary but list"):
-        load_inert(tmp_path / "list.pt")
+        load_with_placeholders(tmp_path / "list.pt")

@@ -10,7 +10,7 @@ def test_by_hand():
     plain = torch.nn.Conv1d(1, 1, 3, stride=2, padding=1)
     plain.weight.data = torch.ones(1, 1, 3)
     plain.bias.data = torch.zeros(1)
-    conv = MaskedConv1d.take_over(plain)
+    conv = MaskedConv1d.from_conv1d(plain)
     conv.lengths = torch.tensor([3, 4])
     # the 100 is padding
     values = torch.tensor([[[1.0, 2.0, 3.0, 100.0]], [[1.0, 2.0, 3.0, 4.0]]])
@@ -25,7 +25,7 @@ def test_takes_the_parameters_and_no_random_number():
     torch.manual_seed(0)
     plain = torch.nn.Conv1d(4, 6, 3, groups=2, bias=False)
     state = torch.get_rng_state()
-    conv = MaskedConv1d.take_over(plain)
+    conv = MaskedConv1d.from_conv1d(plain)
     assert torch.equal(torch.get_rng_state(), state)
     assert conv.weight is plain.weight and conv.bias is None
     assert conv.state_dict().keys() == plain.state_dict().keys()
@@ -60,7 +60,7 @@ def test_equals_group_norm_gradients_included():
     plain = torch.nn.GroupNorm(4, 4, eps=1e-3)
     torch.nn.init.normal_(plain.weight)
     torch.nn.init.normal_(plain.bias)
-    masked = MaskedGroupNorm.take_over(plain)
+    masked = MaskedGroupNorm.from_group_norm(plain)
     assert masked.weight is plain.weight and masked.eps == 1e-3
     assert masked.state_dict().keys() == plain.state_dict().keys()
     values = torch.randn(2, 4, 7)
@@ -79,7 +79,7 @@ def test_equals_group_norm_gradients_included():
 
 def test_groups_of_channels_are_refused():
     with pytest.raises(ValueError, match="2 groups of 4 channels"):
-        MaskedGroupNorm.take_over(torch.nn.GroupNorm(2, 4))
+        MaskedGroupNorm.from_group_norm(torch.nn.GroupNorm(2, 4))
 
 
 ADAPTER = {"add_adapter": True, "num_adapter_layers": 2}

@@ -300,7 +300,7 @@ def test_refused_options(keeping_cmd, frontend_conf, tmp_path):
         STTask.build_optimizers(args, model)
 
 
-def test_with_what_is_trained_sparingly(keeping_cmd, tmp_path):
+def test_with_presets_and_adapters(keeping_cmd, tmp_path):
     """LoRA in the encoder, frozen weights left out of the checkpoints."""
     conf = {"adapters": {"encoder": {"type": "lora", "size": 2}}}
     conf.update(trainable="adapters", save_trained_only=True)

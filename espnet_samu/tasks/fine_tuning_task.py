@@ -1,4 +1,4 @@
-"""Fine-tuning that spares most of a model."""
+"""Parameter-efficient fine-tuning: presets, adapters, small checkpoints."""
 
 import argparse
 from pathlib import Path
@@ -20,17 +20,17 @@ from espnet_samu.utils.safe_reading import read_yaml
 BASE = "base.pth"
 
 
-class SparingTask(AbsTask):
+class FineTuningTask(AbsTask):
     """A task's base: ``--trainable``, ``--adapters`` and ``--save_trained_only``.
 
-    The task's ``build_model`` calls :meth:`make_sparing` on what it built.
+    The task's ``build_model`` calls :meth:`set_up_fine_tuning` on what it built.
     """
 
     @classmethod
     def get_parser(cls) -> config_argparse.ArgumentParser:
         """Add our options to those of the task."""
         parser = super().get_parser()
-        group = parser.add_argument_group("Sparing fine-tuning related")
+        group = parser.add_argument_group("Fine-tuning related")
         parts = "; ".join(f"{p}: {', '.join(v)}" for p, v in PRESETS.items())
         group.add_argument(
             "--trainable",
@@ -63,7 +63,9 @@ class SparingTask(AbsTask):
         return parser
 
     @classmethod
-    def make_sparing(cls, args: argparse.Namespace, model: AbsESPnetModel) -> None:
+    def set_up_fine_tuning(
+        cls, args: argparse.Namespace, model: AbsESPnetModel
+    ) -> None:
         """Add adapters to a model and freeze what is not to be trained.
 
         Raises:

@@ -5,8 +5,8 @@ import torch
 import yaml
 
 from espnet_samu.layers.adapters import Bottleneck
+from espnet_samu.tasks.fine_tuning_task import FineTuningTask
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.tasks.sparing_task import SparingTask
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.torch_modules import adapter_keys
 
@@ -14,14 +14,14 @@ HOULSBY = {"type": "houlsby", "size": 8}
 LORA = {"type": "lora", "size": 2}
 
 
-class Task(STTask, SparingTask):
+class Task(STTask, FineTuningTask):
     """ESPnet's task with the options."""
 
     @classmethod
     def build_model(cls, args):
         model = super().build_model(args)
-        if not issubclass(STTask, SparingTask):
-            cls.make_sparing(args, model)
+        if not issubclass(STTask, FineTuningTask):
+            cls.set_up_fine_tuning(args, model)
         return model
 
 

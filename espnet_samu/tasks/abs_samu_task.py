@@ -1,4 +1,4 @@
-"""What our tasks ask for beyond ESPnet's: complete loads, portable configurations."""
+"""Base of our tasks: strict loading, portable configurations, safe resuming."""
 
 import argparse
 import contextlib
@@ -19,7 +19,7 @@ from espnet_samu.layers.trainable import (
     save_budget,
 )
 from espnet_samu.tasks.balanced_task import BalancedTask
-from espnet_samu.tasks.sparing_task import SparingTask
+from espnet_samu.tasks.fine_tuning_task import FineTuningTask
 from espnet_samu.train.option_checks import (
     check_gpus,
     check_numbers,
@@ -54,16 +54,16 @@ def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
             )
 
 
-class ExactTask(BalancedTask, SparingTask):
-    """Mixed in before an ESPnet task, or a task's base.
+class AbsSamuTask(BalancedTask, FineTuningTask):
+    """Base of a task, or mixin in front of one of ESPnet's tasks.
 
-    * No command in an scp file of archives is run.
-    * ``--init_param`` and checkpoints fill what they are meant to fill, or raise.
-    * Frozen parameters are not in the optimiser; what is trained is printed and
-      saved as ``budget.json``.
-    * DistributedDataParallel is told of parameters that updates leave out.
-    * config.yaml rebuilds the model without a hub or the folder it came from.
-    * A training is resumed with options that fit it, or not touched.
+    * An scp file of archives never runs a command.
+    * ``--init_param`` and checkpoints are loaded strictly.
+    * The optimiser has no frozen parameters; the numbers of trained and frozen
+      parameters are logged and saved as ``budget.json``.
+    * ``unused_parameters`` of DistributedDataParallel is set where it is needed.
+    * config.yaml rebuilds the model without the hub or folder that it came from.
+    * Training resumes only with compatible options; else no file is changed.
     """
 
     trains_student: bool = False
@@ -112,7 +112,9 @@ class ExactTask(BalancedTask, SparingTask):
         if args.init in INITIALIZATIONS:
             initialize(model, args.init)
         elif args.init is not None:
-            logging.warning(f"init: {args.init} is left out; this ESPnet has it not")
+            logging.warning(
+                f"init: {args.init} is ignored: not supported by this ESPnet version"
+            )
 
     @staticmethod
     def make_portable(args: argparse.Namespace, model: AbsESPnetModel) -> None:
