@@ -36,7 +36,7 @@ from espnet_samu.utils.safe_reading import read_yaml
 
 
 def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
-    """Refuse to train in float16 without ESPnet's scaling of the loss.
+    """Raise an error for float16 training without ESPnet's loss scaling.
 
     Most gradients of a deep encoder are below what float16 holds, and become 0.
 
@@ -75,7 +75,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         args: argparse.Namespace | None = None,
         cmd: Sequence[str] | None = None,
     ) -> None:
-        """As ESPnet's.
+        """Run ESPnet's main after checks of GPUs and numbers.
 
         Raises:
             ValueError: There are fewer GPUs than ``ngpu``, or a number is a text.
@@ -89,7 +89,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
-        """As ESPnet's; config.yaml of a training stays until it is resumed.
+        """Train as ESPnet does; config.yaml changes only once resuming succeeded.
 
         Raises:
             ValueError: An scp file of the data names a command; entries of archives
@@ -104,7 +104,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
 
     @staticmethod
     def initialize(args: argparse.Namespace, model: AbsESPnetModel) -> None:
-        """Initialise as ``--init`` says, if this ESPnet can.
+        """Initialise the model by ``--init``, if this ESPnet version supports it.
 
         Models of an earlier one may name another way (``chainer``); their weights
         come from a checkpoint. Trainings are refused in :meth:`build_optimizers`.
@@ -118,7 +118,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
 
     @staticmethod
     def make_portable(args: argparse.Namespace, model: AbsESPnetModel) -> None:
-        """Write into args what rebuilds the model from config.yaml alone."""
+        """Set in `args` the options that rebuild the model from config.yaml alone."""
         for name in ("frontend", "decoder"):
             module = getattr(model, name, None)
             if hasattr(module, "portable_conf"):
@@ -128,7 +128,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
     ) -> list[torch.optim.Optimizer]:
-        """As ESPnet's, without frozen parameters.
+        """Build ESPnet's optimisers without frozen parameters, after all checks.
 
         Raises:
             FileNotFoundError: A file of init_param is missing.
@@ -172,7 +172,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
 
     @classmethod
     def _defaults(cls, args: argparse.Namespace) -> dict[str, Any]:
-        """Return default options, with those of the parts that were chosen."""
+        """Return the default options, including those of the chosen parts."""
         defaults = vars(cls.get_parser().parse_args(["--output_dir", args.output_dir]))
         for choices in cls.class_choices_list:
             name = getattr(args, choices.name, None)
@@ -188,7 +188,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         model_file: Path | str | None = None,
         device: str = "cpu",
     ) -> tuple[AbsESPnetModel, argparse.Namespace]:
-        """Build a trained model; a checkpoint that does not fit is an error.
+        """Build a trained model; its checkpoint is loaded strictly.
 
         Args:
             config_file: config.yaml of the experiment. None: beside model_file.

@@ -1,4 +1,4 @@
-"""Balanced languages for ESPnet tasks."""
+"""Language balancing for ESPnet tasks."""
 
 import argparse
 import logging
@@ -37,7 +37,7 @@ _NEEDED = {
 
 
 class BalancedTask(AbsTask):
-    """Mixed in before an ESPnet task, or a task's base: ``--balance_languages``.
+    """Base of a task, or mixin for one of ESPnet's: ``--balance_languages``.
 
     Training batches then draw language l with P(l) ~ p_l^alpha over utterances, alpha
     being ESPnet's ``--upsampling_factor``. All else is as with ``batch_type: numel``.
@@ -45,7 +45,7 @@ class BalancedTask(AbsTask):
 
     @classmethod
     def get_parser(cls) -> config_argparse.ArgumentParser:
-        """Add our option to those of the task."""
+        """Add the option to those of the task."""
         parser = super().get_parser()
         group = parser.add_argument_group("Language balancing related")
         group.add_argument(
@@ -69,7 +69,7 @@ class BalancedTask(AbsTask):
         mode: str,
         kwargs: dict | None = None,
     ) -> AbsIterFactory:
-        """As ESPnet's; batches of one utterance each are warned of.
+        """Build ESPnet's iterators; warn if all batches have one utterance.
 
         Raises:
             ValueError: An option of ESPnet contradicts balance_languages.
@@ -91,7 +91,7 @@ class BalancedTask(AbsTask):
     def build_sequence_iter_factory(
         cls, args: argparse.Namespace, iter_options: IteratorOptions, mode: str
     ) -> AbsIterFactory:
-        """As ESPnet's, or balanced in training."""
+        """Build ESPnet's iterators, or balanced ones for training."""
         if mode != "train" or not args.balance_languages:
             return super().build_sequence_iter_factory(args, iter_options, mode)
         rank, world_size = 0, 1
@@ -141,7 +141,7 @@ class BalancedTask(AbsTask):
 
 
 def _warn_of_single_utterances(factory: AbsIterFactory, batch_bins: int) -> None:
-    """Warn if batch_bins has room for no second utterance anywhere."""
+    """Warn if batch_bins leaves one utterance in every batch."""
     if isinstance(factory, BalancedIterFactory):
         sizes = np.diff(factory.sampler.batches(1).borders)
     elif isinstance(factory, SequenceIterFactory):

@@ -1,4 +1,4 @@
-"""Distillation that goes on in the training of a translation model."""
+"""Distillation as an auxiliary loss of translation training."""
 
 import argparse
 
@@ -14,7 +14,7 @@ from espnet_samu.tasks.kept_distillation import KeptDistillation
 
 
 class DistillingTask(AbsTask):
-    """Mixed in before a translation task: ``--samu_weight``.
+    """Mixin for a translation task: ``--samu_weight``.
 
     Each training batch gets a batch of transcribed speech beside it, whose tensors are
     named ``samu_*``; the model adds the loss of the distillation to its own. The head
@@ -23,7 +23,7 @@ class DistillingTask(AbsTask):
 
     @classmethod
     def get_parser(cls) -> config_argparse.ArgumentParser:
-        """Add our options to those of the task."""
+        """Add the options to those of the task."""
         parser = super().get_parser()
         group = parser.add_argument_group("Kept distillation related")
         group.add_argument(
@@ -66,7 +66,7 @@ class DistillingTask(AbsTask):
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
     ) -> list[torch.optim.Optimizer]:
-        """As the base's, of a model with the head of the distillation.
+        """Add the distillation head to the model, and build its optimisers.
 
         Raises:
             FileNotFoundError: Student or data are missing.
@@ -99,7 +99,7 @@ class DistillingTask(AbsTask):
         mode: str,
         kwargs: dict | None = None,
     ) -> AbsIterFactory:
-        """As the base's; in training with batches of the distillation."""
+        """Build the task's iterators; in training paired with distillation batches."""
         factory = super().build_iter_factory(args, distributed_option, mode, kwargs)
         if mode != "train" or args.multiple_iterator:
             return factory
@@ -109,7 +109,7 @@ class DistillingTask(AbsTask):
     def build_multiple_iter_factory(
         cls, args: argparse.Namespace, distributed_option: DistributedOption, mode: str
     ) -> AbsIterFactory:
-        """As the base's, of several parts; with batches of the distillation."""
+        """Build iterators over several parts, paired with distillation batches."""
         factory = super().build_multiple_iter_factory(args, distributed_option, mode)
         return cls._paired(args, distributed_option, factory)
 

@@ -21,14 +21,14 @@ BASE = "base.pth"
 
 
 class FineTuningTask(AbsTask):
-    """A task's base: ``--trainable``, ``--adapters`` and ``--save_trained_only``.
+    """Base of a task: ``--trainable``, ``--adapters`` and ``--save_trained_only``.
 
     The task's ``build_model`` calls :meth:`set_up_fine_tuning` on what it built.
     """
 
     @classmethod
     def get_parser(cls) -> config_argparse.ArgumentParser:
-        """Add our options to those of the task."""
+        """Add the options to those of the task."""
         parser = super().get_parser()
         group = parser.add_argument_group("Fine-tuning related")
         parts = "; ".join(f"{p}: {', '.join(v)}" for p, v in PRESETS.items())
@@ -66,7 +66,7 @@ class FineTuningTask(AbsTask):
     def set_up_fine_tuning(
         cls, args: argparse.Namespace, model: AbsESPnetModel
     ) -> None:
-        """Add adapters to a model and freeze what is not to be trained.
+        """Add adapters to a model and freeze the parameters that are not trained.
 
         Raises:
             ValueError: An option is wrong or does not fit the model.
@@ -89,7 +89,7 @@ class FineTuningTask(AbsTask):
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
     ) -> list[torch.optim.Optimizer]:
-        """As the base's; after it the model's state dict is what is to be saved.
+        """Build the optimisers; with save_trained_only, save the frozen weights once.
 
         Raises:
             ValueError: A resumed training would start from other frozen weights, or
@@ -131,7 +131,7 @@ class FineTuningTask(AbsTask):
         model_file: Path | str | None = None,
         device: str = "cpu",
     ) -> tuple[AbsESPnetModel, argparse.Namespace]:
-        """As ESPnet's; frozen weights that checkpoints do without are read too.
+        """Build a trained model, with the frozen weights saved beside its checkpoints.
 
         Raises:
             FileNotFoundError: There is no file of frozen weights.
@@ -146,7 +146,7 @@ class FineTuningTask(AbsTask):
 
 
 def _earlier_checksum(output_dir: Path) -> str | None:
-    """Checksum of the frozen weights that a training was begun with."""
+    """Return the checksum of the frozen weights of the training to be resumed."""
     config = output_dir / "config.yaml"
     if not config.exists() or not has_state(output_dir):
         return None

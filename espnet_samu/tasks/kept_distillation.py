@@ -1,4 +1,4 @@
-"""The distillation that goes on while a translation model is trained."""
+"""Student and data of the distillation that goes on in translation training."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ _HEAD = ("pooling.", "projector.", "loss.")
 
 
 class KeptDistillation:
-    """Head and data of the distillation, as its student's config.yaml has them.
+    """Head and data of the distillation, as in the student's config.yaml.
 
     Pooling, projector, losses, data and batches are those that the student was
     distilled with, so that nothing has to be said twice; data and batch size can be
@@ -74,7 +74,7 @@ class KeptDistillation:
         return self.args.train_data_path_and_name_and_type
 
     def check_teacher(self, args: argparse.Namespace) -> None:
-        """See that student, embeddings and an earlier part of this run agree.
+        """Check that student, embeddings and a resumed training have one teacher.
 
         Raises:
             ValueError: The embeddings belong to another text or another teacher.
@@ -172,13 +172,13 @@ def _student(samu_model: str | None) -> Path:
 
 
 def _defaults() -> argparse.Namespace:
-    """Options that a config.yaml of an earlier version may be without."""
+    """Return default options, for a config.yaml of an earlier version."""
     parser = SAMUTask.get_parser()
     return parser.parse_args(["--output_dir", "none"])
 
 
 def _check_data(args: argparse.Namespace, config: Path) -> None:
-    """See that files are named, are there, and name no commands."""
+    """Check that data files are given, exist, and name no commands."""
     named: dict[str, Any] = {
         name: path for path, name, _ in args.train_data_path_and_name_and_type
     }

@@ -1,4 +1,4 @@
-"""ESPnet task of the distillation."""
+"""ESPnet task of the distillation (stages 7 and 8)."""
 
 import argparse
 from collections.abc import Callable, Collection
@@ -104,7 +104,7 @@ CHOICES = (
 
 
 class SAMUBuilder:
-    """Builds a student, or the part of it that a translation model needs.
+    """Builder of a student, or of its parts for a translation model.
 
     Args:
         args: Options of the distillation.
@@ -170,7 +170,7 @@ class SAMUBuilder:
 
 
 class SAMUTask(AbsSamuTask):
-    """Speech encoder to sentence embeddings: ``speech`` and ``embed`` in."""
+    """Task that trains a speech encoder on ``speech`` and teacher's ``embed``."""
 
     num_optimizers: int = 1
     class_choices_list = list(CHOICES)
@@ -240,7 +240,7 @@ class SAMUTask(AbsSamuTask):
         [Collection[tuple[str, dict[str, np.ndarray]]]],
         tuple[list[str], dict[str, torch.Tensor]],
     ]:
-        """Pad waveforms with silence."""
+        """Return a collate function that pads waveforms with silence."""
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
 
     @classmethod
@@ -248,7 +248,7 @@ class SAMUTask(AbsSamuTask):
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
     ) -> Callable[[str, dict[str, np.array]], dict[str, np.ndarray]] | None:
-        """ESPnet's preprocessing of waveforms; there is no text."""
+        """Return ESPnet's preprocessor of waveforms; there is no text."""
         if not args.use_preprocessor:
             return None
         return CommonPreprocessor(train=train, **args.preprocessor_conf)
@@ -257,19 +257,19 @@ class SAMUTask(AbsSamuTask):
     def required_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Waveform and, for training, the teacher's sentence embedding."""
+        """Return the required data: waveform and, for training, sentence embedding."""
         return ("speech",) if inference else ("speech", "embed")
 
     @classmethod
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """None."""
+        """Return the optional data: none."""
         return ()
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetSAMUModel:
-        """Build the model; args is made portable."""
+        """Build the model; `args` gets the options that rebuild it."""
         model = SAMUBuilder(args).build()
         cls.initialize(args, model)
         cls.set_up_fine_tuning(args, model)
@@ -280,7 +280,7 @@ class SAMUTask(AbsSamuTask):
     def build_optimizers(
         cls, args: argparse.Namespace, model: ESPnetSAMUModel
     ) -> list[torch.optim.Optimizer]:
-        """As the base's; the model counts its updates.
+        """Build the optimisers; each step counts as an update of the model.
 
         Raises:
             ValueError: The embeddings are not of one teacher, or not of these texts, or

@@ -33,7 +33,7 @@ registry.register(host)
 
 
 class STTask(DistillingTask, AbsSamuTask, host.STTask):
-    """``espnet2.tasks.st.STTask`` of the same options, and a few repairs.
+    """``espnet2.tasks.st.STTask`` with the same options, and extensions.
 
     * ``--use_src_lang false`` of st.sh works: a model without transcripts.
     * ``--tgt_lang_token en_XX`` names the target-language token of ``mbart``.
@@ -80,14 +80,14 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """ESPnet's, and target languages."""
+        """Return ESPnet's optional data, and target languages."""
         return (*super().optional_data_names(train, inference), "tgt_lang")
 
     @classmethod
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
     ) -> Callable[[str, dict[str, np.array]], dict[str, np.ndarray]] | None:
-        """ESPnet's preprocessing, and target languages.
+        """Return ESPnet's preprocessor, with target languages.
 
         Raises:
             ValueError: bpemodel is none, or not of the token list.
@@ -103,14 +103,14 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
-        """Train, from the distilled encoder if the configuration says so."""
+        """Train; with ``init_from_samu`` from the student's encoder."""
         if args.init_from_samu and not args.collect_stats:
             args.init_param = [*args.init_param, *student_specs(args)]
         super().main_worker(args)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SamuSTModel:
-        """Build the model; args is made portable."""
+        """Build the model; `args` gets the options that rebuild it."""
         if not args.src_token_list and args.model_conf.get("asr_weight", 0.0) > 0.0:
             raise ValueError(
                 "model_conf: asr_weight > 0 needs transcripts: pass "
@@ -129,7 +129,7 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
     def build_optimizers(
         cls, args: argparse.Namespace, model: SamuSTModel
     ) -> list[torch.optim.Optimizer]:
-        """As the base's; the model counts its updates.
+        """Build the optimisers; each step counts as an update of the model.
 
         Raises:
             ValueError: The data do not say the target languages that the model needs,
@@ -146,7 +146,7 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
 
 
 def _token_id(token: str, token_list: list[str], model: SamuSTModel) -> int:
-    """Row of a target-language token."""
+    """Return the row of a target-language token."""
     if not model.has_target_languages:
         raise ValueError(
             f"--tgt_lang_token {token}: decoder {type(model.decoder).__name__} has no "

@@ -1,4 +1,4 @@
-"""The parts of a translation model."""
+"""Building a translation model from its options."""
 
 import argparse
 import logging
@@ -17,7 +17,7 @@ from espnet_samu.utils.init_param import read_weights
 
 
 def student_specs(args: argparse.Namespace) -> list[str]:
-    """What ``--init_param`` has to say for ``--init_from_samu``.
+    """Return the ``--init_param`` specs of ``--init_from_samu``.
 
     Raises:
         FileNotFoundError: There is no student.
@@ -35,7 +35,7 @@ def student_specs(args: argparse.Namespace) -> list[str]:
 
 
 def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
-    """See that nothing of the student's encoder is lost.
+    """Check that the model has all parameters of the student's encoder.
 
     Raises:
         ValueError: The model has no place for some of it.
@@ -51,12 +51,12 @@ def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
 
 
 def _encoder_parameters(samu_model: str) -> list[str]:
-    """Names of the parameters of a student's encoder, behind its frontend."""
+    """Return the names of a student's encoder parameters, without the frontend's."""
     return [k for k in read_weights(samu_model) if k.startswith("encoder.")]
 
 
 class STBuilder:
-    """Builds what ``espnet2.tasks.st.STTask.build_model`` builds, from the same args.
+    """Builder of the same model as ``espnet2.tasks.st.STTask.build_model``.
 
     ESPnet's names its model and its CTC itself, so that it cannot be made to build
 
@@ -142,7 +142,7 @@ class STBuilder:
         )
 
     def _part(self, choices: ClassChoices, **kwargs: Any) -> Any | None:
-        """One part as the options name it, or None."""
+        """Build the part that the options choose, or return None."""
         # config.yaml of an earlier ESPnet has not all of them.
         name = getattr(self.args, choices.name, None)
         if name is None:
@@ -181,7 +181,7 @@ class STBuilder:
     def _ctc(
         self, n_encoder: int, n_frame: int, postencoder: torch.nn.Module | None
     ) -> tuple[CTC | None, CTC | None]:
-        """CTC over transcripts and over translations, each if a loss uses it."""
+        """Build the CTC layers over transcripts and translations that a loss uses."""
         conf, model_conf = self.args.ctc_conf, self.args.model_conf
         before_postencoder = getattr(postencoder, "return_int_enc", False)
         ctc = st_ctc = None

@@ -1,4 +1,4 @@
-"""Waveforms through frontend and encoder, as the distillation does it."""
+"""Encoding of waveforms in training: frontend, masking and encoder, frozen at first."""
 
 import contextlib
 
@@ -8,7 +8,7 @@ from espnet2.layers.abs_normalize import AbsNormalize
 
 
 class UpdateCounter(torch.nn.Module):
-    """Mixed in before a model: ``model_conf: {freeze_encoder_updates: 10000}``.
+    """Mixin for a model: ``model_conf: {freeze_encoder_updates: 10000}``.
 
     What reads the pre-trained encoder can settle before gradients reach it. The
     model calls :meth:`init_updates` at the end of its constructor, and computes
@@ -19,7 +19,7 @@ class UpdateCounter(torch.nn.Module):
     freeze_encoder_updates: int = 0
 
     def init_updates(self, freeze_encoder_updates: int) -> None:
-        """Say in how many first updates the encoder is frozen.
+        """Set the number of first updates in which the encoder is frozen.
 
         Raises:
             ValueError: It is negative.
@@ -36,17 +36,17 @@ class UpdateCounter(torch.nn.Module):
             self.register_buffer("updates", torch.tensor(0))
 
     def restart_count(self) -> None:
-        """Begin a training; weights that it starts from may have brought a count."""
+        """Reset the count, which loaded weights may have brought along."""
         if self.freeze_encoder_updates > 0:
             self.updates.zero_()
 
     def count_update(self, *_) -> None:
-        """A hook for ``Optimizer.register_step_post_hook``."""
+        """Count an update; a hook for ``Optimizer.register_step_post_hook``."""
         if self.freeze_encoder_updates > 0:
             self.updates += 1
 
     def encoder_is_frozen(self) -> bool:
-        """Whether this is one of the first updates."""
+        """Return whether this is one of the first updates, in training."""
         return (
             self.training
             and self.freeze_encoder_updates > 0
@@ -54,7 +54,7 @@ class UpdateCounter(torch.nn.Module):
         )
 
     def encoder_mode(self) -> contextlib.AbstractContextManager[None]:
-        """Put frontend and encoder in training or eval mode.
+        """Set training or eval mode of frontend and encoder.
 
         Returns:
             Inside it there are gradients, or none as long as they are frozen.
@@ -69,7 +69,7 @@ class UpdateCounter(torch.nn.Module):
 
 
 def _do_without_count(model: UpdateCounter, incompatible) -> None:
-    """A hook of load_state_dict: a model that does not count needs no count."""
+    """Accept a state dict with a count that the model does not need (load hook)."""
     if model.freeze_encoder_updates == 0:
         incompatible.unexpected_keys[:] = [
             key for key in incompatible.unexpected_keys if key != "updates"
@@ -83,7 +83,7 @@ def encode_waveforms(
     specaug: AbsSpecAug | None = None,
     normalize: AbsNormalize | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Frames (B, T, D) and their number (B,).
+    """Return encoder frames (B, T, D) and their numbers (B,).
 
     Args:
         model: Has ``frontend`` and ``encoder``; what it freezes has no gradient and

@@ -1,4 +1,4 @@
-"""Mistakes in the options of a training that can be found before it is built."""
+"""Checks of training options before anything is built."""
 
 import argparse
 import re
@@ -12,7 +12,7 @@ from espnet_samu.utils.torch_modules import outside_adapters
 
 
 def has_unused_parameters(model: torch.nn.Module) -> bool:
-    """Whether some updates leave some of the trained parameters without a gradient.
+    """Return whether an update may leave trained parameters without a gradient.
 
     DistributedDataParallel has to be told so (ESPnet's ``unused_parameters``): else
     it stops in the second update. So do
@@ -31,7 +31,7 @@ def has_unused_parameters(model: torch.nn.Module) -> bool:
 
 
 def _drops_layers(module: torch.nn.Module) -> bool:
-    """Whether this is a stack of trained layers with LayerDrop."""
+    """Return whether a module is a stack of trained layers with LayerDrop."""
     if hasattr(module, "layers"):
         rate = getattr(module, "layerdrop", _field(module, "layerdrop", 0.0))
     else:
@@ -41,7 +41,7 @@ def _drops_layers(module: torch.nn.Module) -> bool:
 
 
 def _masks_nothing(module: torch.nn.Module) -> bool:
-    """Whether this has a trained vector for masked frames, and masks none."""
+    """Return whether a trained mask vector (``masked_spec_embed``) is never used."""
     vector = module._parameters.get("masked_spec_embed")
     if vector is None or not vector.requires_grad:
         return False
@@ -52,7 +52,7 @@ def _masks_nothing(module: torch.nn.Module) -> bool:
 
 
 def _field(module: torch.nn.Module, name: str, default: Any) -> Any:
-    """Of the configuration of transformers that a module has."""
+    """Return a field of a module's transformers configuration."""
     return getattr(getattr(module, "config", None), name, default)
 
 
@@ -69,7 +69,7 @@ def ngpu_of(cmd: Sequence[str] | None) -> int:
 
 
 def check_gpus(ngpu: int) -> None:
-    """See that this machine has the GPUs of ``--ngpu``.
+    """Check that this machine has ``--ngpu`` GPUs.
 
     Raises:
         ValueError: It has fewer.
@@ -84,7 +84,7 @@ def check_gpus(ngpu: int) -> None:
 
 
 def check_numbers(options: Mapping[str, Any]) -> None:
-    """See that numbers in nested options (``optim_conf``) are no texts.
+    """Check that numbers in nested options (``optim_conf``) are not strings.
 
     To YAML 1.1 ``1e-4`` is a text, ``1.0e-4`` a number. Options of the parser itself
     (``grad_clip``) are made numbers by it.
@@ -118,7 +118,7 @@ def _numbers_as_text(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Check ``--ngpu``, for samu_st.sh."""
+    """Check ``--ngpu``; samu_st.sh calls it."""
     check_gpus(ngpu_of(cmd))
 
 

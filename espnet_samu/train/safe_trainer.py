@@ -1,4 +1,4 @@
-"""ESPnet's trainer, which loses nothing when it is killed."""
+"""ESPnet's trainer with checkpoints that survive a kill at any moment."""
 
 import copy
 import os
@@ -26,7 +26,7 @@ _GRADIENTS = "accumulated_gradients"
 
 
 class SafeTrainer(Trainer):
-    """ESPnet's trainer with a state to resume from at every moment.
+    """ESPnet's trainer, resumable at every moment.
 
     * ESPnet writes ``checkpoint.pth`` over the one before: killed in between, it
       leaves half a file. Here the earlier one is kept under another name until all
@@ -40,7 +40,7 @@ class SafeTrainer(Trainer):
 
     @classmethod
     def run(cls, model, optimizers, trainer_options, **kwargs) -> None:
-        """Train, from the last epoch whose files are complete."""
+        """Train, starting after the last epoch whose files are complete."""
         output_dir = Path(trainer_options.output_dir)
         if is_first():
             _restore(output_dir)
@@ -62,7 +62,7 @@ class SafeTrainer(Trainer):
 
     @classmethod
     def resume(cls, checkpoint, optimizers, schedulers, scaler, **kwargs) -> None:
-        """As ESPnet's, with the hyperparameters that were changed meanwhile."""
+        """Resume as ESPnet does, but with the hyperparameters of the configuration."""
         changed = changed_options(Path(checkpoint).parent)
         changed = {name.partition(".")[0] for name in changed}
         fresh = copy.deepcopy([_hyperparameters(x) for x in optimizers])
@@ -86,21 +86,21 @@ class SafeTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(cls, options, **kwargs) -> bool:
-        """As ESPnet's; what was saved before it is complete."""
+        """Train an epoch; the files of the epoch before it are complete."""
         if is_first():
             _complete(Path(options.output_dir))
         return super().train_one_epoch(options=options, **kwargs)
 
     @classmethod
     def validate_one_epoch(cls, options, **kwargs) -> None:
-        """As ESPnet's; right after it the files of the epoch are written."""
+        """Validate, and rename the last checkpoint before ESPnet writes."""
         super().validate_one_epoch(options=options, **kwargs)
         if is_first():
             _put_aside(Path(options.output_dir))
 
 
 def _put_aside(output_dir: Path) -> None:
-    """Keep the last state; an empty file says that there was none."""
+    """Rename the last checkpoint; an empty file marks that there was none."""
     if (output_dir / CHECKPOINT).exists():
         os.replace(output_dir / CHECKPOINT, output_dir / EARLIER)
     else:
@@ -108,14 +108,14 @@ def _put_aside(output_dir: Path) -> None:
 
 
 def _complete(output_dir: Path) -> None:
-    """Let go of the state before an epoch of this run, and of its configuration."""
+    """Remove the renamed checkpoint and configuration of a finished epoch."""
     if (output_dir / EARLIER).exists():
         (output_dir / EARLIER).unlink()
         (output_dir / EARLIER_CONFIG).unlink(missing_ok=True)
 
 
 def _restore(output_dir: Path) -> None:
-    """Undo an epoch whose files may be half-written."""
+    """Restore the last checkpoint after an epoch whose files may be half-written."""
     earlier = output_dir / EARLIER
     if not earlier.exists():
         return
@@ -132,7 +132,7 @@ def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter
 
 
 def _save_gradients(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """A hook of state_dict: add gradients that no update has used."""
+    """Add accumulated gradients to a state dict (hook of state_dict)."""
     gradients = {
         position: parameter.grad
         for position, parameter in enumerate(_parameters(optimizer))
@@ -143,7 +143,7 @@ def _save_gradients(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> 
 
 
 def _load_gradients(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """A hook of load_state_dict: take them up again."""
+    """Restore accumulated gradients (hook of load_state_dict)."""
     gradients = state.get(_GRADIENTS, {})
     for position, parameter in enumerate(_parameters(optimizer)):
         if position in gradients:
@@ -160,7 +160,7 @@ def _hyperparameters(optimizer: torch.optim.Optimizer) -> Sequence[dict[str, Any
 def _replay(
     scheduler: torch.optim.lr_scheduler.LRScheduler, begun: dict[str, Any]
 ) -> None:
-    """Bring a new schedule to the step that the resumed one had reached.
+    """Advance a new scheduler to the step of the resumed one.
 
     Args:
         scheduler: With the state of the resumed one.

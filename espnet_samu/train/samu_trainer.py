@@ -22,7 +22,7 @@ class SAMUTrainerOptions(TrainerOptions):
 
 
 class SAMUTrainer(SafeTrainer):
-    """Retrieves over the whole validation set, not inside its batches.
+    """Trainer that computes R@1 over the whole validation set, not inside batches.
 
     What a validation epoch reports beside the means over its batches, for
     ``best_model_criterion``: ``r1_speech_text``, ``r1_text_speech`` and their mean
@@ -34,14 +34,14 @@ class SAMUTrainer(SafeTrainer):
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> SAMUTrainerOptions:
-        """Options of one run."""
+        """Return the options of one run."""
         return build_dataclass(SAMUTrainerOptions, args)
 
     @classmethod
     def validate_one_epoch(
         cls, model, iterator, reporter, options, distributed_option
     ) -> None:
-        """Validate, then retrieve."""
+        """Validate, then compute R@1."""
         inner = getattr(model, "module", model)
         inner.record = []
         try:

@@ -1,4 +1,4 @@
-"""States that a training is resumed from, and the options that fit them.
+"""Resuming: the saved state of a training, and which options may differ from it.
 
 ESPnet writes config.yaml before it looks at the checkpoint, and takes hyperparameters
 from the checkpoint. So here the options of a resumed training are compared with those
@@ -57,7 +57,7 @@ Changes = dict[str, tuple[Any, Any]]
 
 
 def has_state(output_dir: Path | str) -> bool:
-    """Whether a training that is resumed in this folder goes on with an earlier one.
+    """Return whether a folder has a checkpoint to resume from.
 
     A training that was killed while it wrote may have left the earlier state alone,
     or half a file where there was no state before.
@@ -69,13 +69,13 @@ def has_state(output_dir: Path | str) -> bool:
 
 
 def read_structure(checkpoint: Path | str) -> dict[str, Any]:
-    """Read a state without its tensors: they have shapes, but no values."""
+    """Read a checkpoint with tensors on the meta device: shapes, but no values."""
     return torch.load(checkpoint, map_location="meta", mmap=True, weights_only=True)
 
 
 @contextlib.contextmanager
 def kept_config(output_dir: Path) -> Iterator[None]:
-    """Keep config.yaml of the saved state until the trainer saves another one inside.
+    """Keep the saved state's config.yaml until the trainer saves a new checkpoint.
 
     The trainer removes what is kept here. After a kill the next run brings it back.
     """
@@ -94,7 +94,7 @@ def kept_config(output_dir: Path) -> Iterator[None]:
 
 
 def changed_options(output_dir: Path) -> Changes:
-    """Return what is different since the training was begun, from both files."""
+    """Return the options that differ between the saved and the new config.yaml."""
     earlier = output_dir / EARLIER_CONFIG
     if not earlier.exists():
         return {}
@@ -106,7 +106,7 @@ def compare_options(
     present: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
 ) -> Changes:
-    """Compare options that decide the weights a training ends with.
+    """Compare the options that decide the weights of a training.
 
     Args:
         earlier: Options by name. Those that only one side has are compared with their
@@ -142,7 +142,7 @@ def _compare(
 
 
 def _with_defaults(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Fields of a transformers configuration, those that it knows and no other."""
+    """Return the fields that a transformers configuration knows, with defaults."""
     from transformers import CONFIG_MAPPING
 
     known = CONFIG_MAPPING[fields["model_type"]]().to_dict()
@@ -150,7 +150,7 @@ def _with_defaults(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _same(before: Any, value: Any) -> bool:
-    """Whether two values say the same; a file that was moved is the same."""
+    """Return whether two values are equal; a moved file equals itself."""
     if isinstance(before, (list, tuple)) and isinstance(value, (list, tuple)):
         return len(before) == len(value) and all(map(_same, before, value))
     if before == value or (not before and not value and 0 not in (before, value)):
@@ -167,7 +167,7 @@ def _same(before: Any, value: Any) -> bool:
 
 
 def is_fixed(name: str, values: tuple[Any, Any], scheduler: str | None) -> bool:
-    """Whether a training must keep an option as it was begun.
+    """Return whether an option cannot change when a training is resumed.
 
     Args:
         name: Of the option: ``optim_conf.lr``.
@@ -201,7 +201,7 @@ def check_resume(
     defaults: Mapping[str, Any],
     model: torch.nn.Module,
 ) -> None:
-    """See that a training can go on with these options; say which of them are new.
+    """Check that a training can be resumed with these options; log the changed ones.
 
     Args:
         output_dir: Its folder, with the kept config.yaml.
@@ -253,7 +253,7 @@ def check_resume(
 
 
 def _parts_of(options: Mapping[str, Any]) -> frozenset[str]:
-    """Names of the options that choose a part of the model."""
+    """Return the names of the options that choose a part of the model."""
     return frozenset(
         name
         for name in options
@@ -264,7 +264,7 @@ def _parts_of(options: Mapping[str, Any]) -> frozenset[str]:
 def _other_parameters(
     state: Mapping[str, Any], options: Mapping[str, Any], model: torch.nn.Module
 ) -> str:
-    """Say what of a checkpoint does not fit the model; empty if all does."""
+    """Describe what in a checkpoint does not fit the model; "" if all does."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [g for x in state["optimizers"] for g in x["param_groups"]]
     if sum(len(group["params"]) for group in groups) != len(trained):
@@ -288,7 +288,7 @@ def _other_parameters(
 
 
 def _has_ended(reporter: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    """Whether ESPnet's trainer would train no further epoch."""
+    """Return whether ESPnet's trainer would train no further epoch."""
     from espnet2.train.reporter import Reporter
 
     known = Reporter()

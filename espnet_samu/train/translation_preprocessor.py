@@ -1,4 +1,4 @@
-"""From the text of an utterance to numbers, its target language too."""
+"""Preprocessing of translations: token ids and target language."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ Data = dict[str, str | np.ndarray]
 
 
 class TranslationPreprocessor:
-    """ESPnet's preprocessing, and ``tgt_lang`` as the row of its token.
+    """ESPnet's preprocessor, with ``tgt_lang`` converted to a token row.
 
     Args:
         preprocess: ESPnet's, of waveform and text.
