@@ -7,7 +7,7 @@ import torch
 
 
 class BatchLanguages:
-    """Rows of the target-language tokens: a default, and those of the batch to come.
+    """Token rows of the target languages: a default, and those of the next batch.
 
     Args:
         vocab_size: Length V of the token list.
@@ -40,7 +40,7 @@ class BatchLanguages:
 
     @contextmanager
     def of_batch(self, rows: torch.Tensor | None) -> Iterator[None]:
-        """Inside, the languages are these (B,); None: no language tokens."""
+        """Set the languages (B,) inside a with block; None: no language tokens."""
         if rows is not None:
             wrong = rows[(rows < 0) | (rows >= self.vocab_size)]
             if len(wrong):
@@ -56,7 +56,7 @@ class BatchLanguages:
             self._batch, self._is_set = before
 
     def rows(self, n: int, device, repeat: bool = False) -> torch.Tensor | None:
-        """Language tokens (n,) of n utterances, or None.
+        """Return the language tokens (n,) of n utterances, or None.
 
         Args:
             n: Number of utterances.
@@ -82,7 +82,7 @@ class BatchLanguages:
 def insert_language_tokens(
     tokens: torch.Tensor, rows: torch.Tensor | None
 ) -> torch.Tensor:
-    """Put the language tokens (B,) after the start tokens of tokens (B, L)."""
+    """Insert language tokens (B,) behind the start tokens of tokens (B, L)."""
     if rows is None:
         return tokens
     return torch.cat([tokens[:, :1], rows[:, None].to(tokens), tokens[:, 1:]], dim=1)

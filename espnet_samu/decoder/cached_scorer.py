@@ -1,4 +1,4 @@
-"""Scores for ESPnet's beam search that read only the newest token."""
+"""ESPnet's scorer interface over the prefix cache: each step reads one new token."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from espnet_samu.utils.torch_modules import at_least_float32, valid_mask
 # Not a tuple: ESPnet takes those apart.
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """What a hypothesis has read: its state in ESPnet's beam search."""
+    """Cached prefix of a hypothesis: its state in ESPnet's beam search."""
 
     search: int
     """Number of the search that it belongs to."""
@@ -27,7 +27,7 @@ class Prefix:
 
 
 class CachedScorer(BatchScorerInterface):
-    """ESPnet's scorer interface over a :class:`PrefixTree`, one of a decoder's bases.
+    """ESPnet's scorer interface over a :class:`PrefixTree`; mixin for a decoder.
 
     For a decoder that has ``model``, ``languages``, ``encode_frames``, ``logits``,
     ``autocast`` and ``check_length``.
@@ -46,14 +46,14 @@ class CachedScorer(BatchScorerInterface):
         self._tree = None
 
     def init_state(self, x: torch.Tensor) -> Prefix:
-        """State of the empty hypothesis over frames (T, D)."""
+        """Return the state of the empty hypothesis over frames (T, D)."""
         return self.batch_init_state(x)
 
     @torch.no_grad()
     def batch_init_state(
         self, x: torch.Tensor, xs_lengths: torch.Tensor | None = None
     ) -> Prefix:
-        """State of the empty hypothesis.
+        """Return the state of the empty hypothesis.
 
         Args:
             x: Frames (T, D), or (B, T, D) of several utterances.
@@ -70,7 +70,7 @@ class CachedScorer(BatchScorerInterface):
     def score(
         self, ys: torch.Tensor, state: Any, x: torch.Tensor
     ) -> tuple[torch.Tensor, Prefix]:
-        """Log-probabilities of the next token of one hypothesis.
+        """Return log-probabilities of the next token of one hypothesis.
 
         Args:
             ys: Token ids (L,), the start token first.
@@ -91,7 +91,7 @@ class CachedScorer(BatchScorerInterface):
         xs: torch.Tensor,
         xs_mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, list[Prefix]]:
-        """Log-probabilities of the next token of hypotheses of equal length.
+        """Return log-probabilities of the next token of hypotheses of equal length.
 
         Args:
             ys: Token ids (N, L), the start token first.
@@ -144,7 +144,7 @@ class CachedScorer(BatchScorerInterface):
         return Prefix(self._search)
 
     def _can_continue(self, ys: torch.Tensor, states: list[Any]) -> bool:
-        """Whether all states are of the newest search and one token behind."""
+        """Return whether all states are of this search and lack one token."""
         if self._tree is None or any(s is None for s in states):
             return False
         if any(s.search != self._search for s in states):
@@ -156,6 +156,6 @@ class CachedScorer(BatchScorerInterface):
 
 
 def _stack(masks: list[torch.Tensor], size: int) -> torch.Tensor:
-    """Masks (S,) as (N, size); what was read after a mask was made is not its own."""
+    """Pad masks (S,) with False to (N, size)."""
     pad = torch.nn.functional.pad
     return torch.stack([pad(mask, (0, size - len(mask))) for mask in masks])

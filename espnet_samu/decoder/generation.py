@@ -18,12 +18,12 @@ from espnet_samu.utils.torch_modules import at_least_float32, valid_mask
 
 
 def _of_rows(limits: torch.Tensor, rows: int) -> torch.Tensor:
-    """Limits (B,) for B times as many hypotheses of each utterance in turn."""
+    """Repeat limits (B,) for the N hypotheses of B utterances."""
     return limits.repeat_interleave(rows // limits.size(0))
 
 
 class ShortestLengths(LogitsProcessor):
-    """No end token before an utterance's least number of tokens.
+    """Minimum length for each utterance: no end token before it.
 
     Args:
         shortest: Least number of tokens (B,).
@@ -37,7 +37,7 @@ class ShortestLengths(LogitsProcessor):
         self.eos = eos
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores (N, V) of the token that follows tokens (N, L)."""
+        """Return the scores (N, V) of the token that follows tokens (N, L)."""
         n_tokens = input_ids.size(1) - self.prefix
         early = n_tokens < _of_rows(self.shortest, scores.size(0))
         scores = scores.clone()
@@ -46,7 +46,7 @@ class ShortestLengths(LogitsProcessor):
 
 
 class LongestLengths(StoppingCriteria):
-    """A hypothesis is complete with its utterance's greatest number of tokens.
+    """Maximum length for each utterance: its hypotheses stop there.
 
     Args:
         longest: Greatest number of tokens (B,), the end token among them.
@@ -58,13 +58,13 @@ class LongestLengths(StoppingCriteria):
         self.prefix = prefix
 
     def __call__(self, input_ids: torch.Tensor, scores, **kwargs) -> torch.Tensor:
-        """Which of the hypotheses (N, L) are complete (N,)."""
+        """Return which hypotheses (N, L) have reached their limit (N,)."""
         n_tokens = input_ids.size(1) - self.prefix
         return n_tokens >= _of_rows(self.longest, input_ids.size(0))
 
 
 class ReleaseScores(StoppingCriteria):
-    """Empties the scores of each step as soon as the step is done; stops nothing.
+    """Frees the scores of each step after use; never stops the search.
 
     ``generate`` gives the scores of hypotheses only with ``output_scores``, and then
     keeps the scores of all V tokens of every step: 60 steps of 16 utterances, 5 beams
@@ -73,14 +73,14 @@ class ReleaseScores(StoppingCriteria):
     """
 
     def __call__(self, input_ids: torch.Tensor, scores, **kwargs) -> torch.Tensor:
-        """False for every hypothesis (N, L)."""
+        """Free the last step's scores; return False for every hypothesis (N, L)."""
         if scores:
             scores[-1].set_()
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 class FramesCache(EncoderDecoderCache):
-    """transformers' cache for a search with beams.
+    """Key-value cache for beam search that never copies the frames' part.
 
     Beams of an utterance change places among themselves, and read the same frames:
     only what they have said has to follow them. transformers copies both, and the
@@ -91,7 +91,7 @@ class FramesCache(EncoderDecoderCache):
         super().__init__(DynamicCache(), DynamicCache())
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """Follow the beams.
+        """Reorder the self-attention cache by beams.
 
         Args:
             beam_idx: Old place of each beam (B * n,).
@@ -104,7 +104,7 @@ _ROWS = 64
 
 
 class Hypotheses(NamedTuple):
-    """The n best translations of each of B utterances, best first."""
+    """N-best translations of each of B utterances, best first."""
 
     tokens: torch.Tensor
     """Token ids (B * n, L) without start and language tokens, filled on the right."""
@@ -115,7 +115,7 @@ class Hypotheses(NamedTuple):
 
 
 class Generation:
-    """Search by transformers, one of a decoder's bases.
+    """Search by transformers' ``generate``; mixin for a decoder.
 
     For a decoder that has ``model``, ``languages``, ``encode_frames``,
     ``hidden_states``, ``logits``, ``autocast`` and ``check_length``.
@@ -131,7 +131,7 @@ class Generation:
         lang_token_ids: torch.Tensor | None = None,
         **options: Any,
     ):
-        """Translate by transformers' cached ``generate``.
+        """Translate with transformers' cached ``generate``.
 
         Args:
             hs_pad: Speech frames (B, T, D).
@@ -189,7 +189,7 @@ class Generation:
         length_penalty: float = 1.0,
         **options: Any,
     ) -> Hypotheses:
-        """Translate, with the log-probabilities of the translations.
+        """Translate; return log-probabilities of the translations, too.
 
         The scores of a step are not kept longer than the step. Those of beams are the
         search's own; a search without beams has none, so that its translations are
@@ -251,7 +251,7 @@ class Generation:
     def _prefix(
         self, hs_pad: torch.Tensor, sos: int, rows: torch.Tensor | None
     ) -> torch.Tensor:
-        """What every translation begins with (B, 1 or 2)."""
+        """Return the first tokens of every translation (B, 1 or 2)."""
         start = torch.full((len(hs_pad), 1), sos, device=hs_pad.device)
         if rows is None:
             rows = self.languages.rows(len(hs_pad), hs_pad.device)
@@ -267,7 +267,7 @@ class Generation:
         sequences: torch.Tensor,
         lengths: torch.Tensor,
     ) -> torch.Tensor:
-        """Log-probabilities (N,) of the tokens that end sequences (N, L)."""
+        """Return log-probabilities (N,) of the last tokens of sequences (N, L)."""
         size = int(lengths.max())
         prefix = sequences.size(1) - size
         with self.autocast(hs_pad):

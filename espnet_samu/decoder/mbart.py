@@ -1,4 +1,4 @@
-"""The decoder of mBART and its relatives as an ESPnet decoder."""
+"""Decoder of mBART, M2M-100, NLLB or BART as an ESPnet decoder."""
 
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -18,7 +18,7 @@ from espnet_samu.utils.torch_modules import eval_frozen, valid_mask
 
 
 class MBartDecoder(AbsDecoder, CachedScorer, Generation):
-    """mBART's decoder, or M2M-100's, NLLB's or BART's, over frames of speech features.
+    """Decoder of mBART, M2M-100, NLLB or BART over speech frames.
 
     Named by a hub id (``facebook/mbart-large-50-many-to-many-mmt``), a folder, or
     built fresh from ``model_conf``. The encoder of the checkpoint is neither built
@@ -120,14 +120,14 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         }
 
     def reload_pretrained_parameters(self) -> None:
-        """Undo what ESPnet's ``init`` has done to the pre-trained model."""
+        """Load the pre-trained weights again, after ESPnet's ``init``."""
         if self.source is not None:
             config = deepcopy(self.model.config)
             again = build_decoder(self.source, config, self.options["revision"])
             self.model.load_state_dict(again.state_dict())
 
     def portable_conf(self) -> dict[str, Any]:
-        """Arguments that rebuild this decoder without the hub or a folder."""
+        """Return arguments that rebuild this decoder without a hub or folder."""
         return {
             **self.options,
             "model_conf": huggingface.portable(self.model.config),
@@ -137,7 +137,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
 
     @property
     def lang_token_id(self) -> int | None:
-        """Row of the target-language token where no other is said; None: none."""
+        """Row of the default target-language token, or None."""
         return self.languages.default
 
     @lang_token_id.setter
@@ -147,7 +147,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
     def target_languages(
         self, ids: torch.Tensor | None
     ) -> AbstractContextManager[None]:
-        """Say the target languages of the batch that comes.
+        """Set the target languages of the next batch, in a with block.
 
         ``with decoder.target_languages(ids):`` holds for :meth:`forward`,
         :meth:`generate` and a beam search that begins inside.
@@ -163,7 +163,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         return self.languages.of_batch(ids)
 
     def train(self, mode: bool = True) -> "MBartDecoder":
-        """As usual, but what is frozen stays in eval mode."""
+        """Set training mode; frozen modules stay in eval mode."""
         super().train(mode)
         self.clear_cache()
         if mode:
@@ -177,7 +177,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         ys_in_pad: torch.Tensor,
         ys_in_lens: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits of the next token at every position.
+        """Return logits of the next token at every position.
 
         Args:
             hs_pad: Speech frames (B, T, D).
@@ -206,7 +206,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
     def hidden_states(
         self, hs_pad: torch.Tensor, hlens: torch.Tensor, tokens: torch.Tensor
     ) -> torch.Tensor:
-        """What the decoder makes (B, L, D) of tokens (B, L) with language tokens."""
+        """Return hidden states (B, L, D) of tokens (B, L) with language tokens."""
         self.check_length(tokens.size(1))
         # Padding is on the right and attention is causal: no position before it
         # sees it, so that no mask over the tokens is needed.
@@ -218,11 +218,11 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         ).last_hidden_state
 
     def encode_frames(self, hs_pad: torch.Tensor) -> torch.Tensor:
-        """Frames (B, T, D) in the decoder's own dimension."""
+        """Project frames (B, T, D) to the decoder's dimension."""
         return self.linear_in(self.frame_dropout(hs_pad))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits (..., V) of hidden states (..., D)."""
+        """Return logits (..., V) of hidden states (..., D)."""
         logits = self.model.lm_head(hidden)
         # M2M-100 has none.
         bias = getattr(self.model, "final_logits_bias", None)
@@ -233,13 +233,13 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         return logits
 
     def autocast(self, like: torch.Tensor) -> AbstractContextManager[None]:
-        """What the decoder computes in, on the device of a tensor."""
+        """Return the decoder's autocast context for a tensor's device."""
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(like.device.type, dtype=self.dtype)
 
     def check_length(self, n_tokens: int) -> None:
-        """Raise a ValueError if so many tokens are too many to read."""
+        """Raise a ValueError if the decoder has too few positions for the tokens."""
         limit = self.model.config.max_position_embeddings
         if n_tokens > limit:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What the hypotheses of a beam search have read, as one tree of tokens."""
+"""Key-value cache of a beam search: the prefixes of all hypotheses as one tree."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from transformers.cache_utils import (
 
 
 class GrowingLayer(DynamicLayer):
-    """Cache of a layer that writes new tokens into spare room behind the old ones.
+    """Cache of a layer, with spare room in which new tokens are written.
 
     transformers' DynamicLayer copies all of them for every new one. Not for training:
     the buffer is changed in place.
@@ -21,7 +21,7 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append keys and values (B, H, Q, D / H); all of them (B, H, S, D / H)."""
+        """Append keys and values (B, H, Q, D / H); return all (B, H, S, D / H)."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys = key_states[:, :, :0]
@@ -47,7 +47,7 @@ class GrowingLayer(DynamicLayer):
 
 
 class PrefixTree:
-    """Keys and values of every token that any hypothesis of a search has read.
+    """Keys and values of every token of every hypothesis of a search.
 
     Each utterance has one growing row of tokens, and a hypothesis is a mask over it:
     the tokens that are its own. Reordering, copying and dropping hypotheses copies no
@@ -125,7 +125,7 @@ class PrefixTree:
     def _to_grid(
         self, rows: torch.Tensor, slots: list[int] | None, width: int
     ) -> torch.Tensor:
-        """Rows (N, ...) as (B, K, ...), zero where an utterance has fewer than K."""
+        """Return rows (N, ...) as (B, K, ...), zero-filled for missing hypotheses."""
         grid = rows
         if slots is not None:
             grid = rows.new_zeros(self.n_utterances * width, *rows.shape[1:])
@@ -135,7 +135,7 @@ class PrefixTree:
     def _layers(
         self, tokens: torch.Tensor, positions: torch.Tensor, seen: torch.Tensor
     ) -> torch.Tensor:
-        """Hidden states (B, Q, D) of tokens (B, Q) at (Q,) that see (B, Q, S)."""
+        """Return hidden states (B, Q, D) of tokens (B, Q), masked by (B, Q, S)."""
         decoder = self.decoder
         hidden = decoder.embed_tokens(tokens)
         hidden = hidden + decoder.embed_positions(tokens, position_ids=positions)
@@ -157,7 +157,7 @@ class PrefixTree:
         return hidden
 
     def _added(self, seen: torch.Tensor) -> torch.Tensor:
-        """What is added to attention (B, 1, Q, S): 0 where seen, else -inf."""
+        """Return the additive attention mask (B, 1, Q, S): 0 where seen, else -inf."""
         dtype = self.decoder.embed_tokens.weight.dtype
         mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
         return mask.masked_fill(~seen, float("-inf"))[:, None]
@@ -166,7 +166,7 @@ class PrefixTree:
 def _slots(
     utterances: Sequence[int], n_utterances: int
 ) -> tuple[list[int] | None, int]:
-    """Places of hypotheses in a grid (B, K) and its width K; None: their own order."""
+    """Return places of hypotheses in a grid (B, K), None if in order; its width K."""
     counts = [0] * n_utterances
     places = []
     for utterance in utterances:

@@ -1,4 +1,4 @@
-"""Pretrained decoders of transformers: their families, configurations and positions."""
+"""Pre-trained decoders of transformers: families, configurations, positions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from espnet_samu.utils import huggingface
 
 
 class TokenPositions(M2M100SinusoidalPositionalEmbedding):
-    """M2M-100's position vectors, called as mBART's are.
+    """M2M-100's position embeddings with mBART's interface.
 
     transformers' own do not count padding and know it by its token id: a hypothesis
     with that token in it would get other positions read at once than read step by
@@ -42,7 +42,7 @@ class TokenPositions(M2M100SinusoidalPositionalEmbedding):
         past_key_values_length: int = 0,
         position_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Vectors (1, L, D) of the positions (L,), or of those after the past ones."""
+        """Return embeddings (1, L, D) of positions (L,) or of the next ones."""
         if position_ids is None:
             tokens = inputs_embeds if input_ids is None else input_ids
             length = tokens.size(1)
@@ -69,7 +69,7 @@ def load_decoder_config(
     revision: str | None = None,
     is_written: bool = False,
 ):
-    """Configuration of a pre-trained or of a fresh decoder.
+    """Return the configuration of a pre-trained or untrained decoder.
 
     Args:
         vocab_size: Length V of ESPnet's token list.
@@ -144,7 +144,7 @@ def build_decoder(
 
 
 def _build_lean(model_class, config):
-    """Random weights, each tensor made once.
+    """Build with random weights, allocating each tensor once.
 
     transformers' constructor fills the embedding four times before it ties them: 4
     GB for mBART-50, where the decoder has 1.8. The random numbers are others than the
@@ -162,7 +162,7 @@ def _check_type(model_type: str) -> None:
 
 
 def _special_tokens(model_type: str, vocab_size: int) -> dict[str, Any]:
-    """Tokens of a list made by ESPnet: <blank> first, <sos/eos> last.
+    """Return special tokens of ESPnet's own lists: <blank> first, <sos/eos> last.
 
     They are only names here; sos and eos come with the batches.
     """
@@ -181,7 +181,7 @@ def _special_tokens(model_type: str, vocab_size: int) -> dict[str, Any]:
 
 
 class NoEncoder(torch.nn.Module):
-    """Stands where the text encoder was; has no parameters."""
+    """Placeholder of the text encoder, without parameters."""
 
     main_input_name = "input_ids"
 

@@ -1,4 +1,4 @@
-"""Applying a model to the utterances of a data folder, whatever some of them are."""
+"""Running a model over the utterances of a data folder, with failures collected."""
 
 import logging
 import time
@@ -25,17 +25,17 @@ Apply = Callable[[Sequence[torch.Tensor], Sequence[str | None]], Sequence[Any]]
 
 
 class Store(Protocol):
-    """Where results are saved, and those of an earlier run are found."""
+    """Interface of a store of results that finds those of an earlier run."""
 
     def __contains__(self, utterance: Any, /) -> bool:
-        """Whether there is a result of an utterance."""
+        """Return whether an utterance has a result."""
 
     def save(self, results: Mapping[Utterance, Any]) -> None:
         """Add the results of some utterances."""
 
 
 class Run:
-    """Translates or embeds utterances, and remembers what became of each.
+    """Translation or embedding of a data folder, with the outcome of each utterance.
 
     An utterance that cannot be read, translated or embedded does not stop the others:
     it is logged, and its reason is kept. A batch that raises is tried again, one
@@ -64,7 +64,7 @@ class Run:
         make_reader: Callable[[Sequence[Utterance]], UtteranceReader],
         num_workers: int = 1,
     ) -> None:
-        """Work on the utterances that the store has not.
+        """Process the utterances that the store lacks.
 
         Args:
             utterances: What is to be translated or embedded.
@@ -100,7 +100,7 @@ class Run:
         self.seconds = time.monotonic() - start
 
     def report(self) -> dict[str, Any]:
-        """Figures of the run."""
+        """Return figures of the run."""
         done = self.n_utterances - self.n_found - len(self.failures)
         return {
             "utterances": self.n_utterances,
@@ -114,7 +114,7 @@ class Run:
         }
 
     def _run_window(self, window: Sequence[Reading]) -> None:
-        """Work on some utterances, batches of similar lengths, and save the results."""
+        """Process utterances in batches of similar lengths, and save the results."""
         for reading in window:
             if reading.speech is None:
                 self._fail(reading, reading.reason)
@@ -130,7 +130,7 @@ class Run:
         self.store.save(results)
 
     def _run_batch(self, batch: Sequence[Reading]) -> Sequence[Any]:
-        """Results of a batch, None where there is none."""
+        """Return the results of a batch, None for utterances that failed."""
         try:
             return self.apply(
                 [reading.speech for reading in batch],
@@ -155,7 +155,7 @@ class Run:
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Group what is of similar lengths, the longest first.
+    """Group items of similar lengths, longest first.
 
     Args:
         lengths: Of the items.

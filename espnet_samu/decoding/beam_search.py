@@ -1,4 +1,4 @@
-"""ESPnet's beam search with several scorers, over the decoder's prefix cache."""
+"""ESPnet's batched beam search with several scorers, over the prefix cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from espnet_samu.utils.torch_modules import at_least_float32
 
 
 class EndedHypotheses:
-    """The best so many ended hypotheses, and whether better ones can follow.
+    """The K best ended hypotheses, and whether better ones can follow.
 
     Args:
         size: Number K of hypotheses that are kept.
@@ -32,7 +32,7 @@ class EndedHypotheses:
         self.best: list[Hypothesis] = []
 
     def add(self, tokens: list[int], length: int, score: float) -> None:
-        """Take a hypothesis in if it is among the K best.
+        """Add a hypothesis if it is among the K best.
 
         Args:
             tokens: Without the end token.
@@ -45,7 +45,7 @@ class EndedHypotheses:
         del self.best[self.size :]
 
     def is_complete(self, score: float, length: int) -> bool:
-        """Whether no running hypothesis is expected to get in any more.
+        """Return whether no running hypothesis can still be among the K best.
 
         With a length_penalty this is transformers' heuristic: the best one will not
         get a better mean.
@@ -65,7 +65,7 @@ class EndedHypotheses:
 
 
 class FullWidthBeamSearch(BatchBeamSearch):
-    """Scorers, their weights and states are ESPnet's; ends and limits are not.
+    """ESPnet's beam search over a batch, with ends and limits per utterance.
 
     As in transformers' ``generate``, and other than in :class:`BatchBeamSearch`:
 
@@ -126,7 +126,7 @@ class FullWidthBeamSearch(BatchBeamSearch):
     def score_partial(
         self, *args: Any, **kwargs: Any
     ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """As ESPnet's, but what CTC has ruled out stays ruled out.
+        """Score as ESPnet does; tokens that CTC rules out stay at -inf.
 
         A token outside of the pre-beam, or the blank, gets -1e10 and is continued if
         there are not beam_size others. The next score is a difference to it, about
@@ -145,7 +145,7 @@ class FullWidthBeamSearch(BatchBeamSearch):
         top_ids: torch.Tensor,
         **others: Any,
     ) -> BatchHypothesis:
-        """Take the ended hypotheses out; continue the best of all others.
+        """Remove ended hypotheses; return the best running ones.
 
         ESPnet's ``search`` calls it with the best beam_size continuations.
         """
@@ -184,7 +184,7 @@ class FullWidthBeamSearch(BatchBeamSearch):
         running_ids: torch.Tensor,
         running_scores: torch.Tensor,
     ) -> None:
-        """Keep what ends, and note which utterances are done.
+        """Keep ended hypotheses, and mark finished utterances.
 
         Args:
             hyps: Hypotheses that are continued.

@@ -1,4 +1,4 @@
-"""Decoded results in ESPnet's files, and the finished batches of a cut-off run."""
+"""Decoding results: parts to resume from, and ESPnet's output files."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from espnet_samu.utils.kaldi_io import write_failures, write_text
 
 
 class ResultStore:
-    """Parts of the results of a run, each a file that is complete or not there.
+    """Results of a run in parts; each part is a complete file or absent.
 
     The parts of a run are in a folder named by a hash of what all translations depend
     on; each translation stands beside its utterance's source. Those of another model,
@@ -39,11 +39,11 @@ class ResultStore:
                 self._found[key, source] = translations
 
     def __contains__(self, utterance: Utterance) -> bool:
-        """Whether an utterance was translated."""
+        """Return whether an utterance was translated."""
         return (utterance.key, utterance.source) in self._found
 
     def __getitem__(self, utterance: Utterance) -> list[Translation]:
-        """The n best translations of an utterance, best first."""
+        """Return the n-best translations of an utterance, best first."""
         return self._found[utterance.key, utterance.source]
 
     def save(self, results: Mapping[Utterance, list[Translation]]) -> None:

@@ -1,4 +1,4 @@
-"""Search for translations: settings, n-best list, and transformers' generate."""
+"""Search settings, n-best hypotheses, and search by transformers' ``generate``."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typeguard import typechecked
 
 
 class Hypothesis(NamedTuple):
-    """One translation as rows of the token list."""
+    """Translation as rows of the token list."""
 
     tokens: list[int]
     """Without start, target-language and end token."""
@@ -21,7 +21,7 @@ class Hypothesis(NamedTuple):
 
 
 class Translation(NamedTuple):
-    """One translation of an utterance."""
+    """Translation of one utterance."""
 
     text: str
     """Detokenised."""
@@ -34,7 +34,7 @@ class Translation(NamedTuple):
 
 
 class AbsSearch(ABC):
-    """The base of the backends."""
+    """Interface of the search backends."""
 
     @abstractmethod
     def __call__(
@@ -62,7 +62,7 @@ BACKENDS = ("auto", "generate", "beam_search")
 @typechecked
 @dataclass(frozen=True)
 class SearchSettings:
-    """Options of the search; those that ESPnet has are named as there.
+    """Search options; those that ESPnet has keep its names.
 
     Raises:
         ValueError: A value is not allowed, alone or beside another one.
@@ -138,7 +138,7 @@ class SearchSettings:
             )
 
     def backend_with(self, has_lm: bool) -> str:
-        """The backend, ``generate`` or ``beam_search``.
+        """Return the backend, ``generate`` or ``beam_search``.
 
         Args:
             has_lm: Whether there is a language model.
@@ -172,7 +172,7 @@ class SearchSettings:
     def length_limits(
         self, lengths: torch.Tensor, positions: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Limits of each utterance.
+        """Return the length limits of each utterance.
 
         Args:
             lengths: Number of frames (B,).
@@ -194,7 +194,7 @@ class SearchSettings:
 
 
 class GenerateSearch(AbsSearch):
-    """Greedy, beam or random search with a K/V cache.
+    """Greedy search, beam search or sampling with a key-value cache.
 
     Args:
         model: With an ``mbart`` decoder.

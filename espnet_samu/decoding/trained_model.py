@@ -1,4 +1,4 @@
-"""A trained translation model, or one clear error."""
+"""Loading of a trained translation model."""
 
 import argparse
 import re

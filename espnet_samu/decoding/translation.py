@@ -1,4 +1,4 @@
-"""From token ids to a translation: target languages, long recordings, detokenizing."""
+"""From token ids to text: target languages, detokenizers, chunks of recordings."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _SILENT = frozenset(["<blank>", "<sos/eos>", "<s>", "<pad>", "</s>", "<mask>"])
 
 
 class Detokenizer:
-    """Text of tokens, of any of ESPnet's token types.
+    """Converter of tokens to text, for each of ESPnet's token types.
 
     Special tokens and language codes have no text.
 
@@ -64,13 +64,13 @@ class Detokenizer:
             ) from error
 
     def __call__(self, tokens: Sequence[str]) -> str:
-        """Text of tokens, one line."""
+        """Return the text of tokens, one line."""
         heard = [t for t in tokens if t not in _SILENT and not is_code(t)]
         return " ".join(self.tokenizer.tokens2text(heard).splitlines())
 
 
 def _locate(model: str) -> str:
-    """Where a tokenizer is read from."""
+    """Return where a tokenizer is read from."""
     try:
         return hub.locate(model)
     except OSError as error:
@@ -85,7 +85,7 @@ def _first_line(error: Exception) -> str:
 
 
 class ModelLanguages:
-    """Rows of the target-language tokens, for a model that was trained with them.
+    """Target-language tokens of a model trained with them.
 
     Args:
         model: With an ``mbart`` decoder.
@@ -105,7 +105,7 @@ class ModelLanguages:
         return self.default is not None or self.is_many
 
     def rows(self, names: Sequence[str | None]) -> torch.Tensor | None:
-        """Rows (B,) of the languages of a batch, or None: there are no tokens.
+        """Return the language rows (B,) of a batch, or None without language tokens.
 
         Args:
             names: ``de``, ``de_DE``, ...; None: the default.
@@ -138,7 +138,7 @@ _UNSPACED = ("zh", "ja", "th", "my", "km", "lo")
 
 
 def check_limit(limit: int) -> None:
-    """Raise a ValueError if pieces of so many samples are too short to be cut."""
+    """Raise a ValueError if a chunk of so many samples is too short."""
     if limit < SAMPLING_RATE:
         raise ValueError(
             f"chunk_seconds {limit / SAMPLING_RATE:g} must be 1 or more, or 0 to leave "
@@ -147,7 +147,7 @@ def check_limit(limit: int) -> None:
 
 
 def cut(speech: torch.Tensor, limit: int) -> list[torch.Tensor]:
-    """Cut a waveform where it is quiet.
+    """Cut a waveform at quiet places.
 
     Each cut is in the middle of the quietest 0.3 s in the second half of the longest
     possible piece; the last piece has a quarter of the limit or more.
@@ -169,7 +169,7 @@ def cut(speech: torch.Tensor, limit: int) -> list[torch.Tensor]:
 
 
 def _quietest(speech: torch.Tensor) -> int:
-    """Sample in the middle of the quietest 0.3 s."""
+    """Return the sample in the middle of the quietest 0.3 s."""
     frames = speech[: len(speech) // _FRAME * _FRAME].double().view(-1, _FRAME)
     energy = frames.square().mean(1)
     width = min(_SMOOTH, len(energy))
@@ -178,7 +178,7 @@ def _quietest(speech: torch.Tensor) -> int:
 
 
 def glue(language: str | None) -> str:
-    """What stands between the translations of two pieces.
+    """Return the separator between the translations of two chunks.
 
     Args:
         language: Code of the target language (``ja_XX``, ``ja``); None: not known.
@@ -188,7 +188,7 @@ def glue(language: str | None) -> str:
 
 
 class TranslationMaker:
-    """Makes one translation of the hypotheses of an utterance's pieces.
+    """Joins the hypotheses of an utterance's chunks to one translation.
 
     Args:
         token_list: Tokens; line n is row n of the embedding.

@@ -1,4 +1,4 @@
-"""The utterances of a data folder, those that cannot be read among them."""
+"""Utterances of a data folder, including the unreadable ones."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ from espnet_samu.utils.waveform import CheckedPreprocessor, UnusableWaveforms
 
 
 def reason_of(error: BaseException) -> str:
-    """What a file of failures says of an error."""
+    """Return the reason of an error, for failed.scp."""
     message = " ".join(str(error).split())
     if is_out_of_memory(error):
         return (
@@ -37,7 +37,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was too little memory, of the device or of the machine."""
+    """Return whether an error is lack of memory, of device or machine."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     # The CPU's allocator raises no class of its own.
@@ -56,7 +56,7 @@ class Utterance(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What became of an utterance's file."""
+    """Waveform of an utterance, or the reason why it has none."""
 
     utterance: Utterance
     """Whose it is."""
@@ -72,7 +72,7 @@ def list_utterances(
     tgt_lang: str | None = None,
     has_languages: bool = True,
 ) -> list[Utterance]:
-    """List what is to be translated.
+    """Return the utterances to be translated.
 
     Args:
         wav_scp: File of lines ``id file``. ``utt2tgt_lang`` beside it has the target
@@ -110,7 +110,7 @@ def list_utterances(
 
 
 def _source(file: str | None, language: str | None) -> str:
-    """What a translation depends on, besides the model."""
+    """Return what a translation depends on, besides the model."""
     try:
         # An ark's entry has its place behind the name.
         stat = Path(re.sub(r":\d+$", "", file or "")).stat()
@@ -121,7 +121,7 @@ def _source(file: str | None, language: str | None) -> str:
 
 
 class UtteranceReader(torch.utils.data.Dataset):
-    """Reads waveforms in the workers of a data loader.
+    """Data set of waveforms, read in the workers of a data loader.
 
     ESPnet's own datasets raise there, which ends the loader.
 
@@ -155,7 +155,7 @@ class UtteranceReader(torch.utils.data.Dataset):
         return len(self.utterances)
 
     def __getitem__(self, i: int) -> Reading:
-        """Read one utterance; never raises."""
+        """Read one utterance; errors are returned, not raised."""
         utterance = self.utterances[i]
         if utterance.key not in self.keys:
             return Reading(utterance, None, f"is not in {self.wav_scp}")

@@ -1,4 +1,4 @@
-"""Encoder that hands the frontend's frames on."""
+"""Encoder that returns the frontend's frames unchanged."""
 
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder

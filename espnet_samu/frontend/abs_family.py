@@ -1,4 +1,4 @@
-"""Interface of the families of speech encoders."""
+"""Interface of a family of speech encoders."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 
 class AbsFamily(torch.nn.Module, ABC):
-    """How a family of speech encoders takes waveforms and where its layers are.
+    """Interface of a family: its input features and where its layers are.
 
     The model itself is given to each call: a family has no parameters and nothing in
     the state dict.
@@ -27,14 +27,14 @@ class AbsFamily(torch.nn.Module, ABC):
     layer norm, or what the last layer gave."""
 
     def model_class(self, config):
-        """Class of transformers to be built."""
+        """Return the class of transformers to build."""
         from transformers import MODEL_MAPPING
 
         return MODEL_MAPPING[type(config)]
 
     @abstractmethod
     def portable_conf(self) -> dict[str, Any]:
-        """Arguments of SamuFrontend that are this family's."""
+        """Return the arguments of SamuFrontend that belong to this family."""
         raise NotImplementedError
 
     def mask_padding(self, model: torch.nn.Module) -> None:
@@ -44,36 +44,36 @@ class AbsFamily(torch.nn.Module, ABC):
         """
 
     def encoder(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The module that has the transformer's ``layers``."""
+        """Return the module that has the transformer's ``layers``."""
         return model.encoder
 
     def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
-        """Layer norm between the last layer and the encoder's output."""
+        """Return the layer norm between last layer and output, if any."""
         return None
 
     def freeze_feature_encoder(self, model: torch.nn.Module) -> None:
         """Freeze the convolutions over the waveform, if there are any."""
 
     def checkpoint(self, model: torch.nn.Module) -> None:
-        """Let the layers be computed once more for the gradients."""
+        """Turn on activation checkpointing."""
         model.activation_checkpointing_enable()
 
     def longest(self) -> int | None:
-        """Samples at 16 kHz that an utterance may have; None: any number."""
+        """Return the maximum number of samples at 16 kHz, or None."""
         return None
 
     @abstractmethod
     def frame_lengths(
         self, model: torch.nn.Module, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Frames (B,) of the transformer for so many samples (B,)."""
+        """Return the transformer's numbers of frames (B,) for samples (B,)."""
         raise NotImplementedError
 
     @abstractmethod
     def features(
         self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """What the model takes, of float32.
+        """Return the model's input features, float32.
 
         Args:
             model: Of transformers.
@@ -86,7 +86,7 @@ class AbsFamily(torch.nn.Module, ABC):
     def encode(
         self, model: torch.nn.Module, features: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Features to frames (B, T, D); run under autocast.
+        """Return frames (B, T, D) of features; called under autocast.
 
         Args:
             model: Of transformers.

@@ -1,4 +1,4 @@
-"""Which hidden states of the encoder are the frames."""
+"""Selection of hidden states: one layer, or a learned mix of all."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ class StateReader:
         self.sum: torch.Tensor | None = None
 
     def read(self, index: int, before: torch.Tensor, after: torch.Tensor) -> None:
-        """Take what went into a layer and what came out of it.
+        """Add the input and output of a layer to the sum.
 
         Args:
             index: Of the layer, from 0; greater than that of the call before.
@@ -50,7 +50,7 @@ class StateReader:
         self.last = after
 
     def finish(self, output: torch.Tensor) -> torch.Tensor:
-        """The sum over all states.
+        """Return the weighted sum.
 
         Args:
             output: What the encoder gave (B, T, D). It also stands for every state if
@@ -85,7 +85,7 @@ _reader: ContextVar[StateReader | None] = ContextVar("reader", default=None)
 
 
 class StateChoice(torch.nn.Module):
-    """One hidden state of an encoder, or a learned mix of all, in place of its output.
+    """One hidden state of an encoder, or a learned mix of all, as its output.
 
     States count as transformers' ``hidden_states``: 0 is what goes into the first
     layer, n what comes out of the n-th; LayerDrop does not change the count. What
@@ -123,7 +123,7 @@ class StateChoice(torch.nn.Module):
         final_norm: torch.nn.Module | None,
         last_is_output: bool,
     ) -> None:
-        """Read an encoder's states, and freeze what the choice does not depend on.
+        """Add hooks to an encoder, and freeze what the choice does not depend on.
 
         Args:
             encoder: Module of transformers with N ``layers``.
@@ -144,7 +144,7 @@ class StateChoice(torch.nn.Module):
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Within it the encoder's output is the choice."""
+        """Replace the encoder's output by the choice, in a with block."""
         if self.layer is None:
             weights = list(self.weights.softmax(0))
         else:

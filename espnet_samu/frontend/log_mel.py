@@ -20,7 +20,7 @@ INT16 = 2**15  # Kaldi reads samples as 16-bit integers
 
 
 class LogMel(torch.nn.Module):
-    """Normalised log-mel frames, some of them stacked to one.
+    """Normalised log-mel frames, stacked.
 
     Equal to transformers' ``SeamlessM4TFeatureExtractor`` (the input of
     w2v-BERT 2.0) for 80 bins and stack 2, but batched, in torch and on the device
@@ -71,7 +71,7 @@ class LogMel(torch.nn.Module):
         return self.n_mels * self.stack
 
     def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
-        """Frames that come out of so many samples.
+        """Return the numbers of frames for numbers of samples.
 
         Args:
             lengths: Samples at 16 kHz (B,).
@@ -83,7 +83,7 @@ class LogMel(torch.nn.Module):
         return torch.div(frames.clamp(min=0), self.stack, rounding_mode="floor")
 
     def _windowed_frames(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Frames (B, T, 400) of waveforms (B, N).
+        """Return windowed frames (B, T, 400) of waveforms (B, N).
 
         Each frame loses its mean m, is emphasised (x[i] - 0.97 x[i-1], where x[-1] is
         x[0]) and windowed. x is emphasised here before it is cut into frames, which
@@ -105,7 +105,7 @@ class LogMel(torch.nn.Module):
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Waveforms to frames.
+        """Return frames of waveforms.
 
         Args:
             waveforms: (B, N) in [-1, 1], 16 kHz.
@@ -143,7 +143,7 @@ class LogMel(torch.nn.Module):
 
 
 class LogMelFamily(AbsFamily):
-    """Stacked log-mel frames, then a conformer.
+    """Stacked log-mel frames, then a conformer: w2v-BERT 2.0.
 
     Args:
         config: Configuration of transformers.
@@ -187,7 +187,7 @@ class LogMelFamily(AbsFamily):
     def features(
         self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Stacked log-mel frames (B, T, S * M), zero where padded."""
+        """Return stacked log-mel frames (B, T, S * M), zero in the padding."""
         frames, _ = self.log_mel(waveforms, lengths)
         # SpecAugment of transformers refuses a batch shorter than one of its masks.
         shortfall = model.config.mask_time_length - frames.size(1)

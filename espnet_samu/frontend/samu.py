@@ -1,4 +1,4 @@
-"""The speech encoder as an ESPnet frontend."""
+"""Speech encoder of transformers as an ESPnet frontend."""
 
 from contextlib import nullcontext
 from copy import deepcopy
@@ -36,7 +36,7 @@ def make_family(
     normalize_waveform: bool | None = None,
     log_mel_conf: dict[str, Any] | None = None,
 ) -> AbsFamily:
-    """Make the family of a configuration, with the options that are this family's.
+    """Build the family of a configuration, with its options.
 
     Args:
         config: Configuration of transformers.
@@ -72,7 +72,7 @@ def make_family(
 
 
 class SamuFrontend(AbsFrontend):
-    """A Hugging Face speech encoder: waveforms in, frame-level features out.
+    """Speech encoder of transformers: waveforms to frame-level features.
 
     The student of the distillation and the encoder of the translation model are
     both this class, so that one state dict serves both. The encoder is named by a
@@ -238,7 +238,7 @@ class SamuFrontend(AbsFrontend):
         )
 
     def reload_pretrained_parameters(self) -> None:
-        """Undo what ESPnet's ``init`` has done to the pre-trained model."""
+        """Load the pre-trained weights again, after ESPnet's ``init``."""
         if self.source is not None:
             config = deepcopy(self.model.config)
             is_cut = self.options["keep_layers"] is not None
@@ -246,7 +246,7 @@ class SamuFrontend(AbsFrontend):
             self.model.load_state_dict(again.state_dict())
 
     def portable_conf(self) -> dict[str, Any]:
-        """Arguments that rebuild this frontend without the hub or a folder."""
+        """Return arguments that rebuild this frontend without a hub or folder."""
         return {
             **self.options,
             **self.family.portable_conf(),
@@ -268,7 +268,7 @@ class SamuFrontend(AbsFrontend):
         return config.hidden_size
 
     def train(self, mode: bool = True) -> "SamuFrontend":
-        """As usual, but what is frozen stays in eval mode."""
+        """Set training mode; frozen modules stay in eval mode."""
         super().train(mode)
         if mode:
             eval_frozen(self)
@@ -277,7 +277,7 @@ class SamuFrontend(AbsFrontend):
     def _check(
         self, speech: torch.Tensor, lengths: torch.Tensor, out_lengths: torch.Tensor
     ) -> None:
-        """Refuse what has no frames, too many of them, or none that are numbers."""
+        """Raise an error for waveforms too short, too long or not finite."""
         longest = self.family.longest()
         bad = (out_lengths < 1) | ~speech.isfinite().all(1)
         if longest is not None:
@@ -298,7 +298,7 @@ class SamuFrontend(AbsFrontend):
             raise UnusableWaveforms(reasons)
 
     def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
-        """Frames that come out of so many samples.
+        """Return the numbers of frames for numbers of samples.
 
         Args:
             lengths: Samples at 16 kHz (B,).
@@ -314,7 +314,7 @@ class SamuFrontend(AbsFrontend):
     def forward(
         self, input: torch.Tensor, input_lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Waveforms to frames.
+        """Return frames of waveforms.
 
         Args:
             input: Waveforms (B, N) at 16 kHz.
@@ -347,6 +347,6 @@ class SamuFrontend(AbsFrontend):
 
 
 def _drop_mask_vector(frontend, state: dict[str, Any], prefix: str, *_) -> None:
-    """A hook of load_state_dict: a model without masks needs no vector for them."""
+    """Drop the mask vector from a load of a model without masking (hook)."""
     if getattr(frontend.model, "masked_spec_embed", None) is None:
         state.pop(f"{prefix}model.{MASK_VECTOR}", None)

@@ -83,7 +83,7 @@ class WaveformFamily(AbsFamily):
     def features(
         self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Waveforms (B, N), zero where padded."""
+        """Return waveforms (B, N), zero in the padding."""
         waveforms = waveforms.float()
         mask = valid_mask(lengths, waveforms.size(1))
         if self.normalize:
@@ -125,7 +125,7 @@ class WaveformFamily(AbsFamily):
 
 
 def _normalizes(model: str, revision: str | None) -> bool | None:
-    """What the checkpoint's preprocessor_config.json says of normalisation.
+    """Read from preprocessor_config.json whether waveforms are normalised.
 
     Returns:
         None for a folder that has none.

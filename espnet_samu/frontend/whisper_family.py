@@ -16,7 +16,7 @@ RANGE = 8.0  # powers of ten below the loudest bin of the window
 
 
 class WhisperLogMel(torch.nn.Module):
-    """Log-mel frames of a window of fixed length, filled up with silence.
+    """Log-mel frames of a fixed window, padded with silence.
 
     Equal to transformers' ``WhisperFeatureExtractor``, but batched, in torch and on
     the device of its input.
@@ -47,12 +47,12 @@ class WhisperLogMel(torch.nn.Module):
         self.register_buffer("taper", torch.hann_window(FFT), persistent=False)
 
     def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
-        """Frames (B,) with something of an utterance's samples (B,)."""
+        """Return the numbers of frames (B,) that cover samples (B,)."""
         return torch.div(lengths + HOP - 1, HOP, rounding_mode="floor")
 
     @torch.no_grad()
     def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Waveforms to frames.
+        """Return frames of waveforms.
 
         Args:
             waveforms: (B, N) in [-1, 1], 16 kHz, anything where padded.
@@ -79,7 +79,7 @@ STRIDE = 2  # of the second convolution: frames of 20 ms
 
 
 class WhisperFamily(AbsFamily):
-    """Log-mel frames of a 30 s window, then a transformer; the decoder is left out.
+    """Log-mel frames of a 30 s window, then Whisper's encoder, without its decoder.
 
     As in its training the model attends to the silence that fills the window, so that
     a short utterance costs as much as a long one. The frames of the silence are cut
@@ -133,7 +133,7 @@ class WhisperFamily(AbsFamily):
     def features(
         self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Log-mel frames (B, M, T) of the window."""
+        """Return log-mel frames (B, M, T) of the window."""
         return self.log_mel(waveforms, lengths)
 
     def encode(

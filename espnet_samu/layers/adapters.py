@@ -1,4 +1,4 @@
-"""Adapters by configuration.
+"""Adapters by configuration: Houlsby bottlenecks and LoRA.
 
 ``adapters`` names one kind of adapters for the encoder, the decoder or both::
 
@@ -26,7 +26,7 @@ from espnet_samu.utils.torch_modules import WRAPPED, has_adapters, mark_adapter
 
 
 class Bottleneck(torch.nn.Module):
-    """x + up(relu(down(x))); at the start exactly x.
+    """Residual adapter x + up(relu(down(x))), the identity at initialisation.
 
     Reference: Houlsby et al., "Parameter-Efficient Transfer Learning for NLP", arXiv
     1902.00751, figure 2; as there, without a layer norm of its own.
@@ -46,12 +46,12 @@ class Bottleneck(torch.nn.Module):
         mark_adapter(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., D) to (..., D)."""
+        """Map (..., D) to (..., D)."""
         return x + self.up(torch.relu(self.down(x)))
 
 
 def add_bottlenecks(part: Part, size: int, after_attention: bool) -> None:
-    """Put a bottleneck behind sublayers, before what they give is added to the rest.
+    """Insert a bottleneck behind sublayers, in front of the residual addition.
 
     ``bottleneck`` is a child of the sublayer, so that no name of a pre-trained
     parameter changes, and is run by a hook, which finds it in the sublayer.
@@ -86,7 +86,7 @@ def add_lora(
     dropout: float = 0.0,
     targets: Sequence[str] | None = None,
 ) -> None:
-    """Add a product of two narrow matrices to linear layers; at the start it is 0.
+    """Add LoRA to linear layers; its product is 0 at initialisation.
 
     peft renames a layer's parameters (``q_proj.base_layer.weight``). In the state dict
     they keep their pre-trained names all the same, so that checkpoints from before
@@ -128,7 +128,7 @@ def add_lora(
 
 
 def merge_lora(model: torch.nn.Module) -> None:
-    """Add the products to the weights and put the plain linear layers back."""
+    """Merge LoRA into the weights and restore the linear layers."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if hasattr(child, "lora_A") and hasattr(child, "base_layer"):
@@ -137,7 +137,7 @@ def merge_lora(model: torch.nn.Module) -> None:
 
 
 def _linear_layers(part: Part, targets: Sequence[str]) -> list[str]:
-    """Names of the linear layers that targets mean, in the transformer's layers."""
+    """Return the names of the linear layers that match the targets."""
     linear = [
         f"{prefix}.{name}"
         for prefix, layer in part.layers().items()
@@ -190,7 +190,7 @@ TYPES = {"houlsby": _houlsby, "pfeiffer": _pfeiffer, "lora": add_lora}
 
 
 def add_adapters(model: torch.nn.Module, adapters: dict[str, dict[str, Any]]) -> None:
-    """Put adapters into a model, which computes what it did before.
+    """Add adapters to a model; its output does not change at first.
 
     Args:
         model: Of ESPnet; it is changed.
@@ -216,7 +216,7 @@ def add_adapters(model: torch.nn.Module, adapters: dict[str, dict[str, Any]]) ->
 
 
 def _checked(name: str, conf: Any) -> dict[str, Any]:
-    """A copy of the options of one part."""
+    """Return a checked copy of the options of one part."""
     if not isinstance(conf, dict) or conf.get("type") not in TYPES:
         raise ValueError(
             f"adapters: {name}: {conf!r} needs a 'type', one of {', '.join(TYPES)}"

@@ -8,7 +8,7 @@ from espnet_samu.utils.torch_modules import WRAPPED, outside_adapters
 
 
 class Family(NamedTuple):
-    """Names inside a model of transformers."""
+    """Module names of a family of transformers models."""
 
     layers: str
     """The list of layers."""
@@ -28,12 +28,12 @@ class Family(NamedTuple):
 
     @property
     def attention_names(self) -> str:
-        """Regular expression of the parameters of self-attention."""
+        """Return a regular expression for self-attention parameters."""
         return rf"^{self.layers}\.\d+\.{self.self_attention}\."
 
     @property
     def cross_attention_names(self) -> str | None:
-        """Regular expression of attention to the encoder and its layer norm."""
+        """Return a regular expression for cross-attention and its layer norm."""
         if self.cross_attention is None:
             return None
         return rf"^{self.layers}\.\d+\.{self.cross_attention}(_layer_norm)?\."
@@ -85,7 +85,7 @@ _LENGTH_ADAPTOR = "adapter."
 
 
 class Part(NamedTuple):
-    """The pre-trained transformer of one part."""
+    """Pre-trained transformer of one part of a model."""
 
     name: str
     """``encoder`` or ``decoder``."""
@@ -96,12 +96,12 @@ class Part(NamedTuple):
     """Number of layers, from the first, that the output depends on."""
 
     def layers(self) -> dict[str, torch.nn.Module]:
-        """These layers by their name in the model."""
+        """Return the layers by their name in the model."""
         layers = self.model.get_submodule(self.family.layers)
         return {f"{self.family.layers}.{i}": layers[i] for i in range(self.n_layers)}
 
     def pretrained(self) -> dict[str, torch.nn.Parameter]:
-        """Parameters by their name in the model.
+        """Return the pre-trained parameters by their name in the model.
 
         Those of adapters and of the length adaptor are not among them.
         """
@@ -113,12 +113,12 @@ class Part(NamedTuple):
 
 
 def has_part(model: torch.nn.Module, name: str) -> bool:
-    """Whether an ESPnet model has an encoder or a decoder at all."""
+    """Return whether an ESPnet model has an encoder or decoder."""
     return getattr(model, _OWNERS[name], None) is not None
 
 
 def find_part(model: torch.nn.Module, name: str) -> Part | None:
-    """The pre-trained transformer of a part; None: it is not of a known family."""
+    """Return the pre-trained transformer of a part, None for an unknown family."""
     owner = getattr(model, _OWNERS[name], None)
     inner = getattr(owner, "model", None)
     family = FAMILIES.get(getattr(getattr(inner, "config", None), "model_type", None))
@@ -132,7 +132,7 @@ def find_part(model: torch.nn.Module, name: str) -> Part | None:
 
 
 def get_part(model: torch.nn.Module, name: str, option: str) -> Part:
-    """The pre-trained transformer of a part.
+    """Return the pre-trained transformer of a part.
 
     Args:
         model: Of ESPnet.
@@ -159,7 +159,7 @@ def get_part(model: torch.nn.Module, name: str, option: str) -> Part:
 def names_of(
     model: torch.nn.Module, part: str | None
 ) -> dict[torch.nn.Parameter, tuple[str, ...]]:
-    """All names of each parameter of a part, as in the state dict.
+    """Return all state-dict names of each parameter of a part.
 
     A tied output layer has the name of the embedding and its own.
 

@@ -1,4 +1,4 @@
-r"""Which parameters are trained: presets and rules of names.
+r"""Selection of the parameters to train: presets and name rules.
 
 ``trainable`` is one of
 
@@ -43,7 +43,7 @@ from espnet_samu.utils.torch_modules import has_adapters
 
 
 class Count(NamedTuple):
-    """Number of parameters of one module."""
+    """Number of parameters of a module."""
 
     total: int
     trainable: int
@@ -71,7 +71,7 @@ def count_parameters(model: torch.nn.Module) -> dict[str, Count]:
 
 
 def format_budget(counts: dict[str, Count]) -> str:
-    """The counts as a table of module, total, trainable and share."""
+    """Return the counts as a table: module, total, trainable, share."""
     rows = [f"{'module':<16} {'total':>13} {'trainable':>13} {'%':>6}"]
     for name, (total, trainable) in counts.items():
         share = 100 * trainable / total if total else 0.0
@@ -117,7 +117,7 @@ NO_ADAPTERS = "there are no adapters to train; set --adapters"
 def part_presets(
     model: torch.nn.Module, preset: str, part: str | None
 ) -> dict[str, str]:
-    """A preset as presets of parts.
+    """Return a preset as presets of parts.
 
     Args:
         model: Of ESPnet, with its adapters.
@@ -141,7 +141,7 @@ def part_presets(
 
 
 def trained_names(part: Part, preset: str) -> dict[str, bool]:
-    """Whether each pre-trained parameter of a part is trained, by its name there."""
+    """Return whether each pre-trained parameter of a part is trained, by name."""
     patterns = [getattr(part.family, name) for name in PRESETS[part.name][preset]]
     return {
         name: any(re.search(pattern, name) for pattern in patterns)
@@ -175,7 +175,7 @@ def set_trainable(model: torch.nn.Module, trainable: Rules | dict[str, Rules]) -
 
 
 class _PartRules:
-    """Rules for one part of a model, or for all of it (None)."""
+    """Rules for one part of a model, or for the whole (None)."""
 
     def __init__(self, model: torch.nn.Module, part: str | None):
         self.model = model
@@ -186,7 +186,7 @@ class _PartRules:
         self.wanted = {parameter: True for parameter in self.names}
 
     def apply(self, rules: Rules) -> None:
-        """Freeze what they leave out."""
+        """Freeze the parameters that the rules exclude."""
         if not isinstance(rules, (str, list, tuple)) or not rules:
             raise ValueError(
                 f"{self.option}: {rules!r} is neither a preset "
@@ -253,7 +253,7 @@ class _PartRules:
             )
 
     def _near(self, pattern: str) -> list[str]:
-        """Names, or parts of names, that are like a pattern's letters."""
+        """Return parameter names similar to a pattern."""
         letters = re.sub(r"[^\w.]+", "", pattern.replace(r"\d", "0")).strip(".")
         names = [name for group in self.names.values() for name in group]
         if "." not in letters:
@@ -263,7 +263,7 @@ class _PartRules:
 
 
 def _parse(rule: Any, option: str) -> tuple[re.Pattern, bool]:
-    """A rule's pattern and value."""
+    """Return pattern and value of a rule."""
     try:
         pattern, value = rule
         if not isinstance(value, bool):

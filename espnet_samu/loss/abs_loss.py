@@ -1,4 +1,4 @@
-"""Interface of the distances between student and teacher."""
+"""Interface of the distances between student and teacher embeddings."""
 
 from abc import ABC, abstractmethod
 
@@ -6,7 +6,7 @@ import torch
 
 
 class AbsLoss(torch.nn.Module, ABC):
-    """Student and teacher embeddings to one number, the mean over the batch."""
+    """Interface of a distance between student and teacher, averaged over the batch."""
 
     @abstractmethod
     def forward(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The loss of the distillation: several distances to the teacher, summed."""
+"""Loss of the distillation: a weighted sum of distances to the teacher."""
 
 import torch
 from typeguard import typechecked
@@ -8,7 +8,7 @@ from espnet_samu.loss.contrastive import SAME
 
 
 class DistillationLoss(torch.nn.Module):
-    """A weighted sum of distances, and what else tells how near the student is.
+    """Weighted sum of distances, with statistics of similarity.
 
     Args:
         losses: Distances between student and teacher.
@@ -69,7 +69,7 @@ class DistillationLoss(torch.nn.Module):
 def _similarities(
     student: torch.Tensor, teacher: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """Cosine to the right sentence and to the others of the batch; R@1 among them."""
+    """Return mean cosines to the right and to other sentences, and R@1 in the batch."""
     cosine = student @ teacher.T
     right = cosine.diagonal()
     same = teacher @ teacher.T > SAME

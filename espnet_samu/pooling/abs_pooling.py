@@ -1,4 +1,4 @@
-"""Interface of what turns frames into one vector."""
+"""Interface of poolings: frames to one vector."""
 
 from abc import ABC, abstractmethod
 
@@ -6,7 +6,7 @@ import torch
 
 
 class AbsPooling(torch.nn.Module, ABC):
-    """Frames of an utterance to one vector."""
+    """Interface of a pooling of frames to one vector."""
 
     @abstractmethod
     def output_size(self) -> int:

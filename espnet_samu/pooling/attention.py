@@ -8,7 +8,7 @@ from espnet_samu.utils.torch_modules import valid_mask
 
 
 class AttentionPooling(AbsPooling):
-    """Mean of the frames, weighted by a softmax over time of one learned vector.
+    """Mean of the frames, weighted by a softmax over time with one learned vector.
 
     weights = softmax_t(w . h_t), e = sum_t weights_t h_t; padding has no weight.
 

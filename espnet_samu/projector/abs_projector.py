@@ -1,4 +1,4 @@
-"""Interface of what maps a pooled vector into the teacher's space."""
+"""Interface of projectors: pooled vector to the teacher's space."""
 
 from abc import ABC, abstractmethod
 
@@ -6,7 +6,7 @@ import torch
 
 
 class AbsProjector(torch.nn.Module, ABC):
-    """Pooled vector to utterance embedding."""
+    """Interface of a projector of a pooled vector to an utterance embedding."""
 
     @abstractmethod
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:

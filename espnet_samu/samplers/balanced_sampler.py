@@ -1,4 +1,4 @@
-"""Balanced languages in batches of similar lengths."""
+"""Sampler that balances languages in batches of similar lengths."""
 
 import numpy as np
 from typeguard import typechecked
@@ -37,7 +37,7 @@ def language_probabilities(counts: np.ndarray, upsampling_factor: float) -> np.n
 
 
 class LanguageDraws:
-    """Draws utterances by language, as many an epoch as there are utterances.
+    """Drawing of utterances by language; an epoch has as many draws as utterances.
 
     Each language is an endless row of random permutations of its utterances, of which
     every epoch takes the next piece. So no utterance comes a second time before all
@@ -88,7 +88,7 @@ class LanguageDraws:
         return np.concatenate(pieces)[order]
 
     def _piece(self, language: int, begin: int, end: int) -> np.ndarray:
-        """Draws begin..end of a language."""
+        """Return draws begin..end of a language."""
         members = self._members[language]
         n_rounds = max(1, _DRAWS_AT_ONCE // len(members))
         size = n_rounds * len(members)
@@ -107,7 +107,7 @@ _BATCHES_IN_BUCKET = 128
 
 
 class BalancedSampler:
-    """Batches of any epoch, in which language l is drawn with P(l) ~ p_l^alpha.
+    """Sampler of batches in which language l has P(l) ~ p_l^alpha.
 
     All of it follows from seed and epoch: every process makes the same batches, and an
     epoch after a resume is that of an uninterrupted run.
@@ -171,7 +171,7 @@ class BalancedSampler:
         self.world_size = world_size
 
     def batches(self, epoch: int, shuffle: bool = True) -> EpochBatches:
-        """Make the batches of an epoch.
+        """Return the batches of an epoch.
 
         Args:
             epoch: Number of the epoch, from 1.

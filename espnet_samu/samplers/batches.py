@@ -1,4 +1,4 @@
-"""Batches of an epoch: their lengths, their order and each rank's share."""
+"""Batches of an epoch: lengths, order, share of each rank."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from espnet_samu.samplers.data_files import Shapes
 
 
 class EpochBatches:
-    """Batches whose names are looked up when they are read.
+    """Batches of an epoch whose utterance names are looked up when read.
 
     Args:
         shapes: The corpus.
@@ -42,7 +42,7 @@ class EpochBatches:
         self.world_size = world_size
 
     def __len__(self) -> int:
-        """Number of batches."""
+        """Return the number of batches."""
         return len(self.order)
 
     def read(self, start: int, stop: int) -> Iterator[tuple[str, ...]]:
@@ -63,7 +63,7 @@ class EpochBatches:
         return 1 - int(elements.sum()) / max(1, padded)
 
     def __str__(self) -> str:
-        """Summary for the log."""
+        """Return a summary for the log."""
         sizes = np.diff(self.borders)
         return (
             f"{len(self)} batches of {sizes.min()} to {sizes.max()} utterances, mean "
@@ -72,7 +72,7 @@ class EpochBatches:
 
 
 class BatchSequence(AbsSampler):
-    """Batches of one or more epochs; what ESPnet's iterator factory is given.
+    """Batches of one or more epochs, for ESPnet's iterator factory.
 
     Args:
         parts: Epoch, first batch and batch after the last one.
@@ -83,7 +83,7 @@ class BatchSequence(AbsSampler):
         self._parts = tuple(parts)
 
     def __len__(self) -> int:
-        """Number of batches."""
+        """Return the number of batches."""
         return sum(stop - start for _, start, stop in self._parts)
 
     def __iter__(self) -> Iterator[tuple[str, ...]]:
@@ -92,14 +92,12 @@ class BatchSequence(AbsSampler):
             yield from batches.read(start, stop)
 
     def generate(self, seed: int) -> "BatchSequence":
-        """Return itself instead of a list: the seed has been used, and no epoch is
-        turned into millions of strings.
-        """
+        """Return itself: a list would hold millions of strings."""
         return self
 
 
 def sort_in_buckets(lengths: np.ndarray, bucket_size: int) -> np.ndarray:
-    """Sort each run of `bucket_size` items by length, up and down in turn.
+    """Sort runs of `bucket_size` items by length, ascending and descending in turn.
 
     The last of a bucket then is near the first of the next one, and batches may span
     both.
@@ -123,7 +121,7 @@ def cut_into_batches(
     min_batch_size: int = 1,
     max_batch_size: int | None = None,
 ) -> np.ndarray:
-    """Cut a sequence of items into batches, each as long as the bounds allow.
+    """Cut a sequence of items into batches, each as long as the limits allow.
 
     The size of a batch is counted as ESPnet's `numel` does, in elements with padding
     summed over the files. It differs in two points: ESPnet closes a batch after the

@@ -1,4 +1,4 @@
-"""Lengths and languages of utterances, read from ESPnet's files."""
+"""Reading of lengths and languages of utterances from ESPnet's files."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ from typeguard import typechecked
 
 
 class UtteranceIndex:
-    """Finds utterances by name; a sorted array instead of a dictionary of strings.
+    """Index of utterances by name: a sorted array, smaller than a dictionary.
 
     Args:
         utterances: Names (N,), bytes, in any order; sorted ones need no copy.
@@ -33,7 +33,7 @@ class UtteranceIndex:
             raise ValueError(f"{path}: utterance '{name}' is there twice")
 
     def find(self, utterances: np.ndarray) -> np.ndarray:
-        """Find utterances.
+        """Return the positions of utterances.
 
         Args:
             utterances: Names (M,), bytes.
@@ -88,7 +88,7 @@ def read_blocks(
 
 
 def _is_regular(block: bytes, n_tokens: int) -> bool:
-    """Whether each line has two tokens."""
+    """Return whether each line has two tokens."""
     characters = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(characters == ord("\n"))
     visible = characters > ord(" ")
@@ -120,12 +120,12 @@ class Languages:
 
     @property
     def counts(self) -> np.ndarray:
-        """Utterances (L,) of each language, none of them zero."""
+        """Return the number of utterances (L,) of each language, all above 0."""
         return np.bincount(self.codes, minlength=len(self.names))
 
 
 def find_category_file(folder: str | os.PathLike[str]) -> Path:
-    """Return `utt2category` of a data folder, `utt2lang` if there is none.
+    """Return `utt2category` of a data folder, else `utt2lang`.
 
     Raises:
         FileNotFoundError: There is neither; says what to make.
@@ -265,7 +265,7 @@ def _is_shape(value: bytes, dims: bytes) -> bool:
 
 
 def _parse_lengths(values: list[bytes], dims: bytes) -> np.ndarray:
-    """Return the lengths, all at once; too few where a value is malformed."""
+    """Return the lengths; fewer than given where a value is malformed."""
     text = b"\n".join(values) + b"\n"
     if max(map(len, values)) > _DIGITS + (len(dims) + 1 if dims else 0):
         return np.array([])

@@ -1,4 +1,4 @@
-"""Iterator factories: balanced languages, and two kinds of data side by side."""
+"""Iterator factories: balanced languages, and batches of two data sets side by side."""
 
 import itertools
 import logging
@@ -21,7 +21,7 @@ _EPOCHS = 10**6
 
 
 class PairedIterator:
-    """Batches in which ``speech`` and ``samu_speech`` come together.
+    """Iterator of batches that hold ``speech`` and ``samu_speech``.
 
     Args:
         main: Names and tensors of each batch.
@@ -58,7 +58,7 @@ class PairedIterator:
 
 
 class PairedIterFactory(AbsIterFactory):
-    """Makes an epoch's batches, each with the next one of another data set beside it.
+    """Factory of iterators that add a batch of a second data set to each batch.
 
     Both sides are told the epoch, from which, with the seed, all follows: an epoch
     after a resume is that of an uninterrupted run.
@@ -82,7 +82,7 @@ class PairedIterFactory(AbsIterFactory):
 
 
 class BalancedIterFactory(AbsIterFactory):
-    """Makes the iterator of each epoch.
+    """Factory of each epoch's iterator over a balanced sampler.
 
     With `num_iters_per_epoch`, the batches of all passes through the sampler are one
     row, of which every epoch takes the next piece, as ESPnet does. Its own factory
@@ -122,7 +122,7 @@ class BalancedIterFactory(AbsIterFactory):
         self._last: tuple[tuple[int, bool], EpochBatches] | None = None
 
     def build_iter(self, epoch: int, shuffle: bool | None = None) -> DataLoader:
-        """Build the iterator of an epoch, from 1; shuffled unless told otherwise."""
+        """Build the iterator of an epoch, from 1; shuffled by default."""
         batches = self.batches(epoch, shuffle is not False)
         return SequenceIterFactory(batches=batches, **self._loader).build_iter(epoch)
 

@@ -1,4 +1,4 @@
-"""What balancing does to each language."""
+"""Table of what language balancing changes, by language."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SAMPLES_PER_HOUR = 16000 * 3600  # at 16 kHz
 def describe_languages(
     sampler: BalancedSampler, in_samples: bool
 ) -> dict[str, dict[str, Any]]:
-    """Describe what is drawn of each language.
+    """Return figures of each language: utterances, draws, hours.
 
     Args:
         sampler: The sampler of the training.
