@@ -1,4 +1,4 @@
-"""A trained student as a folder that does without the experiment.
+"""Export of a trained student to a self-contained folder.
 
 The folder is two things at once:
 
@@ -62,7 +62,7 @@ def export(
     output_dir: Path | str,
     frame_encoder: bool = True,
 ) -> None:
-    """Write a student to a folder.
+    """Write a student's folder.
 
     Args:
         samu_train_config: config.yaml of the distillation. None: beside
@@ -115,7 +115,7 @@ def export(
 
 
 def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
-    """Write a frontend's model and its feature extractor as transformers has them."""
+    """Write a frontend's model and feature extractor as transformers files."""
     import transformers
 
     config = frontend.model.config
@@ -151,7 +151,7 @@ def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
 
 
 def _with_empty_decoder(encoder):
-    """Whisper's encoder in the model that AutoModel makes of its configuration."""
+    """Return Whisper's encoder in the model class that AutoModel builds."""
     from transformers import WhisperModel
 
     config = deepcopy(encoder.config)
@@ -166,7 +166,7 @@ def _with_empty_decoder(encoder):
 
 @torch.no_grad()
 def _check_frames(frontend: SamuFrontend, folder: Path, name: Path | str) -> None:
-    """See that AutoModel makes the student's frames of a second of noise."""
+    """Check that AutoModel computes the student's frames, on a second of noise."""
     from transformers import AutoFeatureExtractor, AutoModel
 
     noise = torch.randn(SAMPLING_RATE, generator=torch.Generator().manual_seed(0)) * 0.1
@@ -210,7 +210,7 @@ def _check_frames(frontend: SamuFrontend, folder: Path, name: Path | str) -> Non
 
 
 def published_config(args: argparse.Namespace) -> dict[str, Any]:
-    """What of a training configuration rebuilds the model, without paths.
+    """Return the training options that rebuild the model, without paths.
 
     Args:
         args: Of a built model, portable.

@@ -1,4 +1,4 @@
-"""Speech encoders in fairseq's layout to folders that transformers reads.
+"""Conversion of fairseq's and s3prl's speech encoders to transformers folders.
 
 What is read: ``.pt`` files of wav2vec 2.0, XLS-R and HuBERT, pre-trained or
 fine-tuned, as fairseq writes them (``{"model": ..., "cfg" or "args": ...}``) and as
@@ -57,7 +57,7 @@ _PRETRAINING_HEADS = (
 
 
 class Conversion(NamedTuple):
-    """What became of a checkpoint."""
+    """Result of the conversion of a checkpoint."""
 
     conf: dict[str, Any]
     """Fields of the transformers configuration, with ``model_type``."""
@@ -70,7 +70,7 @@ class Conversion(NamedTuple):
 
 
 def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
-    """Write the encoder of a fairseq or s3prl checkpoint as a transformers folder.
+    """Convert the encoder of a fairseq or s3prl checkpoint to a transformers folder.
 
     The architecture follows from the tensors' shapes and from the checkpoint's own
     settings. Dropout, masking and layer drop are left at transformers' defaults: they
@@ -130,7 +130,7 @@ def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
 def encoder_part(
     weights: dict[str, torch.Tensor],
 ) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
-    """Weights of the encoder without prefix, and a count of those of the heads.
+    """Return the encoder's weights without prefix, and counts of other weights.
 
     A fine-tuned model has the encoder under ``w2v_encoder.w2v_model.`` (CTC) or
     ``encoder.w2v_model.`` (sequence to sequence), and its own parts beside it.
@@ -157,7 +157,7 @@ def encoder_part(
 
 
 def rename(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights under transformers' names; names that fairseq does not have stay."""
+    """Return weights under transformers' names; unknown names are kept."""
     renamed = {}
     for key, value in state.items():
         for pattern, replacement in _NAMES.items():

@@ -1,4 +1,4 @@
-"""Architecture of an encoder in fairseq's layout, as transformers describes it."""
+"""Configuration of a fairseq encoder as transformers' fields."""
 
 import ast
 from typing import Any
@@ -9,7 +9,7 @@ from espnet_samu.checkpoint.foreign_pickle import to_container
 
 
 class FairseqSettings:
-    """Settings of the encoder, whichever generation of fairseq wrote them.
+    """Settings of the encoder, from any generation of fairseq.
 
     ``cfg`` is sorted into ``model`` and ``task``; the older ``args`` is flat. A
     fine-tuned model has those of its pre-training in ``w2v_args``. s3prl has
@@ -34,7 +34,7 @@ class FairseqSettings:
                 self._sections = _sections(pretraining) + self._sections
 
     def get(self, name: str) -> Any | None:
-        """The first value that is told, the pre-training's first; None: not told."""
+        """Return the first value found, pre-training's first; None if there is none."""
         for section in self._sections:
             if section.get(name) is not None:
                 return section[name]
@@ -42,12 +42,12 @@ class FairseqSettings:
 
     @property
     def names_hubert(self) -> bool:
-        """Whether the model's or the task's registered name says HuBERT."""
+        """Return whether the registered model or task is HuBERT's."""
         names = [s.get(k) for s in self._sections for k in ("_name", "arch")]
         return any(str(name).startswith("hubert") for name in names)
 
     def convolutions(self) -> list[list[int]] | None:
-        """Channels, kernel and stride of each convolution; None: not told.
+        """Return channels, kernel and stride of each convolution, or None.
 
         Raises:
             ValueError: ``conv_feature_layers`` is not a list of three integers each.
@@ -68,13 +68,13 @@ class FairseqSettings:
 
 
 def _sections(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The dictionaries in which a setting may stand, the more special one first."""
+    """Return the dictionaries that may hold a setting, most specific first."""
     parts = [settings.get("model"), settings.get("task"), settings]
     return [part for part in parts if isinstance(part, dict)]
 
 
 def _arithmetic(node: ast.AST) -> Any:
-    """Value of lists, tuples and integers under + and *; nothing else is run."""
+    """Evaluate lists, tuples and integers under + and *, and nothing else."""
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_arithmetic(element) for element in node.elts]
     if isinstance(node, ast.Constant) and isinstance(node.value, int):
@@ -101,7 +101,7 @@ _PUBLISHED_STRIDES = {(10, 3, 3, 3, 3, 2, 2): [5, 2, 2, 2, 2, 2, 2]}
 def configuration(
     model_type: str, state: dict[str, torch.Tensor], settings: FairseqSettings
 ) -> tuple[dict[str, Any], bool, list[str]]:
-    """Fields of the transformers configuration.
+    """Return the fields of the transformers configuration.
 
     Args:
         model_type: ``wav2vec2`` or ``hubert``.
@@ -186,7 +186,7 @@ def configuration(
 def _strides(
     settings: FairseqSettings, conv: list[tuple[int, ...]]
 ) -> list[int] | None:
-    """Strides of the convolutions, checked against their weights' shapes."""
+    """Return the strides of the convolutions, checked against the weights."""
     layers = settings.convolutions()
     if layers is None:
         return None

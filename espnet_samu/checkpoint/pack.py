@@ -1,4 +1,4 @@
-"""Packed models, opened: zip files, folders and models on the hub."""
+"""Reading of packed models: zip files, folders and hub models."""
 
 import contextlib
 import fcntl
@@ -30,7 +30,7 @@ LOAD_BY = "load it by espnet_samu.speech2text.Speech2Text.from_pretrained"
 
 
 class Kind(NamedTuple):
-    """What a pack holds, and the arguments that it may name files for."""
+    """Content of a pack: a task's entry point and the arguments that name files."""
 
     name: str
     """In messages."""
@@ -61,7 +61,7 @@ def opened(
     cache_dir: Path | str | None = None,
     kind: Kind = TRANSLATION,
 ) -> Iterator[dict[str, str]]:
-    """Give the files of a packed model, while it is loaded.
+    """Open a packed model's files, in a with block.
 
     A pack may come from a stranger: nothing of it is run, and it writes nowhere else.
 
@@ -102,7 +102,7 @@ def opened(
 
 
 def _find(tag: Path | str, cache_dir: Path | str | None) -> Path:
-    """Folder of an unpacked model."""
+    """Return the folder of an unpacked model."""
     path = Path(tag)
     if not path.exists() and path.suffix != ".zip" and not hub.is_path(str(tag)):
         from espnet_model_zoo.downloader import ModelDownloader
@@ -120,7 +120,7 @@ def _find(tag: Path | str, cache_dir: Path | str | None) -> Path:
 
 
 def _unpack(path: Path, cache_dir: Path | str | None) -> Path:
-    """Unpack a zip file, unless it was done before."""
+    """Unpack a zip file, unless done before."""
     cache = Path(cache_dir or Path.home() / ".cache" / "espnet_samu")
     folder = cache.absolute() / hashlib.sha256(str(path).encode()).hexdigest()[:16]
     stat = path.stat()
@@ -156,7 +156,7 @@ def _unpack(path: Path, cache_dir: Path | str | None) -> Path:
 
 
 def _check_inside(pack: Path, name: str) -> None:
-    """Refuse a name that leads out of the pack's folder."""
+    """Raise an error for a name that points out of the pack's folder."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0] == "/" or parts[0].endswith(":"):
         raise ValueError(
@@ -166,7 +166,7 @@ def _check_inside(pack: Path, name: str) -> None:
 
 
 def _read_meta(root: Path, kind: Kind) -> dict[str, Any]:
-    """What a pack says of itself."""
+    """Read the metadata of a pack."""
     if not (root / META).is_file():
         raise FileNotFoundError(
             f"{root} has no {META}: it is no packed model. An experiment is read by "
@@ -217,7 +217,7 @@ def _major(version: str) -> str:
 
 
 def _arguments(root: Path, meta: dict[str, Any], kind: Kind) -> dict[str, str]:
-    """Files of a pack, its configurations with paths that hold here."""
+    """Return the files of a pack, configurations with local paths."""
     files = {key: str(root / name) for key, name in meta["files"].items()}
     for key, name in meta["yaml_files"].items():
         config = read_yaml(root / name)
@@ -239,14 +239,14 @@ def _arguments(root: Path, meta: dict[str, Any], kind: Kind) -> dict[str, str]:
 
 
 def _resolve(value: str, root: Path) -> str:
-    """A path in the pack as one that holds here; anything else as it is."""
+    """Return a pack path as a local path; other values unchanged."""
     if "/" not in value or ".." in value or value.startswith("/") or "\0" in value:
         return value
     return str(root / value) if len(value) < 1024 and (root / value).exists() else value
 
 
 def _check_code(config: dict[str, Any], path: Path, kind: Kind) -> None:
-    """Refuse a configuration with parts that unpickle or evaluate files.
+    """Raise an error for a configuration that would unpickle or evaluate files.
 
     Upstreams of s3prl do so with a checkpoint and its settings, ESPnet's encoders of
     fairseq with theirs.

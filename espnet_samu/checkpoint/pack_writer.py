@@ -1,4 +1,4 @@
-"""Packed models, written: all that decoding needs, in one zip file."""
+"""Writing of packed models: everything for decoding in one zip file."""
 
 import logging
 import os
@@ -80,7 +80,7 @@ def write_pack(
 
 
 class _Contents:
-    """The files of a pack and their names in it.
+    """Files of a pack and their names in it.
 
     Args:
         scratch: Folder for what is made for the pack.
@@ -94,7 +94,7 @@ class _Contents:
         self.folders: set[str] = set()
 
     def add(self, path: Path | str) -> str:
-        """Take a file in; its name in the pack."""
+        """Add a file; return its name in the pack."""
         # Not resolved: exp may be a link to another disk.
         absolute = os.path.abspath(path)
         if absolute not in self.names:
@@ -102,7 +102,7 @@ class _Contents:
         return self.names[absolute]
 
     def _claim(self, name: str, path: str) -> None:
-        """Give a file its name in the pack.
+        """Reserve a name in the pack for a file.
 
         Raises:
             ValueError: Another file has it.
@@ -118,7 +118,7 @@ class _Contents:
         self.names[path] = name
 
     def add_tree(self, path: Path) -> None:
-        """Take a file in, or all files of a folder."""
+        """Add a file, or all files of a folder."""
         if not path.is_dir():
             self.add(path)
             return
@@ -130,7 +130,7 @@ class _Contents:
                     self._claim(f"{name}/{inside}", os.path.abspath(file))
 
     def add_config(self, path: str) -> str:
-        """Take a configuration in, and what it needs; its name in the pack."""
+        """Add a configuration and the files it needs; return its name in the pack."""
         config = read_yaml(path)
         absolute = os.path.abspath(path)
         name = _name_of(absolute)
@@ -151,7 +151,7 @@ class _Contents:
         return name
 
     def _add_tokenizer(self, model: str, name: str) -> None:
-        """Take a tokenizer in; its model's weights, which lie beside it, are not."""
+        """Add the files of a tokenizer, without the model weights beside it."""
         from transformers import AutoTokenizer
 
         folder = self.scratch / name
@@ -163,14 +163,14 @@ class _Contents:
             self.names[str(file)] = f"{name}/{file.name}"
 
     def _name_in_pack(self, value: str) -> str:
-        """What a configuration says, with the packed file's name for its path."""
+        """Return a configuration's path as the name in the pack."""
         if "/" not in value:
             return value
         return self.names.get(os.path.abspath(value), value)
 
 
 def _name_of(path: str) -> str:
-    """Name in the pack of a file: as seen from here, or under exp/.
+    """Return a file's name in the pack: its relative path, or under exp/.
 
     It has a folder, by which an opened pack knows it for a path.
     """

@@ -1,4 +1,4 @@
-"""Published speech encoder-decoders (SpeechEncoderDecoderModel) as models of ours."""
+"""Reading of published speech encoder-decoders (SpeechEncoderDecoderModel)."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ _ROWS = 8192
 
 @torch.no_grad()
 def fill(model: torch.nn.Module, files: list[Path], tied: bool = True) -> None:
-    """Put all of a published model's weights into all of an ``ESPnetSTModel``.
+    """Load all of a published model's weights into an ``ESPnetSTModel``.
 
     Args:
         model: Built as the published configuration says.
@@ -73,7 +73,7 @@ def _rename(name: str, names: dict[str, str]) -> str:
 
 
 def _tie(wanted: dict[str, Any], tensors: dict[str, Any], tied: bool) -> None:
-    """See that embedding and output layer, which are one here, are equal there."""
+    """Check that published embedding and output layer, tied here, are equal."""
     there = [name for name in (_EMBEDDING, _OUTPUT_LAYER) if name in tensors]
     if len(there) == 2 and not _equal(*(tensors[name] for name in there)):
         raise ValueError(
@@ -135,7 +135,7 @@ _MOST_TOKENS = 200
 
 
 class Decoding(NamedTuple):
-    """Tokens that begin and end a translation, and settings of the search."""
+    """First and last tokens of a translation, and search settings."""
 
     start: int
     """Row of the token that the decoder reads first."""
@@ -152,7 +152,7 @@ class Decoding(NamedTuple):
 
 
 def read(source: str, fields: dict[str, Any], revision: str | None) -> Decoding:
-    """Read what ``SpeechEncoderDecoderModel.generate`` would go by.
+    """Read the settings that ``SpeechEncoderDecoderModel.generate`` uses.
 
     Args:
         source: Hub id or folder.
@@ -194,7 +194,7 @@ def read(source: str, fields: dict[str, Any], revision: str | None) -> Decoding:
 
 
 def _options(config, prefix: int) -> dict[str, Any]:
-    """Settings of the search. ESPnet does not count the prefix, transformers does."""
+    """Return search settings, with lengths counted as ESPnet does (no prefix)."""
 
     def tokens(total: int | None, new: int | None) -> int | None:
         total = total if new is None else new + 1
@@ -261,7 +261,7 @@ class PublishedST:
         return self.config.decoder.tie_word_embeddings
 
     def frontend_conf(self) -> dict[str, Any]:
-        """``frontend_conf`` of the encoder, its adapter included."""
+        """Return ``frontend_conf`` of the encoder, with its adapter."""
         return {
             "model_conf": huggingface.portable(self.config.encoder),
             "pretrained": False,
@@ -269,7 +269,7 @@ class PublishedST:
         }
 
     def decoder_conf(self) -> dict[str, Any]:
-        """``decoder_conf`` of ``mbart``."""
+        """Return ``decoder_conf`` of ``mbart``."""
         decoding = self.decoding
         fields = {
             **huggingface.portable(self.config.decoder),
@@ -284,7 +284,7 @@ class PublishedST:
         return {"model_conf": fields, "pretrained": False}
 
     def save_tokenizer(self, folder: Path) -> list[str]:
-        """Write the tokeniser as ESPnet's ``token_type: hugging_face`` reads it.
+        """Write the tokeniser for ESPnet's ``token_type: hugging_face``.
 
         Args:
             folder: Made here.
@@ -326,7 +326,7 @@ class PublishedST:
         return tokens
 
     def _normalizes(self) -> bool:
-        """Whether the encoder takes waveforms of zero mean and unit variance."""
+        """Return whether the encoder takes normalised waveforms."""
         from transformers import AutoFeatureExtractor, Wav2Vec2FeatureExtractor
 
         try:
@@ -352,7 +352,7 @@ class PublishedST:
 
 
 def _check_types(source: str, fields: dict[str, Any]) -> None:
-    """See that a config.json is of a kind that is imported."""
+    """Raise an error unless config.json is of a supported type."""
     allowed = (
         f"st_import takes model_type '{_MODEL_TYPE}' with an encoder of "
         f"{', '.join(ENCODERS)} and a decoder of {', '.join(DECODERS)}"

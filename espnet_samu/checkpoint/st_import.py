@@ -1,4 +1,4 @@
-"""A published translation model as an experiment of ours, without training.
+"""Import of a published translation model as an experiment, without training.
 
 The folder is what training would leave: config.yaml, which needs neither the hub nor
 the published folder, and a checkpoint. Beside them are the tokeniser and the
@@ -36,7 +36,7 @@ def import_st(
     revision: str | None = None,
     tgt_lang_token: str | None = None,
 ) -> None:
-    """Write an experiment folder of a published model.
+    """Write the experiment folder of a published model.
 
     Args:
         source: Hub id or folder of a ``SpeechEncoderDecoderModel`` of transformers.
@@ -93,7 +93,7 @@ def import_st(
 
 
 def _task_defaults() -> dict[str, Any]:
-    """Options of the task that a model is built and used with."""
+    """Return the task's options for building and using a model."""
     parser = argparse.ArgumentParser()
     # The task writes down there what ESPnet asks for.
     parser.set_defaults(required=[])

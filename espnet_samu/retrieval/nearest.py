@@ -179,7 +179,7 @@ def positions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_dense(mask: np.ndarray) -> bool:
-    """Whether so much of a mask is true that single places do not pay."""
+    """Return whether so much of a mask is true that single places do not pay."""
     return bool(np.count_nonzero(mask) > DENSE * mask.size)
 
 

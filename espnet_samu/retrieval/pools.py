@@ -1,4 +1,4 @@
-"""Pools of embeddings, and which candidates answer which query."""
+"""Pools of embeddings, and the matching of queries and candidates."""
 
 import dataclasses
 import hashlib
@@ -12,7 +12,7 @@ from espnet_samu.retrieval.nearest import UnitVectors
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingPool:
-    """N embeddings of one language, of speech or of text."""
+    """Embeddings (N, D) of one language, of speech or text."""
 
     kind: str
     """`speech` or `text`."""
@@ -25,7 +25,7 @@ class EmbeddingPool:
 
 
 def content_key(embedding: np.ndarray) -> bytes:
-    """Return what makes two sentence embeddings the same: every bit of them."""
+    """Return a key of a sentence embedding: all of its bits."""
     return hashlib.blake2b(embedding.tobytes(), digest_size=16).digest()
 
 
@@ -38,7 +38,7 @@ def make_pools(
     utts: Iterable[str],
     label: str,
 ) -> dict[str, EmbeddingPool]:
-    """Sort embeddings into one pool for every language.
+    """Return one pool of embeddings for each language.
 
     A text that several utterances share is one candidate; speech always differs.
 
@@ -81,7 +81,7 @@ Pairs = list[tuple[EmbeddingPool, EmbeddingPool]]
 def check_complete(
     utts: Iterable[str], tables: Mapping[str, Container[str] | None], whose: str
 ) -> None:
-    """Check that every table that is given has all utterances.
+    """Check that every given table has all utterances.
 
     Args:
         utts: Utterances.

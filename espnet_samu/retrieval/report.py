@@ -1,4 +1,4 @@
-"""Retrieval results as a table and as plots."""
+"""Retrieval results as table and plots."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ def name_pair(lang: str, target_lang: str) -> str:
 
 
 def name_direction(direction: str) -> str:
-    """Return a direction for readers."""
+    """Return the readable name of a direction."""
     return direction.replace("-", " -> ")
 
 
@@ -74,7 +74,7 @@ PROJECTIONS = ("pca", "tsne")
 
 
 def project(vectors: np.ndarray, method: str = "pca") -> tuple[np.ndarray, str]:
-    """Lay vectors on a plane.
+    """Project vectors to a plane.
 
     Args:
         vectors: Array (N, D).
@@ -112,7 +112,7 @@ def project(vectors: np.ndarray, method: str = "pca") -> tuple[np.ndarray, str]:
 def sample_pools(
     pools: Iterable[EmbeddingPool], number: int, seed: int = 0
 ) -> list[tuple[EmbeddingPool, np.ndarray]]:
-    """Draw contents at random, and take all that says them.
+    """Draw a random sample of contents, with all vectors of each.
 
     Args:
         pools: Pools with one numbering of contents.
@@ -140,7 +140,7 @@ ANNOTATED = 24
 def plot_heat_map(
     scores: Sequence[RetrievalScore], path: str | os.PathLike[str]
 ) -> None:
-    """Draw R@1 and xsim of one direction over pairs of languages.
+    """Plot R@1 and xsim of one direction over pairs of languages.
 
     Args:
         scores: Scores of one direction and margin, one for every pair.
@@ -196,7 +196,7 @@ def plot_projection(
     path: str | os.PathLike[str],
     number: int = PROJECTED,
 ) -> None:
-    """Draw utterance embeddings and what they say on a plane.
+    """Plot utterance embeddings and their sentences on a plane.
 
     Args:
         pools: Speech, and text if there is any, with one numbering of contents.

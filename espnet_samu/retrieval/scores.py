@@ -1,4 +1,4 @@
-"""Retrieval scores: R@k and xsim, with the settings that they depend on."""
+"""Retrieval scores (R@k, xsim) with the settings that they depend on."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -117,7 +117,7 @@ MEASURES = ("r1", "r5", "r10", "mrr", "cosine", "xsim")
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalScore:
-    """How well queries of one language find their match, and how it was measured."""
+    """Scores of queries of one language against one pool, with settings."""
 
     lang: str
     """Language of the queries; "average" for the mean over pairs of languages."""
@@ -150,7 +150,7 @@ class RetrievalScore:
 
     @property
     def is_cross_lingual(self) -> bool:
-        """Whether query and pool are of two languages."""
+        """Whether query and pool are of different languages."""
         return self.lang != self.target_lang
 
     @property
@@ -160,7 +160,7 @@ class RetrievalScore:
 
     @property
     def signature(self) -> str:
-        """All settings in one string, in the manner of sacreBLEU."""
+        """Return all settings in one string, as sacreBLEU's signature."""
         target = f"|target_lang:{self.target_lang}" if self.is_cross_lingual else ""
         dropped = f"|dropped:{self.dropped}" if self.dropped else ""
         return (
@@ -178,7 +178,7 @@ AVERAGE = "average"
 
 @dataclasses.dataclass
 class RetrievalResult:
-    """Scores, and the pairs of languages that could not be scored."""
+    """Scores, and the language pairs that could not be scored."""
 
     scores: list[RetrievalScore] = dataclasses.field(default_factory=list)
     """One score for every pair of languages and direction."""
@@ -188,12 +188,12 @@ class RetrievalResult:
     """Utterances that have no embedding, and are neither queries nor candidates."""
 
     def extend(self, other: "RetrievalResult") -> None:
-        """Add the results of other tests."""
+        """Append the results of other tests."""
         self.scores += other.scores
         self.without_match += other.without_match
 
     def add_without_match(self, queries: EmbeddingPool, pool: EmbeddingPool) -> None:
-        """Note that no query has a match in the pool."""
+        """Record queries that all lack a match in the pool."""
         self.without_match.append(
             {
                 "direction": f"{queries.kind}-{pool.kind}",
@@ -211,7 +211,7 @@ class RetrievalResult:
         return groups
 
     def averages(self) -> list[RetrievalScore]:
-        """Return the mean over pairs of languages of every direction.
+        """Return the mean over language pairs of each direction.
 
         `queries` and `dropped` are summed, `pool` is the mean size, rounded.
         """
@@ -248,7 +248,7 @@ class RetrievalResult:
 def score_pair(
     a: EmbeddingPool, b: EmbeddingPool, margin: str, k: int, tile: int = TILE
 ) -> RetrievalResult:
-    """Score retrieval of pool `b` with pool `a`, and the other way round.
+    """Score retrieval from pool `b` with pool `a`, and the reverse.
 
     Queries without a match are left out, but are candidates and neighbours.
 
@@ -311,7 +311,7 @@ def score_retrieval(
     margin: str = "ratio",
     k: int = 4,
 ) -> RetrievalResult:
-    """Score retrieval between every two pools, both ways.
+    """Score retrieval between every two pools, in both directions.
 
     Args:
         pairs: Pairs of pools.

@@ -62,7 +62,7 @@ class LanguageDraws:
         self._cumulative[-1] = 1.0
 
     def counts(self, epoch: int) -> np.ndarray:
-        """Draws (L,) of each language in an epoch (from 1); their sum is N."""
+        """Return the draws (L,) of each language in an epoch; their sum is N."""
         return self._drawn_until(epoch) - self._drawn_until(epoch - 1)
 
     def _drawn_until(self, epoch: int) -> np.ndarray:

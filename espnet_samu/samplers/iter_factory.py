@@ -38,7 +38,7 @@ class PairedIterator:
         self.prefix = prefix
 
     def __len__(self) -> int:
-        """Number of batches; a TypeError where the main ones cannot be counted."""
+        """Return the number of batches; TypeError if the main ones have none."""
         return len(self.main)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -17,7 +17,7 @@ _SAMPLES_PER_HOUR = 16000 * 3600  # at 16 kHz
 def describe_languages(
     sampler: BalancedSampler, in_samples: bool
 ) -> dict[str, dict[str, Any]]:
-    """Return figures of each language: utterances, draws, hours.
+    """Return figures of each language: hours, utterances, shares.
 
     Args:
         sampler: The sampler of the training.

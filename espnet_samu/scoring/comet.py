@@ -1,4 +1,4 @@
-"""COMET, a learned score of translations, where its package is installed."""
+"""COMET, if its package is installed."""
 
 import dataclasses
 import importlib.util
@@ -16,7 +16,7 @@ PACKAGE = "unbabel-comet"
 
 @dataclasses.dataclass(frozen=True)
 class CometScores:
-    """COMET of the utterances of one system."""
+    """COMET scores of the utterances of one system."""
 
     values: Mapping[str, float]
     """Score by utterance, about 0 to 1."""
@@ -24,7 +24,7 @@ class CometScores:
     """Model and version."""
 
     def corpus_score(self, utts: Sequence[str]) -> Score:
-        """Return the mean over utterances, as COMET's score of a system is.
+        """Return the mean over utterances, COMET's score of a system.
 
         Args:
             utts: Ids, at least one.
@@ -34,7 +34,7 @@ class CometScores:
 
 
 class CometModel:
-    """A COMET model that scores hypotheses given source and reference.
+    """COMET model that scores hypotheses given source and reference.
 
     Reference:
         Rei et al., "COMET: A Neural Framework for MT Evaluation", EMNLP 2020.

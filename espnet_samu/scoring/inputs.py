@@ -1,4 +1,4 @@
-"""What is scored: files and options that score_st and report read alike."""
+"""Input files and options shared by score_st and report."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ def parse_pairs(option: str, items: Sequence[str]) -> dict[str, str]:
 
 
 def name_ids(ids: Sequence[str]) -> str:
-    """Return the number of ids and the first ones of them."""
+    """Return the number of ids and the first few."""
     more = " ..." if len(ids) > NAMED else ""
     return f"{len(ids)} utterances ({' '.join(ids[:NAMED])}{more})"
 
@@ -77,7 +77,7 @@ def match_hypotheses(
 
 
 def read_failed(path: str, refs: Mapping[str, str]) -> list[str]:
-    """Read which references a system's decoding has no hypothesis for.
+    """Read the ids of references that a system failed to decode.
 
     Args:
         path: Hypotheses; ``failed.scp`` of the decoding may be beside them.
@@ -88,7 +88,7 @@ def read_failed(path: str, refs: Mapping[str, str]) -> list[str]:
 
 
 def read_values(path: str, refs: Mapping[str, str]) -> dict[str, str]:
-    """Read a value, say a language, for every reference.
+    """Read a value (e.g. a language) for every reference.
 
     Args:
         path: Kaldi text file `utt_id value`.

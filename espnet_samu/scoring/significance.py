@@ -1,4 +1,4 @@
-"""Paired bootstrap: is a system better than another one by more than chance?"""
+"""Paired bootstrap test of systems against a baseline."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ SEED = 12345  # sacreBLEU's
 
 @dataclasses.dataclass(frozen=True)
 class PairedScore:
-    """A score with its interval, and its test against the baseline."""
+    """Score with confidence interval, and its test against the baseline."""
 
     score: float
     """Score of the whole set."""
@@ -30,7 +30,7 @@ class PairedScore:
 
 @dataclasses.dataclass(frozen=True)
 class Significance:
-    """Tests of all systems against one of them, in every direction."""
+    """Tests of all systems against a baseline, in every direction."""
 
     baseline: str
     """Name of the system that the others are compared to."""
@@ -41,7 +41,7 @@ class Significance:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> "Significance":
-        """Return the tests that `to_dict` made a table of."""
+        """Return the tests from the tables of `to_dict`."""
         scores = {
             direction: {
                 name: {field: PairedScore(**score) for field, score in fields.items()}
@@ -66,14 +66,14 @@ class Significance:
         }
 
     def rows(self) -> Iterator[tuple[str, str, Mapping[str, PairedScore]]]:
-        """Go through system, direction and scores by field, the baseline first."""
+        """Yield system, direction and scores by field, the baseline first."""
         for direction, systems in self.scores.items():
             for name, fields in systems.items():
                 yield name, direction, fields
 
 
 def _check_seed() -> None:
-    """Check the seed, which sacreBLEU reads from the environment.
+    """Check the seed that sacreBLEU reads from the environment.
 
     Raises:
         ValueError: For seeds that sacreBLEU takes for none at all: 0 and "none".

@@ -1,4 +1,4 @@
-"""All scores of one translation system."""
+"""Scores of one translation system."""
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from espnet_samu.scoring.translation import MetricSettings, score_translation
 
 @dataclasses.dataclass(frozen=True)
 class Direction:
-    """Utterances of one source language and one target language."""
+    """Utterances of one source and one target language."""
 
     name: str
     """`source-target`, or only the source language where targets are the same."""
@@ -27,7 +27,7 @@ class Direction:
 def split_directions(
     utts: Iterable[str], utt2lang: Mapping[str, str], utt2tgt_lang: Mapping[str, str]
 ) -> dict[str, Direction]:
-    """Sort utterances by direction.
+    """Return the utterances by direction.
 
     Args:
         utts: Ids of the references.
@@ -63,7 +63,7 @@ METRICS = (
 
 @dataclasses.dataclass(frozen=True)
 class ScoreRow:
-    """Scores of one system on one translation direction or a set of them."""
+    """Scores of one system on one direction or a set of directions."""
 
     name: str
     """Language, direction, group, or the name of a mean."""
@@ -80,7 +80,7 @@ class ScoreRow:
 
     @classmethod
     def mean(cls, name: str, rows: Sequence["ScoreRow"]) -> "ScoreRow":
-        """Return the macro-average of rows; a metric must be known in all of them.
+        """Return the macro-average of rows; each metric must be known in all.
 
         Args:
             name: Name of the mean.
@@ -101,7 +101,7 @@ class ScoreRow:
 
     @classmethod
     def from_dict(cls, name: str, table: Mapping[str, Any]) -> "ScoreRow":
-        """Return the row that `to_dict` made a table of.
+        """Return the row from the table of `to_dict`.
 
         Args:
             name: Name of the row.
@@ -117,7 +117,7 @@ class ScoreRow:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but empty fields, for JSON."""
+        """Return all fields that are not empty, for JSON."""
         table: dict[str, Any] = {
             "utterances": self.utterances,
             "empty_hypotheses": self.empty,
@@ -145,7 +145,7 @@ class SystemResult:
 
     @classmethod
     def from_dict(cls, name: str, table: Mapping[str, Any]) -> "SystemResult":
-        """Return the result that `to_dict` made a table of.
+        """Return the result from the table of `to_dict`.
 
         Args:
             name: Name of the system.
@@ -211,7 +211,7 @@ def score_system(
     retrieval: Mapping[str, tuple[float, str]] | None = None,
     comet: CometScores | None = None,
 ) -> SystemResult:
-    """Score a system by direction, and the means over directions.
+    """Score a system by direction, with means over directions.
 
     Args:
         name: Name of the system.

@@ -1,4 +1,4 @@
-"""The printed table of translation scores."""
+"""Markdown tables of translation scores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ def format_number(value: float | None, digits: int = 1) -> str:
 def format_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1
 ) -> str:
-    """Return a markdown table with columns padded to one width.
+    """Return a markdown table with aligned columns.
 
     Args:
         header: Column titles.
@@ -56,7 +56,7 @@ NAMED_MEMBERS = 5  # a mean over more rows gives their number only
 
 
 def used_columns(rows: Sequence[ScoreRow]) -> list[str]:
-    """Return the fields that a table of rows has a column for."""
+    """Return the columns of a table: required ones, and others with a value."""
     return [
         field
         for field in COLUMNS
@@ -65,7 +65,7 @@ def used_columns(rows: Sequence[ScoreRow]) -> list[str]:
 
 
 def name_row(row: ScoreRow) -> str:
-    """Return the name of a row, and what a mean is taken over."""
+    """Return the name of a row, and the members of a mean."""
     if not row.members:
         return row.name
     few = len(row.members) <= NAMED_MEMBERS
@@ -73,7 +73,7 @@ def name_row(row: ScoreRow) -> str:
 
 
 def collect_signatures(systems: Sequence[SystemResult]) -> list[tuple[str, str, str]]:
-    """Return what was computed how: metric, directions, signature.
+    """Return the signatures of all scores, by metric and directions.
 
     Args:
         systems: Scored systems.

@@ -1,4 +1,4 @@
-"""sacreBLEU's tokenizer for a target language."""
+"""Choice of sacreBLEU's tokenizer by target language."""
 
 import importlib.util
 import re
@@ -31,7 +31,7 @@ def base_language(lang: str) -> str:
 
 
 def written_language(lang: str) -> str:
-    """Return the two letters of a language that needs its own tokenizer.
+    """Return the two-letter code of a language that needs its own tokenizer.
 
     Args:
         lang: Language code; other languages come back without their region.
@@ -41,7 +41,7 @@ def written_language(lang: str) -> str:
 
 
 def check_tokenizer(name: str) -> None:
-    """Check that sacreBLEU has a tokenizer.
+    """Raise an error unless sacreBLEU has the tokenizer.
 
     Raises:
         ValueError: Naming those that it has.

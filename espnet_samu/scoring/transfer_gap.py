@@ -1,4 +1,4 @@
-"""Transfer from languages with much data to languages with little."""
+"""TRFGap: transfer from high-resource to low-resource languages."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,7 +92,7 @@ def compare_groups(langs: Iterable[str], groups: Mapping[str, str]) -> list[str]
 
 
 def describe_groups(groups: Mapping[str, str], lacking: Sequence[str]) -> str:
-    """Return what the means of groups are, and what is not in them.
+    """Return a description of the means of groups.
 
     Args:
         groups: Group of every language.
@@ -115,7 +115,7 @@ def describe_groups(groups: Mapping[str, str], lacking: Sequence[str]) -> str:
 def group_languages(
     langs: Mapping[str, str], groups: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Sort the keys of scores into resource groups.
+    """Return the keys of scores by resource group.
 
     Args:
         langs: Language of every key.
@@ -135,7 +135,7 @@ def group_languages(
 def group_means(
     scores: Mapping[str, float], groups: Mapping[str, str]
 ) -> dict[str, float]:
-    """Return the macro mean of every resource group: languages count the same.
+    """Return the macro mean of every resource group.
 
     Args:
         scores: Score of every language.

@@ -1,4 +1,4 @@
-"""Corpus-level scores of translations: lists of strings in, scores out."""
+"""Corpus-level translation scores of lists of strings."""
 
 import dataclasses
 import re
@@ -12,7 +12,7 @@ from espnet_samu.scoring.tokenizers import UNSPACED, choose_tokenizer, written_l
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A corpus-level score that carries its settings, as sacreBLEU's do."""
+    """Corpus-level score with its settings, like sacreBLEU's."""
 
     name: str
     """Name of the metric."""
@@ -29,7 +29,7 @@ BY_CHARACTER = ("zh", "ja")
 
 @dataclasses.dataclass(frozen=True)
 class MetricSettings:
-    """Settings of all scores of translations.
+    """Settings of the translation scores.
 
     Raises:
         ValueError: For an unknown metric, a repeated one, or none of BLEU.
@@ -93,12 +93,12 @@ class MetricSettings:
 
 
 def words(text: str) -> list[str]:
-    """Return lower-cased words without punctuation, hyphenated ones apart."""
+    """Return lower-cased words without punctuation, hyphens split."""
     return re.findall(r"\w+(?:['’]\w+)*", text.casefold())
 
 
 def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    """Return the length of the longest sequence that is in both, in order."""
+    """Return the length of the longest common subsequence."""
     row = [0] * (len(b) + 1)
     for x in a:
         previous = row
@@ -111,7 +111,7 @@ def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
 def slot_accuracy(
     hyps: Sequence[str], refs: Sequence[str], slot_words: Collection[str]
 ) -> Score | None:
-    """Compute the share of the references' slot words that the hypotheses have.
+    """Return the share of the references' slot words in the hypotheses.
 
     Slot words (numbers, months, ...) say which content it is; the rest is template.
     They are taken from both sides in order and matched by the longest common
@@ -139,7 +139,7 @@ def slot_accuracy(
 
 
 def exact_match(hyps: Sequence[str], refs: Sequence[str]) -> Score:
-    """Compute the share of hypotheses equal to their reference, blanks collapsed.
+    """Return the share of hypotheses equal to their reference, whitespace collapsed.
 
     Args:
         hyps: N hypotheses.
@@ -156,7 +156,7 @@ def score_translation(
     tgt_lang: str = "en",
     settings: MetricSettings = MetricSettings(),
 ) -> dict[str, Score]:
-    """Compute all scores of one translation direction.
+    """Return all scores of one translation direction.
 
     BLEU, chrF and TER are sacreBLEU's to the last digit, and carry its signatures.
 

@@ -1,4 +1,4 @@
-"""What computes sentence embeddings."""
+"""Interface of sentence encoders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class AbsSentenceEncoder(ABC):
-    """Maps sentences to vectors."""
+    """Interface of a sentence encoder: sentences to vectors."""
 
     @property
     @abstractmethod
@@ -26,7 +26,7 @@ class AbsSentenceEncoder(ABC):
 
     @abstractmethod
     def truncated(self, texts: Sequence[str]) -> dict[str, int]:
-        """Find sentences that are longer than a model inside reads.
+        """Return the sentences longer than a model inside can read.
 
         Args:
             texts: Distinct sentences.
@@ -39,7 +39,7 @@ class AbsSentenceEncoder(ABC):
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """Embed sentences; a sentence that occurs twice is run once.
+        """Return embeddings; a repeated sentence is computed once.
 
         Args:
             texts: N sentences.

@@ -1,4 +1,4 @@
-"""Sentence embeddings on disk: what they were made from, finished parts, checks."""
+"""Sentence embeddings on disk: identity of teacher and text, parts, checks."""
 
 import argparse
 import hashlib
@@ -20,7 +20,7 @@ from espnet_samu.utils.hashing import hash_file
 
 
 def check_vectors(vectors: np.ndarray, texts: Sequence[str], name: str) -> None:
-    """Refuse embeddings that have no direction.
+    """Raise an error for embeddings that are zero or not finite.
 
     Args:
         vectors: Embeddings (N, D).
@@ -42,12 +42,12 @@ def check_vectors(vectors: np.ndarray, texts: Sequence[str], name: str) -> None:
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows (N, D) to Euclidean length 1; no row may be all zeros."""
+    """Return rows (N, D), L2-normalised; no row may be all zeros."""
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 class PartStore:
-    """Embeddings of lists of sentences, on disk until the whole is written.
+    """Embeddings of parts of a text on disk, until all are written.
 
     A part's name is the SHA-256 of the teacher's key and of its sentences. Parts of
     another teacher or of other sentences are therefore never found.
@@ -67,7 +67,7 @@ class PartStore:
         return self.folder / f"{hashlib.sha256(content.encode()).hexdigest()}.npy"
 
     def __contains__(self, sentences: Sequence[str]) -> bool:
-        """Tell whether these sentences, in this order, are a finished part."""
+        """Return whether these sentences, in this order, are a finished part."""
         return self._path(sentences).is_file()
 
     def load(self, sentences: Sequence[str]) -> np.ndarray:
@@ -153,7 +153,7 @@ def text_key(text_file: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def describe_files(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the entries of `embed.json` that tell a replaced scp or ark.
+    """Return the entries of `embed.json` that reveal a replaced scp or ark.
 
     The ark may have gigabytes: its size and both its ends (1 MiB each) are looked at.
     """
@@ -176,7 +176,7 @@ def library_versions() -> dict[str, str]:
 
 
 def read_cache(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the content of `embed.json`, {} when there is none or it is broken."""
+    """Return the content of `embed.json`, {} when it is missing or broken."""
     try:
         table = json.loads((Path(scp_dir) / CACHE_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -185,14 +185,14 @@ def read_cache(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def write_cache(scp_dir: str | os.PathLike[str], table: dict[str, Any]) -> None:
-    """Write `embed.json`, atomically; the last file of a cache to appear."""
+    """Write `embed.json`, atomically, after all other files of a cache."""
     with atomic_write(Path(scp_dir) / CACHE_FILE) as f:
         json.dump(table, f, indent=2, ensure_ascii=False)
         f.write("\n")
 
 
 def is_up_to_date(scp_dir: str | os.PathLike[str], key: dict[str, Any]) -> bool:
-    """Tell whether a folder's embeddings exist and were made from `key`.
+    """Return whether a folder's embeddings exist and were made from `key`.
 
     Args:
         scp_dir: Folder with `embed.scp` and `embed.json`.
@@ -213,7 +213,7 @@ def check_scp(
     scp_file: str | os.PathLike[str],
     text_file: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
-    """Refuse teacher embeddings that do not belong to their text.
+    """Raise an error for teacher embeddings of another text.
 
     Args:
         scp_file: `embed.scp`, beside its `embed.ark` and `embed.json`.
@@ -264,7 +264,7 @@ IDENTITY = ("teachers", "combine", "normalized", "dtype", "dimension")
 
 
 def check_teacher(args: argparse.Namespace) -> None:
-    """See that a distillation has one teacher, also after it is resumed.
+    """Check that a distillation has one teacher, also when resumed.
 
     Embeddings that were not made by ``teacher_embed`` (no embed.json beside them)
     are taken as they are, with a warning.

@@ -1,4 +1,4 @@
-"""One sentence embedding of several teachers."""
+"""Ensemble of sentence encoders."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ COMBINE = ("concat", "mean")
 
 
 class EncoderEnsemble(AbsSentenceEncoder):
-    """Concatenation or mean of the unit-length embeddings of several encoders.
+    """Concatenation or mean of the L2-normalised embeddings of several encoders.
 
     The cosine of two concatenations is the mean of the encoders' cosines. The mean
     needs encoders of one space, e.g. several trainings of one model.
@@ -65,7 +65,7 @@ class EncoderEnsemble(AbsSentenceEncoder):
         return [prompt for encoder in self.encoders for prompt in encoder.prompts]
 
     def truncated(self, texts: Sequence[str]) -> dict[str, int]:
-        """Find sentences that one of the encoders cuts; the least tokens count."""
+        """Return the sentences that an encoder truncates; the smallest limit counts."""
         least: dict[str, int] = {}
         for encoder in self.encoders:
             for text, n in encoder.truncated(texts).items():
@@ -75,7 +75,7 @@ class EncoderEnsemble(AbsSentenceEncoder):
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """Embed sentences: see `AbsSentenceEncoder.encode`.
+        """Return embeddings: see `AbsSentenceEncoder.encode`.
 
         `on_batch` counts what the last encoder does, i.e. what is finished.
         """

@@ -1,4 +1,4 @@
-"""Sentence embeddings of a sentence-transformers model."""
+"""Sentence encoder of sentence-transformers."""
 
 import json
 import os
@@ -48,7 +48,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 class SentenceEncoder(AbsSentenceEncoder):
-    """A sentence-transformers model as the teacher of the distillation.
+    """Sentence-transformers model as the teacher of the distillation.
 
     The whole module list of the model is run (LaBSE: BERT, CLS pooling, Dense with
     tanh, L2), not a bare transformer: its `pooler_output` is another vector. Offline
@@ -112,7 +112,7 @@ class SentenceEncoder(AbsSentenceEncoder):
         return [self.prompt]
 
     def truncated(self, texts: Sequence[str]) -> dict[str, int]:
-        """Find sentences that are longer than the model reads."""
+        """Return the sentences longer than the model can read."""
         from transformers import PreTrainedTokenizerBase
 
         tokenizer = getattr(self.model, "tokenizer", None)
@@ -129,7 +129,7 @@ class SentenceEncoder(AbsSentenceEncoder):
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """Embed sentences: see `AbsSentenceEncoder.encode`."""
+        """Return embeddings: see `AbsSentenceEncoder.encode`."""
         row: dict[str, int] = {}
         rows = [row.setdefault(text, len(row)) for text in texts]
         sentences = list(row)
@@ -151,7 +151,7 @@ class SentenceEncoder(AbsSentenceEncoder):
         return distinct if len(row) == len(texts) else distinct[rows]
 
     def _lengths(self, sentences: list[str]) -> list[int]:
-        """Count tokens; characters, as the library sorts, for models without a mask.
+        """Count tokens, or characters for models without a mask.
 
         Characters mislead where scripts mix: a Chinese one is a token of its own.
         """
@@ -164,7 +164,7 @@ class SentenceEncoder(AbsSentenceEncoder):
 
 
 class CodeError(ValueError):
-    """A teacher that brings code of its own.
+    """Error for a teacher that brings code of its own.
 
     Args:
         name: The teacher.
@@ -181,7 +181,7 @@ class CodeError(ValueError):
 
 
 def _refuse_code(name: str, modules: str) -> None:
-    """Refuse modules.json of a teacher whose modules are not the library's.
+    """Raise an error for a modules.json with modules of other packages.
 
     The library would import them, from the current folder as well.
     """
@@ -193,7 +193,7 @@ def _refuse_code(name: str, modules: str) -> None:
 def _load(
     name: str, revision: str | None, device: str, dtype: str
 ) -> tuple[Any, str | None]:
-    """Return a SentenceTransformer and its commit, or say what to do."""
+    """Return a SentenceTransformer and its commit, or raise a clear error."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import load_file_path

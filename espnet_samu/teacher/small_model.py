@@ -1,4 +1,4 @@
-"""A sentence-transformers model small enough to be trained in a minute."""
+"""Small sentence-transformers model for tests and the embedded recipe."""
 
 import os
 import random
@@ -10,7 +10,7 @@ COLUMNS = ("lang", "text", "english")
 
 
 class Pair(NamedTuple):
-    """A sentence and its English translation."""
+    """Sentence and its English translation."""
 
     lang: str
     text: str
@@ -54,7 +54,7 @@ def read_bitext(path: str | os.PathLike[str]) -> list[Pair]:
 def distinct_batches(
     pairs: Sequence[Pair], batch_size: int, seed: int
 ) -> Iterator[list[Pair]]:
-    """Draw batches without end, in which no sentence occurs twice on either side.
+    """Yield batches without end; each sentence at most once in a batch.
 
     A repeated sentence would be its own wrong answer in a ranking loss. A pair whose
     sentence is in the batch already is left to another epoch (each is shuffled anew),

@@ -1,4 +1,4 @@
-"""From Kaldi text files to archives of sentence embeddings."""
+"""Embedding of Kaldi text files into archives."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ PART_FOLDER = ".parts"
 
 
 class TextEmbedder:
-    """Embeds text files; a sentence that several lines or files have is run once.
+    """Embeds text files; repeated sentences are computed once.
 
     A killed run goes on where it was: finished parts of a file lie in its output
     folder. The longest sentences come first, over the whole file, so that a resumed
@@ -48,7 +48,7 @@ class TextEmbedder:
         self._place_of: dict[str, str] = {}  # sentence -> "ark:offset"
 
     def reuse(self, text_file: str, output_dir: str) -> None:
-        """Take over the embeddings of a text that is up to date.
+        """Reuse the embeddings of a text that is up to date.
 
         Args:
             text_file: Kaldi text file.
@@ -120,7 +120,7 @@ class TextEmbedder:
         return table
 
     def _encode(self, chunks: list[list[str]], parts: PartStore, name: str) -> None:
-        """Save the parts that are missing; a bar on a terminal, else log lines."""
+        """Compute and save the missing parts."""
         from tqdm import tqdm
 
         missing = [chunk for chunk in chunks if chunk not in parts]
@@ -140,7 +140,7 @@ class TextEmbedder:
                     logging.info(f"{name}: {done}/{total} sentences, {rate:.0f}/s")
 
     def _copies(self, first: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
-        """Read the sentences that other files had, under this file's utterances."""
+        """Return this file's sentences that other files have embedded."""
         with Archives() as archives:
             for sentence, utt in first.items():
                 if sentence in self._place_of:

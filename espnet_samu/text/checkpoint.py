@@ -1,4 +1,4 @@
-"""Files of a pre-trained model, and its tensors that a decoder needs."""
+"""Files of a pre-trained translation model, and its decoder's tensors."""
 
 import json
 import zipfile
@@ -22,7 +22,7 @@ _PADDING = 8
 
 
 class Layout(NamedTuple):
-    """Tokens of a model."""
+    """Order of a model's tokens."""
 
     tokens: list[str]
     """One for each row."""
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
 def find_layout(
     config: Mapping[str, Any], pieces: Sequence[str], vocab: bytes | None = None
 ) -> Layout:
-    """Layout of mBART-25, mBART-50, NLLB or M2M-100.
+    """Return the token layout of mBART-25, mBART-50, NLLB or M2M-100.
 
     Args:
         config: Content of config.json: ``model_type`` and ``vocab_size``.
@@ -89,7 +89,7 @@ def find_layout(
 def _shifted(
     pieces: Sequence[str], codes: Sequence[str], tokenizer: str | None
 ) -> Layout:
-    """Pieces, language codes, <mask>."""
+    """Return the layout: pieces, language codes, <mask>."""
     n_first = len(_FIRST_PIECES)
     if list(pieces[:n_first]) != _FIRST_PIECES:
         raise ValueError(
@@ -101,7 +101,7 @@ def _shifted(
 
 
 def _m2m100(vocab: bytes, languages: Sequence[str]) -> Layout:
-    """Tokens of vocab.json in an order of their own, language codes."""
+    """Return the layout: tokens of vocab.json, language codes."""
     rows: dict[str, int] = json.loads(vocab)
     tokens = sorted(rows, key=rows.__getitem__)
     if tokens[: len(_FIRST)] != _FIRST or max(rows.values()) != len(rows) - 1:
@@ -132,7 +132,7 @@ _APART = 0.5
 
 
 class CheckpointFiles(NamedTuple):
-    """Where a pre-trained model lies."""
+    """Paths of a pre-trained model's files."""
 
     config: Path
     tokenizer: Path
@@ -142,13 +142,13 @@ class CheckpointFiles(NamedTuple):
     """Several if the checkpoint is in parts."""
 
     def all(self) -> list[Path]:
-        """Those that there are."""
+        """Return the existing files."""
         vocab = [] if self.vocab is None else [self.vocab]
         return [self.config, self.tokenizer, *vocab, *self.weights]
 
 
 def find_files(model: str, revision: str | None = None) -> CheckpointFiles:
-    """Find, on the hub fetch, what trimming reads.
+    """Find, or download from the hub, the files that trimming reads.
 
     Args:
         model: Hub id or folder.
@@ -172,7 +172,7 @@ def find_files(model: str, revision: str | None = None) -> CheckpointFiles:
 
 
 def find_weights(model: str, revision: str | None = None) -> list[Path]:
-    """Find, on the hub fetch, the weights; several files if they are in parts.
+    """Find, or download from the hub, the weight files.
 
     Args:
         model: Hub id or folder.
@@ -211,7 +211,7 @@ def _find(model: str, name: str, revision: str | None) -> Path | None:
 
 
 def open_tensors(files: Sequence[Path]) -> dict[str, Any]:
-    """Tensors by name, not read yet.
+    """Open tensors by name, without reading them.
 
     Args:
         files: safetensors files, or torch's, which are read with ``weights_only``.
@@ -244,7 +244,7 @@ def decoder_tensors(
     vocab_size: int,
     starts: Sequence[Sequence[int]] = (),
 ) -> dict[str, torch.Tensor]:
-    """Tensors of the decoder with some rows of the embedding, and new ones.
+    """Read the decoder's tensors with selected and new embedding rows.
 
     Layers of the text encoder are left out. The few tensors outside its layers stay:
     transformers' class has them even with ``encoder_layers: 0``.
@@ -286,7 +286,7 @@ def decoder_tensors(
 
 
 def _new_row(near: torch.Tensor, seed: int) -> torch.Tensor:
-    """Row (1, D) near the mean of others (N, D), the same one for the same seed."""
+    """Return a row (1, D) near the mean of others (N, D), fixed by a seed."""
     mean = near.float().mean(0, keepdim=True)
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
     return (mean + _APART * mean.norm() * noise / noise.norm()).to(near.dtype)
@@ -305,7 +305,7 @@ def _shape(tensor: Any) -> Sequence[int]:
 def count_parameters(
     tensors: Mapping[str, torch.Tensor], vocab_size: int
 ) -> dict[str, dict[str, int]]:
-    """Parameters of the decoder before and after: its embedding, and all of it.
+    """Return the decoder's parameters before and after: embedding, total.
 
     The embedding is the output layer, too.
 

@@ -1,4 +1,4 @@
-"""Texts of corpora without what nobody sees."""
+"""Cleaning of corpus texts: invisible characters."""
 
 import unicodedata
 
@@ -14,7 +14,7 @@ _VISIBLE = regex.compile(r"[^\p{DI}\p{Cc}\p{Z}\u2581\uFFFD]")
 
 
 def clean_text(text: str) -> str:
-    """Return a transcript or translation as data directories hold it.
+    """Return a transcript or translation as written to data directories.
 
     It is in Unicode's composed form (NFC), which sentencepiece writes, without control
     characters, invisible marks and blanks around it. Blanks inside stay as they are.

@@ -1,4 +1,4 @@
-"""How a vocabulary cuts texts into pieces, and what it cannot write."""
+"""Coverage of texts by a vocabulary: pieces, and characters it cannot write."""
 
 import unicodedata
 from collections import Counter
@@ -21,7 +21,7 @@ LISTED = 50
 
 
 class PieceCounts(NamedTuple):
-    """What a tokeniser makes of a text."""
+    """Piece statistics of a text."""
 
     sentences: int
     pieces: Counter
@@ -51,7 +51,7 @@ def count_pieces(
 def round_trip(
     processor: sentencepiece.SentencePieceProcessor, nj: int = 1
 ) -> RoundTrip:
-    """Return what maps texts to those that a tokeniser makes of its own pieces.
+    """Return a function that tokenises and detokenises texts with its own pieces.
 
     Args:
         processor: sentencepiece's tokeniser.
@@ -65,7 +65,7 @@ def round_trip(
 
 
 class Losses(NamedTuple):
-    """What a vocabulary changes in texts."""
+    """Differences between texts and what a vocabulary writes."""
 
     sentences: int
     changed: int
@@ -111,7 +111,7 @@ def find_losses(write: RoundTrip, texts: Sequence[str]) -> Losses:
 
 
 def can_be_added(write: RoundTrip, character: str) -> bool:
-    """Whether a character that is not written could be, as a piece of its own.
+    """Return whether an unknown character can be added as a piece.
 
     Blanks, invisible characters and what is the same in Unicode's composed form (NFC)
     are left to stage 1.
@@ -130,21 +130,21 @@ def can_be_added(write: RoundTrip, character: str) -> bool:
 
 
 def name_character(character: str) -> str:
-    """Return a character as people can read it: itself or, e.g., U+200C."""
+    """Return a readable form of a character: itself or, e.g., U+200C."""
     if character.isprintable() and unicodedata.category(character)[0] not in "MZ":
         return character
     return f"U+{ord(character):04X}"
 
 
 def name_characters(counts: Counter | dict[str, int]) -> str:
-    """Return a list of characters and how often they occur: ``， 12, ？ 3``."""
+    """Return characters and their counts: ``， 12, ？ 3``."""
     return ", ".join(f"{name_character(c)} {n}" for c, n in counts.items())
 
 
 def unknown_characters(
     processor: sentencepiece.SentencePieceProcessor, pieces: Counter
 ) -> Counter:
-    """Characters that become ``<unk>``, and how often.
+    """Return the characters that become ``<unk>``, and their counts.
 
     Args:
         processor: Tokeniser that made the pieces.
@@ -165,7 +165,7 @@ def compare(
     text: str,
     nj: int = 1,
 ) -> dict[str, Any]:
-    """What trimming changes for a text that it was not made for.
+    """Compare a trimmed with the full vocabulary on a text not used for trimming.
 
     Args:
         full: Tokeniser of the whole vocabulary.

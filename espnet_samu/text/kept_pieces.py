@@ -1,4 +1,4 @@
-"""Which pieces of a vocabulary a set of target texts needs."""
+"""Selection of the vocabulary pieces that target texts need."""
 
 import unicodedata
 from collections import Counter
@@ -11,7 +11,7 @@ from espnet_samu.text.vocabulary import Vocabulary
 
 
 def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> set[str]:
-    """All pieces that stand between single characters and the given pieces.
+    """Return all pieces that BPE passes through on the way to the given pieces.
 
     Byte pair encoding joins two neighbours at a time, those first whose union has the
     highest score. With a vocabulary without a step, the pieces after it could not be
@@ -59,7 +59,7 @@ REASONS = (
 def choose(
     vocabulary: Vocabulary, counts: Mapping[str, int], languages: Sequence[str] = ()
 ) -> dict[int, str]:
-    """Rows to keep, each with the first reason for it.
+    """Return the rows to keep, each with its first reason.
 
     Args:
         vocabulary: Of the full model.
@@ -100,7 +100,7 @@ def choose(
 
 
 def main_scripts(characters: Mapping[str, int]) -> list[str]:
-    """Scripts of at least SCRIPT_SHARE of the letters.
+    """Return the scripts of at least SCRIPT_SHARE of the letters.
 
     Args:
         characters: How often each character occurs.
@@ -115,7 +115,7 @@ def main_scripts(characters: Mapping[str, int]) -> list[str]:
 
 
 def scripts(character: str) -> frozenset[str]:
-    """Scripts of a letter or of a mark on it, e.g. {"Latn"}, by ISO 15924."""
+    """Return the scripts of a letter or mark, e.g. {"Latn"}, by ISO 15924."""
     if unicodedata.category(character)[0] not in "LM":
         return frozenset()
     return frozenset(script_extension(character)) - _SHARED

@@ -1,4 +1,4 @@
-"""Language codes of models, and the names that corpora have for the same languages."""
+"""Language codes: those of models, and the names that corpora use."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ UTT2TGT_LANG = "utt2tgt_lang"
 
 
 class TargetLanguages:
-    """Rows of a token list by the names of languages.
+    """Language codes of a token list, found by any name of a language.
 
     A name is a code of the list (``de_DE``), the code of another model
     (``deu_Latn``, ``__de__``), or ISO 639-1 with or without a region (``de``,
@@ -31,7 +31,7 @@ class TargetLanguages:
         self._found: dict[str, int] = {}
 
     def id(self, name: str) -> int:
-        """Row of a language.
+        """Return the row of a language.
 
         Raises:
             ValueError: The token list does not have it.
@@ -41,7 +41,7 @@ class TargetLanguages:
         return self._found[name]
 
     def ids(self, names: Iterable[str]) -> torch.Tensor:
-        """Rows (B,) of the languages of a batch."""
+        """Return the rows (B,) of the languages of a batch."""
         return torch.tensor([self.id(name) for name in names], dtype=torch.long)
 
     def _code(self, name: str) -> str:
@@ -63,7 +63,7 @@ class TargetLanguages:
 
 
 def find_tgt_langs(wav_scp: str | Path) -> dict[str, str] | None:
-    """Target languages of the utterances of a data folder.
+    """Return the target languages of a data folder's utterances.
 
     Args:
         wav_scp: The folder's ``wav.scp``, or another file in it.
@@ -144,22 +144,22 @@ _CODE = re.compile(r"[a-z]{2}_[A-Z]{2}|__[a-z]{2,3}__|[a-z]{3}_[A-Z][a-z]{3}")
 
 
 def is_code(token: str) -> bool:
-    """Whether a token has the form of a language code, as ``en_XX`` has."""
+    """Return whether a token has the form of a language code, as ``en_XX`` has."""
     return _CODE.fullmatch(token) is not None
 
 
 def codes_of(token_list: Iterable[str]) -> list[str]:
-    """Language codes in a token list, those that were added among them."""
+    """Return the language codes of a token list, including added ones."""
     return [token for token in token_list if is_code(token)]
 
 
 def to_mbart(lang: str) -> str:
-    """mBART-50's code of a language; see :func:`to_code`."""
+    """Return mBART-50's code of a language; see :func:`to_code`."""
     return to_code(lang, MBART50_CODES)
 
 
 def to_code(lang: str, codes: Sequence[str]) -> str:
-    """Code that a model has for a language in the script that it is written in.
+    """Return a model's code for a language in its usual script.
 
     Args:
         lang: ISO 639 code (``en``, ``eng``), with or without a region (``sv-SE``) or a
@@ -198,7 +198,7 @@ def to_code(lang: str, codes: Sequence[str]) -> str:
 
 
 def scripts_of(lang: str) -> tuple[str, ...]:
-    """Scripts of a language, by their names in Unicode.
+    """Return the scripts of a language, by Unicode names.
 
     Args:
         lang: As in :func:`to_code`.
@@ -212,7 +212,7 @@ def scripts_of(lang: str) -> tuple[str, ...]:
 
 
 def _parts(name: str) -> tuple[str, str, str]:
-    """Language, script and region of a code of any kind; "" where it is not known."""
+    """Return language, script and region of a code; "" where unknown."""
     language, *others = name.strip().replace("-", "_").strip("_").lower().split("_")
     language = _SYNONYMS.get(language, language)
     language = _NLLB.get(language, language).partition("_")[0]
@@ -223,7 +223,7 @@ def _parts(name: str) -> tuple[str, str, str]:
 
 
 def _no_code(lang: str, language: str, codes: Sequence[str]) -> str:
-    """What to say about a language without a code."""
+    """Return the error message for a language without a code."""
     message = f"language '{lang}' has no code among the {len(codes)} of this model"
     code, neighbour = _MISSING.get(language, ("", ""))
     if neighbour in codes:

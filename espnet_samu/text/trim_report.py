@@ -1,4 +1,4 @@
-"""What a trimmed folder was made from and what was kept (``trim.json``)."""
+"""Report of a trimmed vocabulary (``trim.json``): input, kept pieces, losses."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ def score_ceiling(
     utt2tgt_lang: Mapping[str, str],
     settings: MetricSettings = _SETTINGS,
 ) -> dict[str, dict[str, Any]]:
-    """Score references that went through a vocabulary.
+    """Score references after a round trip through a vocabulary.
 
     Args:
         write: Of the vocabulary.
@@ -68,7 +68,7 @@ def describe_ceiling(ceiling: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def check_text(write: RoundTrip, text: str, tgt_lang: str = "und") -> dict[str, Any]:
-    """Count and score what a vocabulary makes of a text.
+    """Count and score a text after a round trip through a vocabulary.
 
     Args:
         write: Of the vocabulary.
@@ -93,7 +93,7 @@ def check_text(write: RoundTrip, text: str, tgt_lang: str = "und") -> dict[str, 
 def espnet_round_trip(
     token_type: str, bpemodel: str | None, token_list: Collection[str]
 ) -> RoundTrip:
-    """Return what maps texts to those that a vocabulary of ESPnet makes of them.
+    """Return a function that passes texts through a vocabulary of ESPnet.
 
     Args:
         token_type: ``bpe``, ``char``, ``word`` or ``hugging_face``.
@@ -155,7 +155,7 @@ def input_key(
     check_texts: Sequence[str],
     added: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Hashes of all that a trimmed folder depends on.
+    """Return the hashes of all that a trimmed folder depends on.
 
     Args:
         files: Of the pre-trained model.
@@ -173,13 +173,13 @@ def input_key(
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
-    """Report of a folder; None where there is none."""
+    """Read the report of a folder; None if there is none."""
     path = folder / REPORT_FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """Tables of a report for people."""
+    """Return a report as readable tables."""
     tokens, parameters = report["tokens"], report["parameters"]
     kept = [[reason, f"{n:,}"] for reason, n in report["kept"].items()]
     kept.append(["all", f"{tokens['after']:,}"])
@@ -211,7 +211,7 @@ def table(report: Mapping[str, Any]) -> str:
 
 
 def _characters(report: Mapping[str, Any]) -> Iterator[str]:
-    """Lines on characters of the training: added, changed and unknown ones."""
+    """Return lines on the characters: added, changed and unknown ones."""
     added = report["added_characters"].items()
     if added:
         listed = ", ".join(
@@ -232,7 +232,7 @@ def _characters(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def describe(check: Mapping[str, Any]) -> Iterator[str]:
-    """Lines on what the vocabulary makes of a text.
+    """Return lines on a text's coverage by the vocabulary.
 
     Args:
         check: From :func:`check_text`; ``ceiling`` may lack.

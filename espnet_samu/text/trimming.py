@@ -1,4 +1,4 @@
-"""A pre-trained decoder with the tokens that a task needs, as a folder of its own.
+"""Trimming of a pre-trained decoder to the tokens of a task.
 
 Most of mBART-50's 250,054 tokens belong to languages that are not translated into.
 Their rows cost memory, and their logits cost time at every step. The folder is
@@ -55,7 +55,7 @@ def trim(
     languages: Sequence[str] = (),
     add_characters: bool = True,
 ) -> dict[str, Any]:
-    """Write a trimmed folder, unless it is there for the same input.
+    """Write a trimmed folder, unless it exists for the same input.
 
     Args:
         model: Hub id or folder: mBART-25, mBART-50, M2M-100 or NLLB.
@@ -184,7 +184,7 @@ def _read_vocabulary(
 
 
 def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> list[list[int]]:
-    """Rows that new language tokens start near, one each."""
+    """Return the rows near which new language tokens are initialised."""
     for code in added:
         if not is_code(code) or code in vocabulary.layout.tokens:
             raise ValueError(
@@ -198,7 +198,7 @@ def _neighbours(added: Mapping[str, str], vocabulary: Vocabulary) -> list[list[i
 def _trimmed_config(
     config: Mapping[str, Any], rows: Sequence[int], n_tokens: int
 ) -> dict[str, Any]:
-    """config.json of the trimmed model."""
+    """Return config.json of the trimmed model."""
     position = {row: i for i, row in enumerate(rows)}
     # The tasks were the text encoder's; transformers takes num_hidden_layers for
     # encoder_layers.

@@ -1,4 +1,4 @@
-"""A sentencepiece model and the rows of an embedding that its pieces have."""
+"""Vocabulary of a pre-trained model: sentencepiece model and embedding rows."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from espnet_samu.text.checkpoint import Layout
 
 
 def read_token_list(token_list: str | Path | Sequence[str]) -> list[str]:
-    """Tokens of a file of one a line, or the list itself.
+    """Read a token list from a file of one token a line, or return a list.
 
     An experiment's config.yaml has the list, its command line the file.
     """
@@ -37,7 +37,7 @@ def read_bpemodel(path: str | Path) -> SentencePieceProcessor:
 
 
 def check_bpemodel(path: str | Path, tokens: Sequence[str]) -> None:
-    """Raise if a sentencepiece model is not that of a token list.
+    """Raise an error unless a sentencepiece model fits a token list.
 
     ESPnet takes pieces that are not in the list for ``<unk>``.
 
@@ -67,7 +67,7 @@ _FIXED = (_Type.UNKNOWN, _Type.CONTROL, _Type.USER_DEFINED, _Type.BYTE)
 
 
 class Vocabulary:
-    """Tokens of a pre-trained model.
+    """Tokens and sentencepiece model of a pre-trained model.
 
     Args:
         proto: The sentencepiece model.
@@ -108,7 +108,7 @@ class Vocabulary:
 
     @property
     def least_probable(self) -> int | None:
-        """Row of the piece that sets the cost of an unknown character, if one does."""
+        """Return the row of the piece with the lowest score, if it matters."""
         if self.is_bpe:
             return None
         return self.pieces[min(self.pieces, key=self.scores.__getitem__)]
@@ -116,20 +116,20 @@ class Vocabulary:
     def processor(
         self, characters: Sequence[str] = ()
     ) -> sentencepiece.SentencePieceProcessor:
-        """Tokeniser of the full model, to which characters are added as pieces."""
+        """Return the full model's tokeniser, with characters added as pieces."""
         return sentencepiece.SentencePieceProcessor(
             model_proto=self.trimmed_model(None, characters)
         )
 
     def rows_of(self, pieces: Sequence[str]) -> list[int]:
-        """Rows of pieces of the full model, bare word starts left out."""
+        """Return the rows of the full model's pieces, without bare word starts."""
         pieces = [piece for piece in pieces if piece != _WORD_START] or [_WORD_START]
         return [self.rows.get(piece, self.rows["<unk>"]) for piece in pieces]
 
     def trimmed_model(
         self, rows: Iterable[int] | None, characters: Sequence[str] = ()
     ) -> bytes:
-        """File of the sentencepiece model of some of the rows, in its own order.
+        """Return a sentencepiece model file of some rows, in its own order.
 
         Args:
             rows: Rows to keep; None: all pieces.
@@ -157,7 +157,7 @@ class Vocabulary:
     def tokenizer_files(
         self, rows: Sequence[int], added: Iterable[str], characters: Iterable[str] = ()
     ) -> dict[str, str]:
-        """What transformers reads beside the sentencepiece model, by file name.
+        """Return the tokenizer files beside the sentencepiece model, by name.
 
         Args:
             rows: Kept rows in ascending order.
@@ -185,5 +185,5 @@ class Vocabulary:
 
 
 def _fits_a_line(piece: str) -> bool:
-    """Whether ESPnet reads a piece from a token list as it was written."""
+    """Return whether ESPnet reads a piece from a token list unchanged."""
     return piece == piece.rstrip() != "" and not {"\r", "\n"} & set(piece)

@@ -1,4 +1,4 @@
-"""Outputs that exist completely or not at all, and that replace nothing foreign."""
+"""Atomic outputs: complete or absent, and never in place of someone else's files."""
 
 import contextlib
 import errno
@@ -56,7 +56,7 @@ def remove_stale(folder: Path, name: str = "*") -> None:
 
 
 def check_room(folder: str | os.PathLike[str], error: BaseException | None) -> None:
-    """Raise an OSError that names a folder, if an error came while its disk was full.
+    """Raise an OSError that names the folder, if a full disk caused an error.
 
     Libraries call a full disk by many names: torch ``unexpected pos 576 vs 534``,
     soundfile ``System error``.
@@ -75,7 +75,7 @@ def check_room(folder: str | os.PathLike[str], error: BaseException | None) -> N
 def atomic_write(
     path: str | os.PathLike[str], mode: str = "w", **kwargs: Any
 ) -> Iterator[IO[Any]]:
-    """Open a temporary file that takes the name `path` when the block ends well.
+    """Open a temporary file; rename it to `path` when the block succeeds.
 
     Args:
         path: Final name; its folder is made when missing. A link stays one: the file
@@ -112,7 +112,7 @@ def atomic_write(
 
 
 class AtomicFolder:
-    """A folder that is replaced as a whole when the block ends well.
+    """Folder that is replaced as a whole when the block succeeds.
 
     Only an empty folder or one that the same command has made is replaced, which a file
     in it says (``.made_by``). This is checked at once, so that a command can ask before
@@ -160,13 +160,13 @@ class AtomicFolder:
         return made_by == f"{self.maker}\n"
 
     def __enter__(self) -> Path:
-        """Make the temporary folder to fill."""
+        """Create the temporary folder."""
         remove_stale(self.path.parent, self.path.name)
         self._temporary.mkdir(parents=True)
         return self._temporary
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Give it its name, or remove it after an error."""
+        """Rename the folder, or remove it after an error."""
         try:
             check_room(self.path.parent, error)
             if error is None:

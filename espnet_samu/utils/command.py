@@ -1,4 +1,4 @@
-"""How our commands end: a user's mistake in one line, a bug in a traceback."""
+"""Exit of our commands: one line for a user's mistake, a traceback for a bug."""
 
 import linecache
 import logging
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 def progress(
     items: Iterable[Item], total: int, name: str, seconds: float = 30.0
 ) -> Iterator[Item]:
-    """Show how far a loop is: a bar on a terminal, a line now and then in a log.
+    """Show progress of a loop: a bar on a terminal, lines in a log.
 
     Args:
         items: What is looped over.
@@ -47,7 +47,7 @@ _DEBUG = "--debug"
 
 
 def is_mistake(error: Exception, home: Path) -> bool:
-    """Return whether an exception reports a user's mistake, or a bug.
+    """Return whether an exception is a user's mistake and not a bug.
 
     A mistake is a missing, unreadable or unwritable file or module, or what a
     ``raise`` statement of this package, of ESPnet or of a recipe found wrong. The same
@@ -72,7 +72,7 @@ def is_mistake(error: Exception, home: Path) -> bool:
 
 
 def _full_disk(cmd: Sequence[str], error: Exception) -> OSError | None:
-    """Return the error of a full disk that a training wrote to."""
+    """Return the error of a full disk that stopped a training."""
     for name, folder in zip(cmd, cmd[1:]):
         if name == "--output_dir" and Path(folder).is_dir():
             try:
@@ -83,7 +83,7 @@ def _full_disk(cmd: Sequence[str], error: Exception) -> OSError | None:
 
 
 def printable(error: Exception) -> str:
-    """Return a message for a terminal: control characters of a file written out."""
+    """Return a message with control characters escaped."""
     return "".join(
         c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error)
     )

@@ -1,4 +1,4 @@
-"""Means over batches that are split unevenly over processes."""
+"""Distributed training: gathering over processes, means over unequal shares."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 
 
 def is_distributed() -> bool:
-    """Whether this process is one of several."""
+    """Return whether this process is one of several."""
     return (
         torch.distributed.is_available()
         and torch.distributed.is_initialized()
@@ -15,13 +15,13 @@ def is_distributed() -> bool:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files."""
+    """Return whether this process writes files (rank 0)."""
     return not is_distributed() or torch.distributed.get_rank() == 0
 
 
 @torch.no_grad()
 def gather_rows(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Rows of all processes, which may have different numbers of them.
+    """Return the rows of all processes, in unequal numbers.
 
     Args:
         rows: (B, E), without a gradient.
@@ -45,7 +45,7 @@ def gather_rows(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 
 def gather_objects(item: Any) -> list[Any]:
-    """One picklable object of each process, in the order of their ranks."""
+    """Return one picklable object of each process, by rank."""
     if not is_distributed():
         return [item]
     items: list[Any] = [None] * torch.distributed.get_world_size()
@@ -54,7 +54,7 @@ def gather_objects(item: Any) -> list[Any]:
 
 
 def process_share(count: int, weight: int, device: torch.device) -> torch.Tensor:
-    """Factor that makes ESPnet's mean over processes one over other items.
+    """Return the factor for an item-weighted mean under ESPnet's mean over processes.
 
     ESPnet multiplies what a process gives with its share of the utterances. A mean
     over other ``count`` items of this process, times this factor, becomes the mean

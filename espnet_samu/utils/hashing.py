@@ -1,4 +1,4 @@
-"""Hashes of files, by which a later run knows what an earlier one has read."""
+"""Hashes of files."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Where a pre-trained model is read from: a folder, the hub or the hub's cache."""
+"""Location of pre-trained models: folder, hub or the hub's cache."""
 
 import logging
 import os
@@ -9,14 +9,14 @@ _TIMEOUT = 4.0
 
 
 def is_path(name: str) -> bool:
-    """Whether a name can only be a path: those on the hub are ``user/name``."""
+    """Return whether a name can only be a path; hub ids are ``user/name``."""
     return name[:1] in (".", "/", "~") or name.count("/") > 1
 
 
 def locate(
     model: str, revision: str | None = None, cache_dir: str | Path | None = None
 ) -> str:
-    """Return where a model is read from, or say why it cannot be.
+    """Return where a model is read from, or raise a clear error.
 
     The hub is asked once, so that a wrong name or a missing network is known within
     seconds; transformers would try again for half a minute, file by file.

@@ -1,4 +1,4 @@
-"""Hugging Face models by hub id, by local folder or fresh from a configuration.
+"""Models of transformers: by hub id, by folder, or built from a configuration.
 
 Imports transformers only when called. Code that comes with a model is never run
 (``trust_remote_code`` is False), and weights are read as safetensors or with
@@ -21,7 +21,7 @@ def load_config(
     revision: str | None = None,
     is_written: bool = False,
 ):
-    """Configuration of a pre-trained or of a fresh model.
+    """Return the configuration of a pre-trained or untrained model.
 
     Only what describes the model is taken from a published config.json: neither what
     transformers no longer knows, nor settings of decoding and of outputs.
@@ -139,7 +139,7 @@ def _config_class(model: str | None, model_type: str | None):
 
 
 def _fields(config_class) -> set[str]:
-    """Names of the fields that describe a model of a family."""
+    """Return the names of the fields that describe a model of a family."""
     fields = {field.name for field in dataclasses.fields(config_class)}
     return (
         fields - _NOT_DESCRIBING
@@ -148,14 +148,14 @@ def _fields(config_class) -> set[str]:
 
 
 def _described(config) -> dict[str, Any]:
-    """Fields that describe a model, as plain data."""
+    """Return the fields that describe a model, as plain data."""
     # Through JSON: enums, dtypes and tuples become what YAML can hold.
     fields = json.loads(config.to_json_string(use_diff=False))
     return {k: v for k, v in fields.items() if k in _fields(type(config))}
 
 
 def _unknown_fields(names: Iterable[str], config_class) -> str:
-    """What to say about fields that a user named and a configuration has not."""
+    """Return the message for unknown fields in the user's options."""
     from transformers import GenerationConfig
 
     fields, search = _fields(config_class), GenerationConfig()
@@ -173,7 +173,7 @@ def _unknown_fields(names: Iterable[str], config_class) -> str:
 
 
 def set_attention(config, model_class, attention: str | None) -> None:
-    """Say in a configuration how attention is computed.
+    """Set the attention implementation in a configuration.
 
     Args:
         config: From :func:`load_config`.
@@ -193,7 +193,7 @@ def set_attention(config, model_class, attention: str | None) -> None:
 
 
 def cut_layers(config, n_layers: int) -> None:
-    """Leave only the first layers in a configuration.
+    """Reduce a configuration to its first layers.
 
     Args:
         config: From :func:`load_config`.
@@ -218,7 +218,7 @@ def build(
     key_mapping: dict[str, str] | None = None,
     unused: str | None = None,
 ):
-    """Build a model and, if ``model`` is given, fill it with pre-trained weights.
+    """Build a model and, if ``model`` is given, load pre-trained weights.
 
     Args:
         auto_class: A transformers (auto) class with ``from_pretrained``.
@@ -278,7 +278,7 @@ _COMPUTED = re.compile(
 
 
 def _of_the_model(model, names: Iterable[str], unused: str | None) -> list[str]:
-    """Names of weights that belong to a model, and not to a head of another task.
+    """Return the names of weights of the model itself, without task heads.
 
     Those of a head stand beside the model, without its prefix.
 
@@ -305,7 +305,7 @@ def _of_the_model(model, names: Iterable[str], unused: str | None) -> list[str]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Within it transformers logs errors only."""
+    """Limit transformers' log to errors, in a with block."""
     from transformers.utils import logging as library
 
     verbosity = library.get_verbosity()
@@ -317,7 +317,7 @@ def quiet() -> Iterator[None]:
 
 
 def portable(config) -> dict[str, Any]:
-    """Fields that rebuild a configuration without reading the hub or a folder.
+    """Return the fields that rebuild a configuration without hub or folder.
 
     Args:
         config: A ``transformers.PretrainedConfig``.

@@ -1,4 +1,4 @@
-"""Starting a model from a part of another one, completely or not at all."""
+"""Loading of parameters: checkpoints, frozen base weights, ``--init_param``."""
 
 import hashlib
 import logging
@@ -49,7 +49,7 @@ def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
 
 
 def frozen_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Frozen parameters, by their keys in the state dict."""
+    """Return the frozen parameters by state-dict key."""
     return {
         key: value.detach()
         for key, value in model.state_dict(keep_vars=True).items()
@@ -58,7 +58,7 @@ def frozen_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def checksum(weights: dict[str, torch.Tensor]) -> str:
-    """SHA-256 of names, types, shapes and numbers."""
+    """Return the SHA-256 of names, types, shapes and values."""
     digest = hashlib.sha256()
     seen: dict[int, str] = {}
     for name in sorted(weights):
@@ -104,7 +104,7 @@ def read_base(path: Path | str, sha256: str) -> dict[str, torch.Tensor]:
 
 
 def base_of(checkpoint: Path | str) -> Path | None:
-    """File of the frozen weights that a checkpoint does without.
+    """Return the file of the frozen weights that a checkpoint lacks.
 
     Args:
         checkpoint: Its config.yaml, if there is one, says so.
@@ -126,7 +126,7 @@ def base_of(checkpoint: Path | str) -> Path | None:
 
 
 def read_weights(checkpoint: Path | str) -> dict[str, torch.Tensor]:
-    """All weights of a model, from a checkpoint and what it does without.
+    """Read all weights of a model: a checkpoint and its frozen base weights.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -138,7 +138,7 @@ def read_weights(checkpoint: Path | str) -> dict[str, torch.Tensor]:
 
 
 def load_base(model: torch.nn.Module, path: Path | str, sha256: str) -> None:
-    """Fill the frozen weights of a model, which then loads checkpoints without them.
+    """Load the frozen weights of a model, whose checkpoints lack them.
 
     Args:
         model: Its state dict is as in training.
@@ -157,13 +157,13 @@ def load_base(model: torch.nn.Module, path: Path | str, sha256: str) -> None:
 
 
 def leave_out(model: torch.nn.Module, names: frozenset[str]) -> None:
-    """Drop keys from a model's state dict, and do without them in loading."""
+    """Remove keys from a model's state dict, and accept loads without them."""
     model.register_state_dict_post_hook(partial(_drop, names))
     load_without(model, names)
 
 
 def load_without(model: torch.nn.Module, names: frozenset[str]) -> None:
-    """Let a model load state dicts that lack these keys."""
+    """Accept state dicts that lack these keys."""
     model.register_load_state_dict_post_hook(partial(_do_without, names))
 
 
@@ -189,7 +189,7 @@ MASK_VECTOR = "masked_spec_embed"
 
 
 def add_base_weights(specs: Sequence[str]) -> list[str]:
-    """Put the weights that a checkpoint does without before it.
+    """Insert the frozen base weights in front of checkpoints that lack them.
 
     Args:
         specs: ``FILE:SRC_KEY:DST_KEY:EXCLUDED_KEYS`` each, as ESPnet reads it.
@@ -215,7 +215,7 @@ def add_base_weights(specs: Sequence[str]) -> list[str]:
 
 
 def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
-    """See that the ``--init_param`` of a destination fill all of it.
+    """Check that ``--init_param`` fills each destination completely.
 
     ESPnet copies the keys that it finds and says nothing of the others: a frontend
     with a forgotten prefix would start at random. Adapters and what else a training
@@ -265,12 +265,12 @@ def _check_destination(dst: str, specs: list[str], model: torch.nn.Module) -> No
 
 
 def _split(spec: str) -> tuple[str, str, str, str]:
-    """File, source, destination and excluded keys, as ESPnet splits them."""
+    """Return file, source, destination and excluded keys, split as in ESPnet."""
     return tuple((spec.split(":", 4) + [""] * 4)[:4])
 
 
 def _new_keys(target: torch.nn.Module, dst: str, found: set[str]) -> set[str]:
-    """Keys of the parts that may be new and of which nothing was found."""
+    """Return keys of parts that may be new and were not found at all."""
     keys = target.state_dict()
     parts = [adapter_keys(target), {k for k in keys if k.endswith(MASK_VECTOR)}]
     if not dst:

@@ -1,4 +1,4 @@
-"""Kaldi-style text files (`id value...`) and ark/scp archives of vectors."""
+"""Kaldi's text files (`id value...`) and ark/scp archives of vectors."""
 
 import os
 import re
@@ -94,11 +94,11 @@ def write_text(path: str | os.PathLike[str], table: Mapping[str, str]) -> None:
 
 
 class ForbiddenEntry(ValueError):
-    """An entry of an scp file that Kaldi's readers would run."""
+    """Error for an scp entry that Kaldi's readers would execute."""
 
 
 def ark_place(entry: str) -> tuple[str, int]:
-    """Split an entry of an scp file, ``FILE:OFFSET``.
+    """Return file and offset of an scp entry ``FILE:OFFSET``.
 
     Kaldi's readers take a command for an entry, too (``cat a.ark |``), and run it. We
     write places in archives only, and files may come from strangers: there is nothing
@@ -118,7 +118,7 @@ def ark_place(entry: str) -> tuple[str, int]:
 
 
 def check_data_files(files: Iterable[tuple[str, str, str]]) -> None:
-    """See that scp files name places in archives only, before ESPnet reads them.
+    """Check that scp files have no commands, before ESPnet reads them.
 
     Args:
         files: ``(path, name, type)`` each, as ESPnet's options have them; those of
@@ -136,7 +136,7 @@ def check_data_files(files: Iterable[tuple[str, str, str]]) -> None:
 
 
 class Archives:
-    """Reads entries of scp files; archives stay open until the end of the block.
+    """Reader of scp entries; archives stay open until the block ends.
 
     Examples:
         >>> with Archives() as archives:
@@ -187,7 +187,7 @@ class Archives:
 
 
 def write_failures(folder: str | os.PathLike[str], failures: Mapping[str, str]) -> None:
-    """Write failed.scp; where nothing has failed, there is none.
+    """Write failed.scp; remove it where nothing has failed.
 
     Args:
         folder: Folder of the results.

@@ -1,4 +1,4 @@
-"""Archives and YAML files of strangers, read with bounds."""
+"""Bounded reading of untrusted zip files and YAML."""
 
 import os
 import zipfile
@@ -14,7 +14,7 @@ ALWAYS = 2**28
 
 
 def check_zip_size(path: str | os.PathLike[str]) -> int:
-    """Refuse a file out of which much more would come than it is itself.
+    """Raise an error for a zip file that would unpack to far more than its size.
 
     Python and torch read no more of a member than its header says.
 
@@ -72,7 +72,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
 
 
 def _check_growth(text: str) -> None:
-    """Refuse aliases that repeat too much, or themselves, and endless nesting.
+    """Raise an error for excessive or recursive aliases, and deep nesting.
 
     Ten lists of ten aliases of each other are 10^10 values; 10^5 brackets overflow
     libyaml's stack.
@@ -105,12 +105,12 @@ def _check_growth(text: str) -> None:
 
 
 def dump_yaml(content: dict[str, Any]) -> str:
-    """A configuration as the text of a file."""
+    """Return a configuration as YAML."""
     return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=True)
 
 
 def decoder_of(path: Path | str) -> str | None:
-    """What a config.yaml says for ``decoder``, without reading its token lists.
+    """Read ``decoder`` from a config.yaml without its token lists.
 
     Raises:
         ValueError: It says nothing, as every configuration of a trained model does.
@@ -123,7 +123,7 @@ def decoder_of(path: Path | str) -> str | None:
 
 
 def map_strings(function, value: Any) -> Any:
-    """Apply a function to all strings in a configuration but those of token lists."""
+    """Apply a function to all strings of a configuration but token lists."""
     if isinstance(value, dict):
         return {
             k: v if str(k).endswith("token_list") else map_strings(function, v)

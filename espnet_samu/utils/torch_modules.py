@@ -1,4 +1,4 @@
-"""Additions to torch's modules: frozen parts, padding masks, autocast, locks."""
+"""Helpers for torch modules: padding masks, autocast, frozen parts, locks."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 
 
 def without_autocast(model: torch.nn.Module) -> torch.nn.Module:
-    """Switch the autocast of frontend and decoder off, for a model of one type.
+    """Disable the autocast of frontend and decoder, for a model of one dtype.
 
     Args:
         model: The model; changed.
@@ -24,7 +24,7 @@ def without_autocast(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
-    """Return half precision as float32, and what is more precise as it is.
+    """Return half precision as float32, other types unchanged.
 
     Args:
         tensor: What is added up many times.
@@ -33,7 +33,7 @@ def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class CallLock:
-    """A lock around the calls of a model that keeps a batch's lengths and languages.
+    """Lock around calls of a model that stores lengths and languages of a batch.
 
     A deep copy of the model has a lock of its own.
     """
@@ -52,7 +52,7 @@ class CallLock:
 
 
 def valid_mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
-    """Mark what is not padding, as transformers' ``attention_mask`` does.
+    """Return the padding mask in the form of transformers' ``attention_mask``.
 
     Args:
         lengths: Samples, frames or tokens (B,).
@@ -69,24 +69,24 @@ WRAPPED = "base_layer."
 
 
 def mark_adapter(module: torch.nn.Module) -> None:
-    """Say that a module is (a piece of) an adapter."""
+    """Mark a module as part of an adapter."""
     module.is_adapter = True
 
 
 def is_adapter(module: torch.nn.Module) -> bool:
-    """Whether a module is (a piece of) an adapter."""
+    """Return whether a module is marked as part of an adapter."""
     return getattr(module, "is_adapter", False)
 
 
 def has_adapters(module: torch.nn.Module) -> bool:
-    """Whether there is an adapter somewhere in a module."""
+    """Return whether a module contains adapters."""
     return any(is_adapter(m) for m in module.modules())
 
 
 def outside_adapters(
     module: torch.nn.Module, prefix: str = ""
 ) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Parameters that are not in adapters, by their name in the state dict.
+    """Return the parameters outside adapters, by state-dict name.
 
     Args:
         module: May be an adapter itself: then all of its parameters.
@@ -102,13 +102,13 @@ def outside_adapters(
 
 
 def adapter_keys(module: torch.nn.Module) -> set[str]:
-    """Keys of a module's state dict that are those of adapters."""
+    """Return the state-dict keys of adapters."""
     inside = [f"{name}." for name, child in module.named_modules() if is_adapter(child)]
     return {key for key in module.state_dict() if key.startswith(tuple(inside))}
 
 
 def eval_frozen(module: torch.nn.Module) -> None:
-    """Put every part of a module whose parameters are all frozen in eval mode.
+    """Set eval mode for submodules whose parameters are all frozen.
 
     Call it after ``module.train()``. ESPnet's trainer calls ``model.train()`` every
     epoch, so that a part frozen by ``freeze_param`` would still drop out, mask and
@@ -130,7 +130,7 @@ def eval_frozen(module: torch.nn.Module) -> None:
 
 
 def _train_adapters(module: torch.nn.Module) -> bool:
-    """Put the adapters in a module in training mode; whether any is trained."""
+    """Set training mode for adapters; return whether any is trained."""
     pieces = [child for child in module.children() if is_adapter(child)]
     # Of all pieces: LoRA's dropout has no parameters.
     trained = any(p.requires_grad for piece in pieces for p in piece.parameters())

@@ -1,4 +1,4 @@
-"""Waveforms that are refused before a model makes something of them."""
+"""Checks of waveforms before a model uses them."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ DURATIONS = (
 
 
 class UnusableWaveforms(ValueError):
-    """Some waveforms of a batch cannot be used.
+    """Error for waveforms of a batch that cannot be used.
 
     Args:
         reasons: What is wrong, by row of the batch (from 0).
@@ -58,7 +58,7 @@ class UnusableWaveforms(ValueError):
 def named_waveforms(
     names: Sequence[str] | None, advice: str = "", what: str = "utterance "
 ) -> Iterator[None]:
-    """Inside, errors about waveforms name them.
+    """Add names to errors about waveforms, in a with block.
 
     Args:
         names: Utterance ids (B,); None: rows of the batch are named.
@@ -79,7 +79,7 @@ def check_waveform(
     name: str,
     sampling_rate: int | None = None,
 ) -> torch.Tensor:
-    """Refuse what is not one waveform in [-1, 1] at 16 kHz.
+    """Raise an error unless this is one waveform in [-1, 1] at 16 kHz.
 
     Args:
         speech: Waveform (N,).
@@ -145,7 +145,7 @@ def check_waveforms(
     allow_silence: bool = False,
     advice: str = "",
 ) -> None:
-    """Refuse waveforms of a batch that a model cannot learn from.
+    """Raise an error for waveforms of a batch that cannot be trained on.
 
     Args:
         speech: Waveforms (B, N), anything where padded.
@@ -184,7 +184,7 @@ def check_waveforms(
 
 
 class CheckedPreprocessor:
-    """A preprocessor of ESPnet's data loader that refuses unusable waveforms.
+    """Preprocessor of ESPnet's data loader that checks waveforms.
 
     ESPnet's loader of sound files drops their rate. It is read here once more, from
     the header, in the loader's worker.
