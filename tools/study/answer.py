@@ -1,11 +1,11 @@
-"""The claim and what the study says to it."""
+"""The claim, what the study says to it, and the arms that it rests on."""
 
 from collections.abc import Sequence
 
-from study.numbers import format_interval
-from study.outcome import HOLDS, Outcome
-from study.resampling import ZERO_SHOT
+from study.resampling import SUPERVISED, ZERO_SHOT
+from study.set_scores import HOLDS, Outcome
 from study.study_results import MAIN_SET, StudyResults
+from study.tables import NONE, Table, format_interval
 
 
 def _figure(outcome: Outcome, scope: str) -> str:
@@ -176,3 +176,41 @@ def state_limits(results: StudyResults) -> list[str]:
             f"({least:.1f} zero-shot BLEU); the best, {best}, has {means[best]:.1f}."
         )
     return lines
+
+
+def make_answer_table(results: StudyResults) -> Table:
+    """Return BLEU of the arms that the registered comparisons are about.
+
+    Args:
+        results: What the study found.
+    """
+    scores, floor = results.main, results.main.floor
+    what = {arm.name: arm.what for arm in results.arms}
+    scopes = [scope for scope in (ZERO_SHOT, SUPERVISED) if scope in scores.scopes]
+    least = floor[ZERO_SHOT]["bleu"].value if floor and ZERO_SHOT in floor else None
+    rows = []
+    pairs = [(o.comparison.arm, o.comparison.against) for o in results.outcomes]
+    for name in dict.fromkeys(name for pair in pairs for name in pair):
+        if name not in scores.arms:
+            continue
+        values = [scores.arms[name][scope]["bleu"].value for scope in scopes]
+        row = [name, what[name], *(f"{value:.1f}" for value in values)]
+        if least is not None:
+            row.append(f"{values[0] - least:+.1f}")
+        rows.append(row)
+    langs = {
+        SUPERVISED: results.options.supervised,
+        ZERO_SHOT: results.options.zero_shot,
+    }
+    header = ["arm", "what it is"]
+    header += [f"BLEU {scope} ({' '.join(langs[scope])})" for scope in scopes]
+    note = ""
+    if least is not None:
+        values = [f"{floor[scope]['bleu'].value:.1f}" for scope in scopes]
+        rows.append(["template floor", "right template, contents by chance", *values])
+        rows[-1].append(NONE)
+        header.append("zero-shot less floor")
+        note = "A gain over an arm below the floor is in part that arm's failure."
+    return Table(
+        f"Compared arms on {MAIN_SET}, means over seeds", header, rows, 2, note
+    )

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from study.arm import Arm
-from study.study_run import StudyRun
+from study.arms import Arm
+from study.run_file import StudyRun
 
 
 @dataclasses.dataclass(frozen=True)

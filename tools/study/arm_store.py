@@ -1,22 +1,146 @@
 """Where the runs of the study are, and what their folders say."""
 
-from __future__ import annotations
-
+import json
+import math
 import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from espnet_samu.scoring.inputs import match_hypotheses
+from espnet_samu.scoring.translation import (
+    MetricSettings,
+    exact_match,
+    score_translation,
+)
 from espnet_samu.utils.kaldi_io import read_text
-from study import collect
-from study.arm import Arm
-from study.run_file import read_run, run_path, write_run
-from study.seconds import read_seconds
-from study.settings import settings_hash
-from study.step import updates_of
-from study.stored_settings import StoredSettings
-from study.student import Student
-from study.study_run import StudyRun
-from study.train_log import read_epochs
+from study.arms import Arm, Student, updates_of
+from study.run_file import (
+    RunUtterance,
+    StudyRun,
+    count_slots,
+    read_run,
+    run_path,
+    write_run,
+)
+from study.stored_settings import StoredSettings, settings_hash
+from study.task_pool import read_seconds
+
+_EPOCH = re.compile(r"INFO: (\d+)epoch results: (.*)")
+_PART = re.compile(r"\[(train|valid)\] ([^\[]*)")
+_FIGURE = re.compile(r"(\w+)=([-+.\dea]+|nan)(?:,|\s|$)")
+_COUNT = re.compile(r"total_count=(\d+)")
+
+
+def read_epochs(
+    path: str | os.PathLike[str], names: Sequence[str]
+) -> list[dict[str, float]]:
+    """Read figures of every epoch of a training.
+
+    An epoch that was done twice, by a training that was resumed, counts once.
+
+    Args:
+        path: train.log.
+        names: Which figures, as the log names them.
+
+    Returns:
+        For each epoch `epoch`, `updates` so far, and the validation figures that were
+        asked for and are there; those of training are named `train_<name>`.
+    """
+    epochs: dict[int, dict[str, float]] = {}
+    with open(path, encoding="utf-8", errors="replace") as f:
+        for line in f:
+            if (match := _EPOCH.search(line)) is None:
+                continue
+            table: dict[str, float] = {"epoch": int(match[1])}
+            for part, text in _PART.findall(match[2]):
+                prefix = "train_" if part == "train" else ""
+                for name, figure in _FIGURE.findall(text):
+                    if name in names and math.isfinite(float(figure)):
+                        table[prefix + name] = float(figure)
+                if prefix and (count := _COUNT.search(text)):
+                    table["updates"] = int(count[1])
+            epochs[int(match[1])] = table
+    return [epochs[number] for number in sorted(epochs)]
+
+
+def read_retrieval(folder: Path, sets: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Read R@1, speech to text, by set and language.
+
+    Args:
+        folder: Of stage 9; it has <set>/retrieval.json.
+        sets: Names of the sets.
+    """
+    found = {}
+    for dset in sets:
+        with open(folder / dset / "retrieval.json", encoding="utf-8") as f:
+            scores = json.load(f)["scores"]
+        found[dset] = {
+            score["lang"]: score["r1"]
+            for score in scores
+            if score["direction"] == "speech-text" and score["lang"] != "average"
+        }
+    return found
+
+
+def read_utterances(
+    hyps: Mapping[str, str], data_dir: Path, slot_words: Sequence[str]
+) -> list[RunUtterance]:
+    """Return the translations of one set.
+
+    Args:
+        hyps: Translation by utterance; may have those of other sets, too.
+        data_dir: Formatted data directory of the set: text.tc.en, utt2lang.
+        slot_words: Words that count for slot accuracy.
+
+    Raises:
+        ValueError: A translation is missing.
+    """
+    refs = read_text(data_dir / "text.tc.en", allow_empty=False)
+    langs = read_text(data_dir / "utt2lang", allow_empty=False)
+    own = {utt: hyps[utt] for utt in refs if utt in hyps}
+    matched = match_hypotheses(data_dir.name, own, refs)
+    utterances = []
+    for utt, ref in refs.items():
+        hyp = matched[utt]
+        right, slots = count_slots(hyp, ref, slot_words)
+        same = int(exact_match([hyp], [ref]).value)
+        utterances.append(RunUtterance(utt, langs[utt], ref, hyp, same, right, slots))
+    return utterances
+
+
+def score_utterances(
+    utterances: Sequence[RunUtterance], slot_words: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return BLEU, exact match and slot accuracy by language.
+
+    Args:
+        utterances: Translations of one set.
+        slot_words: Words that count for slot accuracy.
+    """
+    settings = MetricSettings(metrics=("bleu",), slot_words=tuple(slot_words))
+    table: dict[str, dict[str, float]] = {}
+    for lang in dict.fromkeys(utt.lang for utt in utterances):
+        part = [utt for utt in utterances if utt.lang == lang]
+        scores = score_translation(
+            [utt.hyp for utt in part], [utt.ref for utt in part], settings=settings
+        )
+        for name in ("bleu", "exact_match", "slot_accuracy"):
+            if name in scores:
+                table.setdefault(name, {})[lang] = round(scores[name].value, 4)
+    return table
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the figures of a run depend on."""
+    import platform
+    from importlib.metadata import version
+
+    names = ("espnet", "espnet_samu", "numpy", "sacrebleu", "torch", "transformers")
+    found: dict[str, Any] = {name: version(name) for name in names}
+    return {**found, "python": platform.python_version()}
+
 
 DECODED = "study/decode"  # all sets below, in one process
 TESTS = ("test", "test_menardi", "test_prompts")
@@ -117,7 +241,7 @@ class StudyStore:
             "seed": seed,
             "settings": self.settings.difference(self.stored, arm.name),
             "machine": f"{os.cpu_count()} cores, {self.ngpu or 'no'} GPU",
-            "versions": collect.versions(),
+            "versions": versions(),
         }
         if error is not None:
             run = StudyRun(status="failed", error=error, **fields)
@@ -140,9 +264,7 @@ class StudyStore:
             logs[kind] = self.root / names[kind] / "student"
             if arm.frozen and kind == "distillation":
                 tag = BEST[kind].removesuffix(".pth")
-                retrieval = collect.read_retrieval(
-                    logs[kind] / f"retrieval_{tag}", RETRIEVED
-                )
+                retrieval = read_retrieval(logs[kind] / f"retrieval_{tag}", RETRIEVED)
         times: dict[str, float] = {"distillation": 0.0}
         for name in names.values():
             times |= read_seconds(self.root / f"{name}.seconds.json")
@@ -159,10 +281,9 @@ class StudyStore:
         words = Path("data/slots.txt").read_text(encoding="utf-8").split()
         hyps = read_text(logs["translation"] / "decode" / DECODED / "text")
         utterances = {
-            dset: collect.read_utterances(hyps, DATA / dset, words)
-            for dset in (*TESTS, DEV)
+            dset: read_utterances(hyps, DATA / dset, words) for dset in (*TESTS, DEV)
         }
-        dev: dict[str, Any] = collect.score_utterances(utterances.pop(DEV), words)
+        dev: dict[str, Any] = score_utterances(utterances.pop(DEV), words)
         dev["acc"] = max(epoch["acc"] for epoch in curves["translation"])
         return {
             "updates": {"distillation": 0, **updates},

@@ -1,18 +1,15 @@
 """What the study has to run: teachers, students, arms as calls of run.sh."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from espnet_samu.utils.atomic import atomic_write
-from study.arm import Arm
 from study.arm_store import BEST, DECODED, StudyStore
+from study.arms import Arm, Student
 from study.plan import Plan
-from study.student import Student
-from study.task import Command, Task
+from study.task_pool import Command, Task
 
 STATS = "exp/st_stats_raw_multi_en_bpe{}"  # of pieces: st.sh's name
 

@@ -5,14 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from espnet_samu.report.charts import Series, draw_bars, make_figure, make_legend
 from espnet_samu.report.page import Html, Section, join, tag
 from study.arm_runs import ArmRuns
-from study.comparison import BASELINES
-from study.difference import Difference
-from study.estimate import Estimate
-from study.forest_plot import draw_forest
+from study.estimate import Difference, Estimate
+from study.plots import PALE, Points, draw_forest, draw_xy
 from study.resampling import GAP, ZERO_SHOT
+from study.set_scores import BASELINES
 from study.study_results import StudyResults
 from study.tables import FLOOR
-from study.xy_chart import PALE, Points, draw_xy
 
 MEAN = "mean"
 # Figures of a training log that are curves, with what they are

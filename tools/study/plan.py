@@ -8,12 +8,36 @@ from typing import Any
 
 import yaml
 
-from study.arm import Arm
-from study.data_change import DataChange
-from study.encoder_swap import EncoderSwap
-from study.settings import flatten
-from study.step import Step
-from study.student import Student
+from study.arms import Arm, DataChange, EncoderSwap, Step, Student
+
+_IMPLIED = {"losses.contrastive.symmetric": False}
+"""Options that came after the first runs, with the value that those had without them.
+
+They are left out, so that stored settings and hashes hold.
+"""
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by names with dots; an empty table is a value.
+
+    Args:
+        settings: Settings, nested.
+        prefix: What every name begins with.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{name}."))
+        elif not _is_implied(f"{prefix}{name}", value):
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _is_implied(name: str, value: Any) -> bool:
+    return any(
+        name.endswith(option) and value == implied
+        for option, implied in _IMPLIED.items()
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""All figures of a study on one test set."""
+"""All figures of a study on one test set, and the verdicts on them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,77 @@ from typing import Any
 import numpy as np
 
 from study.arm_runs import ArmRuns
-from study.difference import Difference, estimate_difference
-from study.estimate import Estimate, estimate_mean
-from study.resampling import GAP, Resampling
-from study.run_utterance import RunUtterance
-from study.sufficient_statistics import GREATEST, METRICS
+from study.estimate import Difference, Estimate, estimate_difference, estimate_mean
+from study.resampling import GAP, GREATEST, METRICS, ZERO_SHOT, Resampling
+from study.run_file import RunUtterance
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two arms, of which the first is expected to be better."""
+
+    name: str
+    """Name of the hypothesis."""
+    arm: str
+    """Arm that is expected to be better."""
+    against: str
+    """Arm that it is compared with."""
+    shows: str
+    """What it would show."""
+
+    @property
+    def title(self) -> str:
+        """What is subtracted from what."""
+        return f"{self.arm} - {self.against}"
+
+
+PRIMARY = (
+    Comparison("H1", "c_frozen", "b", "distillation helps at equal total updates"),
+    Comparison(
+        "H2",
+        "c_frozen",
+        "j",
+        "it is the distillation, not the transcribed speech as such",
+    ),
+    Comparison(
+        "H3",
+        "k",
+        "c_frozen",
+        "keeping the distillation loss on during translation helps further",
+    ),
+    Comparison(
+        "H4",
+        "c_frozen",
+        "l",
+        "H1 is not owed to a control that has not learned its own languages",
+    ),
+)
+BASELINES = ("b", "j", "c_frozen")
+"""Arms that every other one is compared with: the controls, and the distilled arm."""
+PAIRS = (("k", "k_0"), ("c_full", "j_full"))
+"""Further pairs: the loss alone; distillation where nothing is frozen."""
+
+
+def adjust(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for their number.
+
+    Reference:
+        Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+
+    Args:
+        p_values: P-values of a family of tests.
+
+    Returns:
+        Adjusted ones, in the same order.
+    """
+    adjusted = [0.0] * len(p_values)
+    worst = 0.0
+    ranked = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    for rank, i in enumerate(ranked):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = worst
+    return adjusted
+
 
 Estimates = Mapping[str, Mapping[str, Estimate | None]]
 """Estimates by scope (a language, a mean, the gap) and metric."""
@@ -140,3 +206,73 @@ def score_set(
         floor=floors,
         differences=differences,
     )
+
+
+HOLDS, NOT_TESTED = "holds", "not tested"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A registered comparison with its figures."""
+
+    comparison: Comparison
+    """The comparison."""
+    languages: tuple[str, ...]
+    """Zero-shot languages, each of which is looked at by itself, too."""
+    differences: Differences | None
+    """Differences by scope and metric; None where an arm has no run."""
+    p_adjusted: float | None
+    """P-value of the mean over the languages, adjusted for the comparisons' number."""
+
+    @property
+    def mean(self) -> Difference | None:
+        """Difference of the mean BLEU over the zero-shot languages: what counts."""
+        return self.find(ZERO_SHOT)
+
+    def find(self, scope: str, metric: str = "bleu") -> Difference | None:
+        """Return the difference of a language or mean."""
+        if self.differences is None:
+            return None
+        return self.differences[scope][metric]
+
+    def verdict(self, scope: str = ZERO_SHOT) -> str:
+        """Return holds, refuted, undecided or not tested, of BLEU."""
+        difference = self.find(scope)
+        return NOT_TESTED if difference is None else difference.verdict
+
+    def shortfalls(self) -> dict[str, str]:
+        """Return the verdict by scope wherever it is not that the comparison holds."""
+        verdicts = {s: self.verdict(s) for s in (ZERO_SHOT, *self.languages)}
+        return {scope: text for scope, text in verdicts.items() if text != HOLDS}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return verdicts and BLEU, for JSON."""
+        scopes = (ZERO_SHOT, *self.languages)
+        found = {scope: self.find(scope) for scope in scopes}
+        return {
+            **dataclasses.asdict(self.comparison),
+            "verdict": {scope: self.verdict(scope) for scope in scopes},
+            "bleu": {s: None if d is None else d.to_dict() for s, d in found.items()},
+            "p_adjusted": self.p_adjusted,
+        }
+
+
+def judge(
+    comparisons: Sequence[Comparison], scores: SetScores, zero_shot: Sequence[str]
+) -> list[Outcome]:
+    """Say what became of the registered comparisons.
+
+    Args:
+        comparisons: The comparisons.
+        scores: Figures of the test set that they are about.
+        zero_shot: Languages without translations in training.
+    """
+    languages = tuple(lang for lang in zero_shot if lang in scores.languages)
+    found = [scores.differences.get((one.arm, one.against)) for one in comparisons]
+    means = [None if table is None else table[ZERO_SHOT]["bleu"] for table in found]
+    # One that is not tested yet is one of the family as well.
+    adjusted = adjust([1.0 if mean is None else mean.p_value for mean in means])
+    return [
+        Outcome(one, languages, table, None if mean is None else p_value)
+        for one, table, mean, p_value in zip(comparisons, found, means, adjusted)
+    ]

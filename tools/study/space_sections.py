@@ -1,17 +1,79 @@
 """Sections on the space of embeddings: retrieval, projection."""
 
+import dataclasses
+import os
 import random
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from espnet_samu.report.charts import make_figure, make_legend
 from espnet_samu.report.page import Html, Section, join, tag
+from espnet_samu.retrieval.pools import pair_speech_speech
 from espnet_samu.retrieval.report import project
-from study.embedding_set import EmbeddingSet
-from study.heat_table import make_heat_table
+from espnet_samu.retrieval.scores import RetrievalScore, score_retrieval
+from espnet_samu.utils.kaldi_io import read_vectors
+from study.plots import PALE, Points, draw_xy, make_heat_table
 from study.resampling import ZERO_SHOT
+from study.run_file import RunUtterance
 from study.study_results import StudyResults
 from study.tables import make_correlation_table
-from study.xy_chart import PALE, Points, draw_xy
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingSet:
+    """Embeddings of the N utterances of a test set."""
+
+    name: str
+    """What the encoder is, say `after distillation`."""
+    vectors: np.ndarray
+    """Embeddings (N, D)."""
+    langs: Sequence[str]
+    """Language of each."""
+    meanings: Sequence[str]
+    """English translation of each: equal ones say the same."""
+    utts: Sequence[str]
+    """Utterance ids."""
+
+    def retrieve(self) -> list[RetrievalScore]:
+        """Search speech of each language among speech of every other one."""
+        table = dict(zip(self.utts, self.vectors))
+        pairs = pair_speech_speech(
+            table,
+            dict(zip(self.utts, self.langs)),
+            dict(zip(self.utts, self.meanings)),
+        )
+        return score_retrieval(pairs).scores
+
+
+def read_embeddings(
+    name: str, scp: str | os.PathLike[str], utterances: Sequence[RunUtterance]
+) -> EmbeddingSet:
+    """Read the embeddings of a test set.
+
+    Args:
+        name: What the encoder is.
+        scp: embed.scp that samu_embed wrote; it may have other utterances, too.
+        utterances: The utterances of the test set.
+
+    Raises:
+        ValueError: For an utterance without an embedding.
+    """
+    table = read_vectors(scp)
+    missing = [utt.id for utt in utterances if utt.id not in table]
+    if missing:
+        raise ValueError(
+            f"{scp}: must have every utterance of the test set; {len(missing)} are not "
+            f"in it, e.g. '{missing[0]}'"
+        )
+    return EmbeddingSet(
+        name,
+        np.stack([table[utt.id] for utt in utterances]),
+        [utt.lang for utt in utterances],
+        [utt.ref for utt in utterances],
+        [utt.id for utt in utterances],
+    )
+
 
 DRAWN = 60
 """Contents in a projection, at most; more of them hide each other."""

@@ -1,6 +1,7 @@
 """Settings that were fixed before the runs, and what differs from them."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,7 +10,34 @@ from typing import Any
 
 from espnet_samu.utils.atomic import atomic_write
 from study.plan import Plan
-from study.settings import differences, settings_hash
+
+HASH_LENGTH = 8
+"""Hexadecimal digits of a hash."""
+
+
+def settings_hash(flat: Mapping[str, Any]) -> str:
+    """Return a hash of settings; their order does not count.
+
+    Args:
+        flat: Settings by name, as JSON knows them.
+    """
+    text = json.dumps(flat, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:HASH_LENGTH]
+
+
+def differences(flat: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not the stored ones.
+
+    Args:
+        flat: Settings by name.
+        stored: Those to compare with; of what is only there the value is None.
+    """
+    names = sorted({*flat, *stored})
+    return {
+        name: flat.get(name)
+        for name in names
+        if name not in stored or name not in flat or flat[name] != stored[name]
+    }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,12 +16,11 @@ from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
 from study.arm_runs import collect_arms
-from study.comparison import PRIMARY
-from study.embedding_set import read_embeddings
-from study.html_page import make_html
-from study.markdown_page import make_markdown
+from study.pages import make_html, make_markdown
 from study.plan import read_plan
 from study.run_file import read_runs
+from study.set_scores import PRIMARY
+from study.space_sections import read_embeddings
 from study.study_results import MAIN_SET, StudyOptions, analyse
 
 

@@ -2,18 +2,110 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
+from espnet_samu.scoring.translation import exact_match
 from study.arm_runs import ArmRuns
-from study.comparison import BASELINES, PAIRS, Comparison
-from study.correlation import Correlation, correlate
-from study.outcome import Outcome, judge
-from study.resampling import Resampling
-from study.retrieval_points import RetrievalPoint, collect_points
-from study.set_scores import SetScores, score_set
-from study.study_set import StudySet
-from study.sufficient_statistics import bleu_metric
-from study.template_floor import make_floor
+from study.estimate import Correlation, correlate
+from study.resampling import ZERO_SHOT, Resampling, StudySet, bleu_metric
+from study.run_file import RunUtterance, count_slots
+from study.set_scores import (
+    BASELINES,
+    PAIRS,
+    Comparison,
+    Outcome,
+    SetScores,
+    judge,
+    score_set,
+)
+
+
+def make_floor(
+    utterances: Sequence[RunUtterance],
+    texts: Mapping[str, str],
+    slot_words: Collection[str] = (),
+) -> list[RunUtterance]:
+    """Return the floor's translations of the utterances of a test set.
+
+    Args:
+        utterances: The utterances, as any system translated them.
+        texts: The floor's translation by utterance; it may have others, too.
+        slot_words: Words that the slot accuracy counts; none, it is not known.
+
+    Raises:
+        ValueError: For an utterance without a translation.
+    """
+    missing = [utt.id for utt in utterances if utt.id not in texts]
+    if missing:
+        raise ValueError(
+            f"--floor must have every utterance; {len(missing)} are not in it, e.g. "
+            f"'{missing[0]}'"
+        )
+    floor = []
+    for utt in utterances:
+        hyp = texts[utt.id]
+        right, slots = count_slots(hyp, utt.ref, slot_words)
+        floor.append(
+            RunUtterance(
+                id=utt.id,
+                lang=utt.lang,
+                ref=utt.ref,
+                hyp=hyp,
+                exact=int(exact_match([hyp], [utt.ref]).value),
+                slots_right=right,
+                slots=slots,
+            )
+        )
+    return floor
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrievalPoint:
+    """One run."""
+
+    arm: str
+    """Its arm."""
+    seed: int
+    """Its seed."""
+    r1: float
+    """R@1, speech to text, 0 to 1; the mean over languages for the scope of a mean."""
+    bleu: float
+    """BLEU of the same languages."""
+
+
+def collect_points(
+    arms: Sequence[ArmRuns], scores: SetScores, zero_shot: Sequence[str]
+) -> tuple[dict[str, list[RetrievalPoint]], dict[str, list[int]]]:
+    """Pair R@1 and BLEU of all runs that have both.
+
+    Args:
+        arms: All arms.
+        scores: Figures of a test set.
+        zero_shot: Languages without translations in training.
+
+    Returns:
+        Points by scope (the mean over the zero-shot languages, each of these), and by
+        arm the seeds that finished but have no R@1.
+    """
+    languages = [lang for lang in zero_shot if lang in scores.languages]
+    scopes = {ZERO_SHOT: languages, **{lang: [lang] for lang in languages}}
+    points: dict[str, list[RetrievalPoint]] = {scope: [] for scope in scopes}
+    without: dict[str, list[int]] = {}
+    for arm in arms:
+        for seed, run in arm.finished.items():
+            table = (run.retrieval or {}).get(scores.name, {})
+            if arm.name not in scores.arms or not {*languages} <= {*table}:
+                without.setdefault(arm.name, []).append(seed)
+                continue
+            for scope, members in scopes.items():
+                estimate = scores.arms[arm.name][scope]["bleu"]
+                if estimate is not None and seed in estimate.by_seed:
+                    r1 = fmean(table[lang] for lang in members)
+                    bleu = estimate.by_seed[seed]
+                    points[scope].append(RetrievalPoint(arm.name, seed, r1, bleu))
+    return points, without
+
 
 FORMAT = 1
 """Number of the layout of results.json."""

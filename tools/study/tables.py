@@ -1,25 +1,99 @@
-"""The tables of a study."""
+"""The tables of a study, and how their figures are written."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
+from espnet_samu.report.page import Html, join
+from espnet_samu.report.page import table as html_table
+from espnet_samu.report.page import tag
+from espnet_samu.scoring.table import format_table
 from study.arm_runs import ArmRuns
-from study.comparison import BASELINES, PAIRS
-from study.numbers import (
-    NONE,
-    TITLES,
-    format_difference,
-    format_estimate,
-    format_interval,
-    format_p,
-    format_seconds,
-    format_size,
-)
-from study.outcome import Outcome
-from study.resampling import GAP, ZERO_SHOT
-from study.set_scores import SetScores
+from study.estimate import Difference, Estimate
+from study.resampling import GAP, METRICS, ZERO_SHOT
+from study.set_scores import BASELINES, PAIRS, Outcome, SetScores
 from study.study_results import StudyResults
-from study.sufficient_statistics import METRICS
-from study.table import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Cells with what they are."""
+
+    caption: str
+    """What the table shows."""
+    header: Sequence[str]
+    """Column titles."""
+    rows: Sequence[Sequence[str]]
+    """Cells, as many in a row as there are titles."""
+    text_columns: int = 1
+    """Columns from the left that are text, the others are numbers."""
+    note: str = ""
+    """What a reader has to know about it."""
+
+    def to_markdown(self) -> str:
+        """Return it with caption and note, as paragraphs."""
+        body = format_table(self.header, self.rows, self.text_columns)
+        return "\n\n".join(part for part in (self.caption, self.note, body) if part)
+
+    def to_html(self) -> Html:
+        """Return it with its note before it."""
+        parts = [tag("p", self.note)] if self.note else []
+        shown = html_table(self.caption, self.header, self.rows, self.text_columns)
+        return join([*parts, shown])
+
+
+TITLES = {
+    "bleu": "BLEU",
+    "exact_match": "exact match",
+    "slot_accuracy": "slot accuracy",
+}
+DIGITS = {"bleu": 1, "exact_match": 3, "slot_accuracy": 3}
+NONE = "-"
+
+
+def _mark(covers_seeds: bool) -> str:
+    """Return the mark of an interval that says nothing about seeds."""
+    return "" if covers_seeds else "*"
+
+
+def format_interval(interval: tuple[float, float], digits: int, sign: str = "") -> str:
+    """Return the ends of an interval."""
+    low, high = interval
+    return f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+
+
+def format_estimate(estimate: Estimate | None, metric: str) -> str:
+    """Return a mean with its interval, `*` where that is over sentences only."""
+    if estimate is None:
+        return NONE
+    digits = DIGITS[metric]
+    interval = format_interval(estimate.interval, digits)
+    return f"{estimate.value:.{digits}f} {interval}{_mark(estimate.covers_seeds)}"
+
+
+def format_difference(difference: Difference | None, metric: str) -> str:
+    """Return a difference with its interval, `*` where that is over sentences only."""
+    if difference is None:
+        return NONE
+    digits = DIGITS[metric]
+    interval = format_interval(difference.interval, digits, "+")
+    mark = _mark(difference.covers_seeds)
+    return f"{difference.value:+.{digits}f} {interval}{mark}"
+
+
+def format_p(p_value: float | None) -> str:
+    """Return a p-value."""
+    return NONE if p_value is None else f"{p_value:.4f}"
+
+
+def format_size(effect_size: float | None) -> str:
+    """Return an effect size."""
+    return NONE if effect_size is None else f"{effect_size:+.1f}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as minutes."""
+    return f"{seconds / 60:.1f}"
+
 
 FLOOR = "template floor"
 

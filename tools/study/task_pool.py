@@ -1,5 +1,7 @@
-"""Tasks side by side, each a chain of processes."""
+"""Tasks side by side, each a chain of processes, with their wall time."""
 
+import dataclasses
+import json
 import logging
 import os
 import re
@@ -7,12 +9,64 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from study.seconds import add_seconds
-from study.task import Task
+from espnet_samu.utils.atomic import atomic_write
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command line and what it is part of."""
+
+    step: str
+    """Name under which its time is counted."""
+    words: tuple[str, ...]
+    """The command and its arguments."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Commands and what they need."""
+
+    name: str
+    """Unique name, e.g. students/all/seed1; its log has it, too."""
+    commands: tuple[Command, ...]
+    """What is run, in turn, until one fails."""
+    needs: tuple[str, ...] = ()
+    """Tasks that have to be finished before."""
+    before: Callable[[], None] = lambda: None
+    """Called before the commands."""
+    after: Callable[[str | None], None] = lambda error: None
+    """Called in the end, with what went wrong or None; not when it was stopped."""
+
+
+def read_seconds(path: Path) -> dict[str, float]:
+    """Return the time of every step; nothing where there is no file.
+
+    Args:
+        path: The file.
+    """
+    if not path.exists():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def add_seconds(path: Path, step: str, seconds: float) -> None:
+    """Add to the time of a step.
+
+    Args:
+        path: The file; it is made when missing.
+        step: Name of the step.
+        seconds: What it took.
+    """
+    table = read_seconds(path)
+    table[step] = round(table.get(step, 0.0) + seconds, 1)
+    with atomic_write(path) as f:
+        json.dump(table, f, indent=2, sort_keys=True)
+        f.write("\n")
+
 
 ERROR = re.compile(r"(Traceback|[\w.]*(Error|Exception|Interrupt))\b[^ ]*:? ")
 """How a line begins that names an error; a trace's last line comes after the others."""

@@ -10,9 +10,9 @@ import yaml
 
 from espnet_samu.utils.kaldi_io import write_text
 from study import run_arms
+from study.arms import updates_of
 from study.plan import Plan, read_plan
 from study.run_file import read_run, read_runs
-from study.step import updates_of
 from study.stored_settings import StoredSettings, read_stored
 
 RECIPE = Path(__file__).parents[3] / "egs2" / "mini_asterisk" / "samu_st1"

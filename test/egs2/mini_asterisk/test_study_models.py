@@ -10,7 +10,7 @@ import yaml
 
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.tasks.st import STTask
-from study.encoder_swap import EncoderSwap, read_encoder
+from study.arms import EncoderSwap, read_encoder
 from study.plan import Plan, read_plan
 
 from ..tiny_models import make_encoder

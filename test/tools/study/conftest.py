@@ -1,14 +1,13 @@
 """A synthetic study: made-up runs, for the tests of statistics and report only."""
 
 import random
+from pathlib import Path
 
 import pytest
+import yaml
 
 from espnet_samu.utils.kaldi_io import write_text
-from study.run_file import run_path, write_run
-from study.run_utterance import RunUtterance
-from study.slots import count_slots
-from study.study_run import StudyRun
+from study.run_file import RunUtterance, StudyRun, count_slots, run_path, write_run
 
 LANGS = ("es", "fr", "it", "ru")
 NUMBERS = "one two three four five six seven eight nine ten".split()
@@ -159,3 +158,54 @@ def make_study(tmp_path):
         return tmp_path
 
     return make
+
+
+TRAIN = "max_epoch: 2\nnum_iters_per_epoch: 50\noptim_conf: {lr: 0.1}\n"
+
+
+SMALL_PLAN = {
+    "common": {"teacher_updates": 400, "vocabulary": 140, "decoding": "decode.yaml"},
+    "seeds": {"primary": [1, 2, 3], "other": [1]},
+    "quick": {"arms": ["b"], "seeds": [1], "share": 0.5},
+    "students": {
+        "all": {"kind": "distillation", "config": "samu.yaml"},
+        "part": {
+            "kind": "distillation",
+            "config": "samu.yaml",
+            "set": {"pooling": "max"},
+            "data": {"languages": ["es"], "keep": {"es": 0.1}},
+        },
+    },
+    "arms": {
+        "g": {
+            "letter": "g",
+            "what": "max pooling",
+            "student": "part",
+            "frozen": True,
+            "translation": {"config": "st.yaml"},
+        },
+        "b": {
+            "letter": "b",
+            "primary": True,
+            "what": "no distillation",
+            "translation": {"config": "st.yaml", "set": {"optim_conf": {"lr": 0.2}}},
+        },
+        "c": {
+            "letter": "c",
+            "primary": True,
+            "what": "distilled",
+            "student": "all",
+            "translation": {"config": "st.yaml"},
+        },
+    },
+}
+
+
+@pytest.fixture()
+def recipe(tmp_path: Path) -> Path:
+    """A folder of small configurations with a plan, arms.yaml."""
+    for name in ("samu", "st"):
+        (tmp_path / f"{name}.yaml").write_text(TRAIN, encoding="utf-8")
+    (tmp_path / "decode.yaml").write_text("beam_size: 5\n", encoding="utf-8")
+    (tmp_path / "arms.yaml").write_text(yaml.safe_dump(SMALL_PLAN, sort_keys=False))
+    return tmp_path

@@ -1,70 +1,11 @@
 """Tests of study.plan."""
 
-import copy
 from pathlib import Path
 
 import pytest
 import yaml
 
-from study.costs import BESIDE, SECONDS_PER_UPDATE, TEACHER, estimate_hours
-from study.data_change import DataChange
-from study.plan import read_plan
-from study.step import updates_of
-from study.stored_settings import (
-    StoredSettings,
-    read_stored,
-    write_stored,
-)
-from study.study_run import StudyRun
-from study.task import Task
-
-TRAIN = "max_epoch: 2\nnum_iters_per_epoch: 50\noptim_conf: {lr: 0.1}\n"
-PLAN = {
-    "common": {"teacher_updates": 400, "vocabulary": 140, "decoding": "decode.yaml"},
-    "seeds": {"primary": [1, 2, 3], "other": [1]},
-    "quick": {"arms": ["b"], "seeds": [1], "share": 0.5},
-    "students": {
-        "all": {"kind": "distillation", "config": "samu.yaml"},
-        "part": {
-            "kind": "distillation",
-            "config": "samu.yaml",
-            "set": {"pooling": "max"},
-            "data": {"languages": ["es"], "keep": {"es": 0.1}},
-        },
-    },
-    "arms": {
-        "g": {
-            "letter": "g",
-            "what": "max pooling",
-            "student": "part",
-            "frozen": True,
-            "translation": {"config": "st.yaml"},
-        },
-        "b": {
-            "letter": "b",
-            "primary": True,
-            "what": "no distillation",
-            "translation": {"config": "st.yaml", "set": {"optim_conf": {"lr": 0.2}}},
-        },
-        "c": {
-            "letter": "c",
-            "primary": True,
-            "what": "distilled",
-            "student": "all",
-            "translation": {"config": "st.yaml"},
-        },
-    },
-}
-
-
-@pytest.fixture()
-def recipe(tmp_path: Path) -> Path:
-    """A folder of small configurations."""
-    for name in ("samu", "st"):
-        (tmp_path / f"{name}.yaml").write_text(TRAIN, encoding="utf-8")
-    (tmp_path / "decode.yaml").write_text("beam_size: 5\n", encoding="utf-8")
-    (tmp_path / "arms.yaml").write_text(yaml.safe_dump(PLAN, sort_keys=False))
-    return tmp_path
+from study.plan import flatten, read_plan
 
 
 def test_primary_arms_come_first_seed_by_seed(recipe: Path):
@@ -109,42 +50,6 @@ def test_settings_of_an_arm_are_those_of_all_its_steps(recipe: Path):
     assert settings["teacher.updates"] == 400
 
 
-def test_changed_file_gives_another_name_to_arms_and_students(recipe: Path):
-    plan = read_plan(recipe / "arms.yaml")
-    stored = StoredSettings.of(plan, recipe)
-    write_stored(recipe / "settings.json", stored)
-    stored = read_stored(recipe / "settings.json")
-    assert StoredSettings.of(plan, recipe) == stored
-    assert stored.arm_name(stored, "g") == "g"
-
-    text = TRAIN.replace("0.1", "0.3")
-    (recipe / "samu.yaml").write_text(text, encoding="utf-8")
-    now = StoredSettings.of(plan, recipe)
-    changed = now.difference(stored, "g")
-    assert changed == {"distillation.optim_conf.lr": 0.3, "hash": changed["hash"]}
-    assert now.arm_name(stored, "g") == f"g+{changed['hash']}"
-    assert now.student_name(stored, "part").startswith("part+")
-    assert now.arm_name(stored, "b") == "b"  # it has no student
-
-    (recipe / "samu.yaml").write_text(TRAIN, encoding="utf-8")
-    text = TRAIN.replace("max_epoch: 2", "max_epoch: 3")
-    (recipe / "st.yaml").write_text(text, encoding="utf-8")
-    now = StoredSettings.of(plan, recipe)
-    assert now.arm_name(stored, "g").startswith("g+")
-    assert now.student_name(stored, "part") == "part"  # shared with the stored arm
-
-
-def test_arm_without_stored_settings_is_refused(recipe: Path):
-    plan = read_plan(recipe / "arms.yaml")
-    now = StoredSettings.of(plan, recipe)
-    none = read_stored(recipe / "settings.json")
-    with pytest.raises(ValueError, match="arm 'b' has no stored settings"):
-        now.arm_name(none, "b")
-    (recipe / "settings.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(ValueError, match="settings.json: not stored settings"):
-        read_stored(recipe / "settings.json")
-
-
 @pytest.mark.parametrize(
     "place, value, message",
     [
@@ -159,7 +64,7 @@ def test_arm_without_stored_settings_is_refused(recipe: Path):
     ],
 )
 def test_fault_of_a_plan_is_named(place: tuple, value, message: str, recipe: Path):
-    content = copy.deepcopy(PLAN)
+    content = yaml.safe_load((recipe / "arms.yaml").read_text())
     table = content
     for name in place[:-1]:
         table = table[name]
@@ -172,35 +77,13 @@ def test_fault_of_a_plan_is_named(place: tuple, value, message: str, recipe: Pat
         read_plan(recipe / "arms.yaml")
 
 
-def test_options_of_a_data_change():
-    change = DataChange(("es", "fr"), {"it": 0.1, "es": 0.5}, shuffle=True)
-    assert change.options() == [
-        *("--languages", "es fr", "--keep", "es=0.5", "--keep", "it=0.1"),
-        *("--shuffle", "true"),
-    ]
-    assert DataChange().is_none and not change.is_none
-    with pytest.raises(ValueError, match="shuffle does not go with translate"):
-        DataChange(shuffle=True, translate=True)
+def test_flat_names_have_dots_and_empty_tables_stay():
+    flat = flatten({"a": {"x": 1, "y": {}}, "b": [1]}, "st.")
+    assert flat == {"st.a.x": 1, "st.a.y": {}, "st.b": [1]}
 
 
-def test_hours_are_those_of_all_tasks_shared_by_the_jobs(recipe: Path):
-    plan = read_plan(recipe / "arms.yaml")
-    names = ("teachers/seed1", "students/all/seed1", "arms/c/seed1")
-    tasks = [Task(name, ()) for name in names]
-    per_update = SECONDS_PER_UPDATE["student"] + SECONDS_PER_UPDATE["trained"]
-    seconds = TEACHER + 100 * per_update + 2 * BESIDE
-    hours = estimate_hours(tasks, [], plan, recipe, jobs=2)
-    assert hours == pytest.approx(seconds / 7200)
-
-
-def test_hours_of_an_arm_are_those_that_its_runs_took(recipe: Path):
-    plan = read_plan(recipe / "arms.yaml")
-    seconds = {"translation": 3000.0, "decoding": 600.0}
-    wanted = updates_of(plan.arms["c"].translation.load(recipe))
-    # With twice the updates, translation took twice as long.
-    for updates, hours in ((wanted, 1.0), (2 * wanted, (1500 + 600) / 3600)):
-        settings, made = {"hash": "x"}, {"translation": updates}
-        spent = {"updates": made, "seconds": seconds}
-        run = StudyRun("c", "c", 1, settings, "failed", error="e", **spent)
-        task = Task("arms/c+1234/seed2", ())
-        assert estimate_hours([task], [run], plan, recipe) == hours
+def test_what_stored_runs_did_without_an_option_is_left_out():
+    losses = {"contrastive": {"weight": 1.0, "symmetric": False}}
+    assert flatten({"losses": losses}) == {"losses.contrastive.weight": 1.0}
+    losses["contrastive"]["symmetric"] = True
+    assert flatten({"losses": losses})["losses.contrastive.symmetric"] is True

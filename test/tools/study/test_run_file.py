@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from study.run_file import read_run, read_runs, run_path, write_run
-from study.run_utterance import RunUtterance
-from study.study_run import StudyRun
+from study.run_file import (
+    RunUtterance,
+    StudyRun,
+    read_run,
+    read_runs,
+    run_path,
+    write_run,
+)
 
 UTT = RunUtterance("it-1", "it", "two messages", "ten messages", 0, 0, 1)
 RUN = StudyRun(

@@ -11,25 +11,46 @@ from espnet_samu.utils.kaldi_io import read_text
 from study.answer import (
     list_outcomes,
     list_shortfalls,
+    make_answer_table,
     state_answer,
     state_claim,
     state_limits,
     state_missing,
     state_mixed,
 )
-from study.answer_table import make_answer_table
 from study.arm_runs import collect_arms
-from study.comparison import PRIMARY
 from study.plan import read_plan
 from study.resampling import SUPERVISED, ZERO_SHOT
-from study.run_file import read_run, read_runs, run_path, write_run
-from study.study_results import StudyOptions, analyse
+from study.run_file import RunUtterance, read_run, read_runs, run_path, write_run
+from study.set_scores import PRIMARY
+from study.study_results import StudyOptions, analyse, make_floor
 from study.tables import (
     make_difference_tables,
     make_primary_tables,
     make_run_table,
     make_score_table,
 )
+
+UTTERANCES = [
+    RunUtterance("i1", "it", "ten hours", "x", 0, 0, 1),
+    RunUtterance("i2", "it", "two hours", "y", 0, 0, 1),
+]
+
+
+def test_floor():
+    texts = {"i1": "ten  hours", "i2": "nine hours", "other": "z"}
+    first, second = make_floor(UTTERANCES, texts, ["two", "nine", "ten"])
+    assert (first.hyp, first.exact, first.slots_right, first.slots) == (
+        *("ten  hours", 1, 1, 1),
+    )
+    assert (second.ref, second.exact, second.slots_right) == ("two hours", 0, 0)
+    assert make_floor(UTTERANCES, texts)[0].slots == 0
+
+
+def test_every_utterance_is_needed():
+    with pytest.raises(ValueError, match="--floor .*1 are not in it, e.g. 'i2'"):
+        make_floor(UTTERANCES, {"i1": "ten hours"})
+
 
 OPTIONS = StudyOptions(("es", "fr"), ("it", "ru"), PRIMARY, samples=150, seed=1)
 

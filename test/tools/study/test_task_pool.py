@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study.seconds import read_seconds
-from study.task import Command, Task
-from study.task_pool import TaskPool
+from study.task_pool import Command, Task, TaskPool, read_seconds
 
 
 def shell(name: str, *lines: str, needs: tuple[str, ...] = (), **kwargs) -> Task:

@@ -1,12 +1,18 @@
-"""Tests of study.encoder_swap."""
+"""Tests of study.arms."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from study.encoder_swap import EncoderSwap, read_encoder
-from study.step import Step
+from study.arms import (
+    DataChange,
+    EncoderSwap,
+    Step,
+    merge,
+    read_encoder,
+    updates_of,
+)
 
 SMALL = {
     "frontend": "samu",
@@ -81,3 +87,54 @@ def test_files_that_are_none_are_refused(tmp_path: Path):
     path.write_text("frontend: samu\n", encoding="utf-8")
     with pytest.raises(ValueError, match="st.yaml: a distillation's settings need"):
         read_encoder(path)
+
+
+def test_merge_replaces_values_and_keeps_what_is_beside_them():
+    base = {"a": {"x": 1, "y": [1, 2]}, "b": 3}
+    changes = {"a": {"y": [9]}, "c": {"z": 1}}
+    merged = {"a": {"x": 1, "y": [9]}, "b": 3, "c": {"z": 1}}
+    assert merge(base, changes) == merged
+    assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 3}
+
+
+CONF = """
+max_epoch: 6
+num_iters_per_epoch: 200
+optim_conf: {lr: 2.0e-3, weight_decay: 0.01}
+scheduler_conf: {first_cycle_steps: 1201, warmup_steps: 50}
+"""
+
+
+def test_step_is_its_file_with_changes(tmp_path: Path):
+    (tmp_path / "train.yaml").write_text(CONF, encoding="utf-8")
+    conf = Step("train.yaml", {"optim_conf": {"lr": 1.0}}).load(tmp_path)
+    assert conf["optim_conf"] == {"lr": 1.0, "weight_decay": 0.01}
+    assert updates_of(conf) == 1200
+
+
+def test_share_shortens_epochs_and_the_learning_rate_s_cycle(tmp_path: Path):
+    (tmp_path / "train.yaml").write_text(CONF, encoding="utf-8")
+    conf = Step("train.yaml").load(tmp_path, share=0.5)
+    assert updates_of(conf) == 600
+    assert conf["scheduler_conf"] == {"first_cycle_steps": 601, "warmup_steps": 25}
+    step = Step("train.yaml", {"model_conf": {"freeze_encoder_updates": 600}})
+    assert step.load(tmp_path, 0.5)["model_conf"] == {"freeze_encoder_updates": 300}
+
+
+def test_step_without_a_table_and_conf_without_updates_are_refused(tmp_path: Path):
+    (tmp_path / "train.yaml").write_text("[1]", encoding="utf-8")
+    with pytest.raises(ValueError, match="train.yaml must be a table"):
+        Step("train.yaml").load(tmp_path)
+    with pytest.raises(ValueError, match="max_epoch and num_iters_per_epoch .* None"):
+        updates_of({"max_epoch": 3})
+
+
+def test_options_of_a_data_change():
+    change = DataChange(("es", "fr"), {"it": 0.1, "es": 0.5}, shuffle=True)
+    assert change.options() == [
+        *("--languages", "es fr", "--keep", "es=0.5", "--keep", "it=0.1"),
+        *("--shuffle", "true"),
+    ]
+    assert DataChange().is_none and not change.is_none
+    with pytest.raises(ValueError, match="shuffle does not go with translate"):
+        DataChange(shuffle=True, translate=True)

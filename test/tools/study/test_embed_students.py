@@ -1,11 +1,11 @@
-"""Tests of study.untrained."""
+"""Tests of study.embed_students."""
 
 import torch
 import yaml
 
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.tasks.samu import SAMUTask
-from study.untrained import write_untrained
+from study.embed_students import write_untrained
 
 
 def read_start(exp, conf, folder):

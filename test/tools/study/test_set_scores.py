@@ -1,8 +1,8 @@
-"""Tests of study.comparison."""
+"""Tests of study.set_scores."""
 
 import pytest
 
-from study.comparison import BASELINES, PRIMARY, adjust
+from study.set_scores import BASELINES, PRIMARY, adjust
 
 
 def test_holm_by_hand():
