@@ -33,10 +33,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-for folder in ("test/egs2/covost2", "test/egs2/europarl"):
-    sys.path.append(str(ROOT / folder))
-for recipe in ("covost2", "europarl"):
-    sys.path.append(str(ROOT / "egs2" / recipe / "samu_st1" / "local"))
+sys.path.append(str(ROOT / "test" / "espnet_samu" / "corpora"))
 os.environ["HF_HUB_OFFLINE"] = "1"
 sys.dont_write_bytecode = True  # would be writing outside
 
@@ -139,7 +136,7 @@ class Case:
 
 def manifest(case: Case) -> Call:
     """Manifest of an own corpus, and the recordings that it names."""
-    from espnet_samu.data import manifest as command
+    from espnet_samu.bin import prepare as command
 
     names = [f"{i}.wav" for i in range(3)]
     for i, name in enumerate(names):
@@ -155,7 +152,7 @@ def manifest(case: Case) -> Call:
     data = case.mutate(rows, "\t")
     path.write_bytes(data)
     sets = case.output / "data" / "train"
-    cmd = [f"--manifest={path}", f"--output_dir={sets}"]
+    cmd = ["manifest", f"--manifest={path}", f"--output_dir={sets}"]
     cmd += [f"--clips_dir={case.output}/clips"]
     cmd += [f"--drop_faulty={case.rng.choice(('true', 'false'))}"]
 
@@ -172,8 +169,9 @@ def manifest(case: Case) -> Call:
 
 def covost2(case: Case) -> Call:
     """Tables of Common Voice and CoVoST-2."""
-    import prepare_covost2
-    import tree
+    import covost2_tree as tree
+
+    from espnet_samu.bin import prepare as command
 
     release = case.input / "cv" / tree.RELEASE
     translations = case.input / "covost2"
@@ -194,6 +192,7 @@ def covost2(case: Case) -> Call:
         "nj": 1,
         "output_dir": case.output / "data",
         "clips_dir": case.output / "clips",
+        "conf_dir": ROOT / "egs2" / "covost2" / "samu_st1" / "conf",
     }
 
     def find_lost() -> Iterator[str]:
@@ -210,22 +209,17 @@ def covost2(case: Case) -> Call:
         if listed - dropped != kept or listed + others < len(lines):
             yield f"{len(lines)} lines, {listed} listed, {dropped} dropped, {kept} kept"
 
-    cmd = [f"--{name}={value}" for name, value in options.items()]
-    return Call(prepare_covost2.main, cmd, find_lost)
+    cmd = ["covost2", *(f"--{name}={value}" for name, value in options.items())]
+    return Call(command.main, cmd, find_lost)
 
 
 def europarl(case: Case) -> Call:
     """Tables of a direction of Europarl-ST."""
-    import importlib.util
+    from europarl_st_tree import Tree
 
-    import prepare_europarl
+    from espnet_samu.bin import prepare as command
 
-    # Not tree: that of covost2 has the name.
-    place = ROOT / "test" / "egs2" / "europarl" / "tree.py"
-    spec = importlib.util.spec_from_file_location("europarl_tree", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    tree = module.Tree(case.input / "v1.1")
+    tree = Tree(case.input / "v1.1")
     for split in ("train", "dev", "test"):
         tree.speech("de-en", split, f"{split}.0")
         for i in range(3):
@@ -237,7 +231,8 @@ def europarl(case: Case) -> Call:
     path = tree.folder("de-en", split) / name
     rows = [line.split(" ") for line in path.read_text().splitlines()]
     path.write_bytes(case.mutate(rows, " "))
-    cmd = [f"--root={tree.root}", f"--output_dir={case.output}/data", "--nj=1"]
+    cmd = ["europarl_st", f"--root={tree.root}", "--nj=1"]
+    cmd += [f"--output_dir={case.output}/data"]
     cmd += ["--src_langs=de", "--samu_langs=de", f"--clips_dir={case.output}/clips"]
 
     def find_lost() -> Iterator[str]:
@@ -251,7 +246,7 @@ def europarl(case: Case) -> Call:
             if int(mine[0][1]) != len(lines) or int(mine[0][2]) != kept:
                 yield f"{split}: {len(lines)} segments, counts say {mine}, {kept} kept"
 
-    return Call(prepare_europarl.main, cmd, find_lost)
+    return Call(command.main, cmd, find_lost)
 
 
 def selection(case: Case) -> Call:
@@ -458,7 +453,7 @@ def translation(case: Case) -> Call:
 
 def recordings(case: Case) -> Call:
     """Recordings of a manifest."""
-    from espnet_samu.data import manifest as command
+    from espnet_samu.bin import prepare as command
 
     utts = write_recordings(case)
     lines = ["id audio language transcript translation target_language".split()]
@@ -468,7 +463,7 @@ def recordings(case: Case) -> Call:
     table = "".join("\t".join(line) + "\n" for line in lines)
     (case.input / "train.tsv").write_text(table)
     sets = case.output / "data" / "train"
-    cmd = [f"--manifest={case.input}/train.tsv", f"--output_dir={sets}"]
+    cmd = ["manifest", f"--manifest={case.input}/train.tsv", f"--output_dir={sets}"]
     cmd += [f"--clips_dir={case.output}/clips", "--drop_faulty=true"]
 
     def find_lost() -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from espnet2.utils.types import str2bool, str_or_none
 
-from espnet_samu.data.selection import language_rows, select
+from espnet_samu.corpora.selection import language_rows, select
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 

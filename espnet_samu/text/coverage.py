@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import sentencepiece
 
-from espnet_samu.text.clean import clean_text
+from espnet_samu.corpora.text import clean_text
 from espnet_samu.utils.kaldi_io import iterate_text
 
 # Texts as a vocabulary writes them: decode(encode(text)).

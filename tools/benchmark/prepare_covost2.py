@@ -4,7 +4,6 @@
 import argparse
 import logging
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -12,17 +11,16 @@ from pathlib import Path
 
 from report import peak_memory, print_report
 
+from espnet_samu.corpora.common_voice import Clips, CommonVoice
+from espnet_samu.corpora.covost2 import ScenarioSets
+from espnet_samu.corpora.covost2_directions import (
+    SCENARIOS,
+    Scenario,
+    read_published,
+)
+from espnet_samu.corpora.covost2_distillation import Distillation, HeldOut, Limits
+
 RECIPE = Path(__file__).parents[2] / "egs2" / "covost2" / "samu_st1"
-sys.path.insert(0, str(RECIPE / "local"))
-
-from covost2.clips import Clips  # noqa: E402
-from covost2.counts import read_published  # noqa: E402
-from covost2.distillation import Distillation, Limits  # noqa: E402
-from covost2.folders import CommonVoice  # noqa: E402
-from covost2.held_out import HeldOut  # noqa: E402
-from covost2.scenario_sets import ScenarioSets  # noqa: E402
-from covost2.scenarios import SCENARIOS, Scenario  # noqa: E402
-
 SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo xu za".split()
 
 

@@ -27,6 +27,7 @@ report_args=        # Further options of report, e.g. "--examples 10".
 }
 
 teacher=sentence-transformers/LaBSE
+python=${SAMU_PYTHON:-python3}
 
 # All other options are samu_st.sh's: ./samu_st.sh --help
 opts=()
@@ -46,6 +47,7 @@ while [ $# -gt 0 ]; do
             shift 2 ;;
         *)
             opts+=("$1" "${2?value of $1 is missing}")
+            [ "${name}" = python ] && python=$2
             shift 2 ;;
     esac
 done
@@ -125,8 +127,12 @@ fi
 
 test_sets=test.${tag}
 if "${by_direction}"; then
-    test_sets=$(python3 local/list_directions.py --scenario "${scenario}" \
-        --langs "${langs}" | sed 's/^/test./' | paste -s -d " ")
+    test_sets=$(
+        . ./path.sh > /dev/null
+        ${python} -m espnet_samu.bin.prepare covost2 --list_directions \
+            --scenario "${scenario}" --langs "${langs}" | sed 's/^/test./' \
+            | paste -s -d " "
+    )
 fi
 
 scores="--metrics bleu,chrf,ter"

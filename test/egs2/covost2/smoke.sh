@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All stages of the recipe, in a copy of its folder, on the small corpus of tree.py with
+# All stages of the recipe, in a copy of its folder, on the small corpus of covost2_tree.py with
 # the small models of tiny_models.py: data, distillation, retrieval, translation,
 # decoding, scoring. Says nothing of quality.
 #   ./smoke.sh                             high2en with three languages, as in CI
@@ -19,7 +19,7 @@ fi
 
 copy_recipe covost2
 python=${main_root}/tools/venv/bin/python
-"${python}" "${main_root}/test/egs2/covost2/tree.py" "${work}/tree"
+"${python}" "${main_root}/test/espnet_samu/corpora/covost2_tree.py" "${work}/tree"
 "${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" 2> /dev/null
 
 # The real configurations with other models, sizes and lengths, and nothing else.

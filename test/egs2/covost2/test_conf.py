@@ -224,8 +224,7 @@ def test_gradient_checkpointing(built):
 
 @pytest.mark.parametrize("decoder", [MBART, NLLB])
 def test_target_languages_of_the_corpus(vocabularies, decoder):
-    from covost2.scenarios import FROM_ENGLISH
-
+    from espnet_samu.corpora.covost2_directions import FROM_ENGLISH
     from espnet_samu.text.languages import TargetLanguages
 
     tokens = (vocabularies[decoder] / "tokens.txt").read_text("utf-8").splitlines()
@@ -272,7 +271,7 @@ def test_only_batches_differ_from_the_template(name):
 
 
 def test_shares_of_english_that_the_comment_says():
-    from covost2.counts import read_published
+    from espnet_samu.corpora.covost2_directions import read_published
 
     published = read_published(CONF / "covost2_counts.tsv")
     alpha = read("tuning/train_st_many.yaml")["upsampling_factor"]
@@ -296,9 +295,8 @@ def test_decoding(tmp_path):
 
 
 def test_lists():
-    from covost2.distillation import read_languages
-    from covost2.scenarios import HIGH, INTO_ENGLISH
-
+    from espnet_samu.corpora.covost2_directions import HIGH, INTO_ENGLISH
+    from espnet_samu.corpora.covost2_distillation import read_languages
     from espnet_samu.scoring.transfer_gap import read_groups
 
     groups = read_groups(CONF / "language_groups.tsv")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All stages of the recipe, in a copy of its folder, on the small corpus of
-# tree.py with the small models of tiny_models.py: data, distillation,
+# europarl_st_tree.py with the small models of tiny_models.py: data, distillation,
 # retrieval, translation, decoding, scoring. Says nothing of quality.
 #   ./smoke.sh                     zeroshot, as in CI
 #   ./smoke.sh x2en m2m zeroshot   all scenarios
@@ -16,7 +16,7 @@ export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
 copy_recipe europarl
 python=${main_root}/tools/venv/bin/python
-"${python}" "${main_root}/test/egs2/europarl/tree.py" "${work}/corpus"
+"${python}" "${main_root}/test/espnet_samu/corpora/europarl_st_tree.py" "${work}/corpus"
 "${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" \
     --encoder microsoft/wavlm-base-plus/resaved-5.5.4 \
     --decoder facebook/nllb-200-distilled-600M 2> "${work}/log"

@@ -79,21 +79,30 @@ def test_another_scenario_in_between(recipe, tree):
 
 # As if the power went after a set has been written.
 STOP = """
-
 import os
+import runpy
 import signal
+import sys
 
-_write = DataSets._write
+from espnet_samu.corpora.europarl_st_sets import DataSets
+
+write = DataSets._write
 
 
-def _write_and_stop(self, data, tally):
-    _write(self, data, tally)
+def write_and_stop(self, data, tally):
+    write(self, data, tally)
     if tally.name == os.environ.get("STOP_AT"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-DataSets._write = _write_and_stop
+DataSets._write = write_and_stop
+if sys.argv[1] == "-c":
+    exec(sys.argv[2])
+else:
+    sys.argv[:3] = [sys.argv[2]]
+    runpy.run_module(sys.argv[0], run_name="__main__")
 """
+STOPPED = "python3 stop.py"
 
 
 def contents(data):
@@ -103,13 +112,12 @@ def contents(data):
 
 
 def test_a_stopped_stage_1_is_not_trusted(recipe, tree, monkeypatch):
-    with (recipe / "local" / "europarl_st" / "data_sets.py").open("a") as out:
-        out.write(STOP)
+    (recipe / "stop.py").write_text(STOP)
     data = recipe / "data"
     assert data_sh(recipe, tree)[0] == 0
     tree.replace("de-en", "train", "segments.en", "en of de train.0 0.5", "mended")
     monkeypatch.setenv("STOP_AT", "train.de-en")
-    assert data_sh(recipe, tree)[0] != 0
+    assert data_sh(recipe, tree, "--python", STOPPED)[0] != 0
     assert not (data / "local" / "x2en" / "done").exists()
     stopped = contents(data)
     monkeypatch.delenv("STOP_AT")

@@ -122,7 +122,7 @@ prepare() {
         if "${samus[i]}"; then
             use_transcripts=true
         fi
-        ${python} -m espnet_samu.data.manifest \
+        ${python} -m espnet_samu.bin.prepare manifest \
             --manifest "${files[i]}" \
             --output_dir "data/${sets[i]}" \
             --src_lang "${src_lang}" --tgt_lang "${tgt_lang}" \

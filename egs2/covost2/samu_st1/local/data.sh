@@ -88,7 +88,7 @@ if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
     log "stage 1: Prepare ${scenario} from ${commonvoice} and ${covost2}"
     opts=()
     [ -n "${samu_commonvoice}" ] && opts+=(--samu_commonvoice "${samu_commonvoice}")
-    ${python} local/prepare_covost2.py \
+    ${python} -m espnet_samu.bin.prepare covost2 \
         --scenario "${scenario}" \
         --langs "${langs}" \
         --commonvoice "${commonvoice}" \

@@ -97,10 +97,11 @@ options=(
 )
 report=data/local/${tag}
 
+code=$(${python} -c "import espnet_samu.corpora as room; print(*room.__path__)")
 # Other options, files of the corpus, or code: other sets.
 state=$(
     printf '%s\n' "${options[@]}"
-    cat local/*.py local/europarl_st/*.py | cksum
+    cat "${code}"/*.py | cksum
     cd "${root}"
     find -L . -maxdepth 4 \( -name "*.lst" -o -name "segments.*" -o -name audios \) \
         -printf '%p %s %T@\n' | LC_ALL=C sort | cksum
@@ -122,7 +123,8 @@ if is_done; then
 else
     log "stage 1: Read ${root}, write data directories"
     rm -f "${report}/done"
-    ${python} local/prepare_europarl.py "${options[@]}" --output_dir data --nj "${nj}"
+    ${python} -m espnet_samu.bin.prepare europarl_st "${options[@]}" \
+        --output_dir data --nj "${nj}"
     log "What was left out or changed: ${report}/segments.tsv, by reason: ${report}/counts.tsv"
 
     log "stage 2: Validate"

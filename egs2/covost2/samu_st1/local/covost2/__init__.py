@@ -1,1 +1,0 @@
-"""Data preparation of CoVoST-2."""

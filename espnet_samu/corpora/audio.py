@@ -1,0 +1,261 @@
+"""Recordings: decoded to their end, checked, and kept as 16 kHz FLAC of one channel.
+
+ESPnet's stage 3 reads sound files with libsndfile, which believes the length that a
+header states: of an mp3 of variable bit rate without a frame count, of joined files and
+of a FLAC that was written to a pipe it returns a part, or nothing. So every recording
+is decoded here, once for all sets, by FFmpeg's libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import av
+
+RATE = 16_000  # samples/s
+SHORTEST = 400  # samples at 16 kHz: one window of 25 ms, less than which gives no frame
+OVERHANG = 0.1  # seconds that a rounded end may be beyond the audio
+
+MISSING = "missing audio"
+EMPTY = "zero-length audio"
+UNDECODABLE = "undecodable audio"
+CUT = "cut audio"
+NOT_FINITE = "audio with NaN or infinite samples"
+LOUD = "audio beyond [-1, 1]"
+SILENT = "silent audio"
+SHORT = "audio shorter than one frame"
+OUTSIDE = "times outside the audio"
+
+_FORMATS = (
+    "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,mpegts,nistsphere,ogg,voc,w64,wav,wv"
+)
+"""FFmpeg's names of what is opened: no play list, which could name other files."""
+_LENIENT = ("aac", "mp3")
+"""Formats without a container: tags between their frames are no damage."""
+_STATING = ("flac", "matroska", "mov", "ogg")
+"""Formats that state a length; that of others is an estimate by their bit rate."""
+_LOUDEST = 8.0  # decoders of lossy formats go a little beyond 1.0
+_RATES = range(1000, 768_001)  # Hz
+_MISSED = 0.1  # seconds at the end that are not worth a word
+_UNKNOWN = 0x7FFF0000  # bytes that a WAV written to a pipe states, or more
+_BLOCK = 1 << 16  # samples that are resampled and written at a time
+
+
+class AudioFault(ValueError):
+    """Why a recording cannot be used.
+
+    Args:
+        reason: Its kind, to count by.
+        detail: What is known beyond that.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason} ({detail})" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode a recording to its end, whatever its header says of its length.
+
+    Args:
+        path: Sound file.
+
+    Yields:
+        Sampling rate in Hz, mean of the channels (N,) of the next frame, float32.
+
+    Raises:
+        AudioFault: It cannot be decoded, or is not whole.
+    """
+    import av
+
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    decoded, longest, rate = 0, 0, RATE
+    packets, errors, first = 0, 0, None
+    stated, ends_early = None, False
+    try:
+        ends_early = _ends_early(path)
+        with av.open(os.path.abspath(path), options=options) as container:
+            if not container.streams.audio:
+                raise AudioFault(UNDECODABLE, "it holds no audio")
+            stream = container.streams.audio[0]
+            lenient = container.format.name in _LENIENT
+            if stream.codec_context is None:
+                raise AudioFault(UNDECODABLE, "its codec is not known")
+            known_rate = bool(stream.codec_context.sample_rate)
+            if container.format.name.startswith(_STATING):
+                if stream.duration:
+                    stated = float(stream.duration * stream.time_base)
+                elif container.duration and len(container.streams) == 1:
+                    stated = container.duration / 1e6  # microseconds
+            for packet in container.demux(stream):
+                packets += 1
+                first = packet.pos if first is None else first
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    errors += 1
+                    continue
+                for frame in frames:
+                    decoded += frame.samples
+                    longest = max(longest, frame.samples)
+                    rate = frame.sample_rate
+                    yield rate, _mono(frame)
+    except AudioFault:
+        raise
+    except (av.FFmpegError, OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or type(e).__name__
+        raise AudioFault(CUT if ends_early else UNDECODABLE, reason) from None
+    if not decoded and not ends_early:
+        raise AudioFault(UNDECODABLE if errors or not known_rate else EMPTY)
+    seconds = decoded / (rate or RATE)
+    if lenient and first is not None and (count := _frame_count(path, first)):
+        stated = count * longest / rate
+    if stated is not None and seconds < stated - _MISSED:
+        raise AudioFault(CUT, f"{seconds:.2f} s of {stated:.2f} s are there")
+    if ends_early:
+        raise AudioFault(CUT, f"the file ends early; {seconds:.2f} s are there")
+    if errors > (packets / 10 if lenient else 0):
+        raise AudioFault(UNDECODABLE, f"{errors} of {packets} packets are damaged")
+
+
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+    """Return the mean of the channels (N,) of a frame, float32 in [-1, 1]."""
+    samples = frame.to_ndarray()
+    if frame.format.is_packed:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.uint8:
+        samples = (samples.astype(np.float32) - 128) / 128
+    elif samples.dtype.kind == "i":
+        samples = samples * np.float32(1 / -float(np.iinfo(samples.dtype).min))
+    with np.errstate(over="ignore", invalid="ignore"):  # found by speech()
+        if len(samples) == 1:
+            return samples[0].astype(np.float32)
+        return samples.mean(axis=0, dtype=np.float32)
+
+
+def _frame_count(path: str | os.PathLike[str], first: int) -> int | None:
+    """Return the number of frames that an mp3 states, less what decoders cut off.
+
+    Args:
+        path: The file.
+        first: Byte at which its first frame of sound begins. The one before may hold a
+            Xing header: ``Xing`` or ``Info``, flags, number of frames.
+    """
+    with open(path, "rb") as f:
+        f.seek(max(0, first - 1500))
+        head = f.read(min(first, 1500))
+    for found in re.finditer(b"Xing|Info", head):
+        i = found.start()
+        # Behind a frame's header and side information, by MPEG version and channels.
+        starts = (i - n for n in (36, 21, 13) if n <= i)
+        if any(head[s] == 0xFF and head[s + 1] >= 0xE0 for s in starts):
+            if len(head) >= i + 12 and head[i + 7] & 1:
+                return int.from_bytes(head[i + 8 : i + 12], "big") - 4
+    return None
+
+
+def _ends_early(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a WAV or Ogg file ends before its own chunk or last page does."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as f:
+        head = f.read(8)
+        if head[:4] == b"RIFF":
+            stated = int.from_bytes(head[4:], "little") + 8
+            return size + 1000 < stated < _UNKNOWN  # some count a few bytes too many
+        if head[:4] != b"OggS":
+            return False
+        f.seek(max(0, size - 65_307))  # the longest page
+        tail = f.read()
+    page = tail[tail.rfind(b"OggS") :]
+    segments = page[26] if len(page) > 26 else 0
+    return len(page) < 27 + segments + sum(page[27 : 27 + segments])
+
+
+def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+    """Read a recording as speech encoders want it.
+
+    Args:
+        path: Sound file.
+
+    Yields:
+        Blocks (N,) at 16 kHz, one channel, int16.
+
+    Raises:
+        AudioFault: It cannot be used; perhaps only after its last block.
+    """
+    import soxr
+
+    total, lowest, highest = 0, 0, 0
+    first_rate, resample = None, None
+    for rate, block in _blocks(decode(path)):
+        if rate not in _RATES:
+            raise AudioFault(UNDECODABLE, f"a sampling rate of {rate} Hz")
+        if first_rate is None:
+            first_rate = rate
+            if rate != RATE:
+                resample = soxr.ResampleStream(rate, RATE, 1)
+        elif rate != first_rate:
+            raise AudioFault(UNDECODABLE, "its sampling rate changes")
+        if not np.isfinite(block).all():
+            raise AudioFault(NOT_FINITE)
+        peak = float(np.abs(block).max(initial=0))
+        if peak > _LOUDEST:
+            raise AudioFault(LOUD, f"up to {peak:.0f}; divide 16-bit samples by 32768")
+        if resample is not None:
+            block = resample.resample_chunk(block, last=len(block) == 0)
+        if len(block):
+            # 16-bit samples at 16 kHz stay exactly what they were.
+            block = np.rint(block * 32768).clip(-32768, 32767).astype(np.int16)
+            lowest = min(lowest, int(block.min())) if total else int(block.min())
+            highest = max(highest, int(block.max())) if total else int(block.max())
+            total += len(block)
+            yield block
+    if total < SHORTEST:
+        raise AudioFault(SHORT, f"{total} samples at 16 kHz, {SHORTEST} are needed")
+    if lowest == highest:
+        raise AudioFault(SILENT)
+
+
+def _blocks(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator:
+    """Join frames of one rate to blocks; an empty one says that it is the end."""
+    waiting: list[np.ndarray] = []
+    samples, rate = 0, RATE
+    for new_rate, frame in frames:
+        if waiting and (new_rate != rate or samples >= _BLOCK):
+            yield rate, np.concatenate(waiting)
+            waiting, samples = [], 0
+        waiting.append(frame)
+        samples += len(frame)
+        rate = new_rate
+    if waiting:
+        yield rate, np.concatenate(waiting)
+        yield rate, np.zeros(0, np.float32)
+
+
+def outside(start: float, end: float, seconds: float) -> AudioFault | None:
+    """Return why a piece of a recording is not there, else None.
+
+    Args:
+        start: In seconds.
+        end: In seconds.
+        seconds: Length of the recording.
+    """
+    detail = None
+    if start >= seconds:
+        detail = f"start {start:g} is beyond the end of the audio, {seconds:.2f} s"
+    elif end > seconds + OVERHANG:
+        detail = f"end {end:g} is beyond the end of the audio, {seconds:.2f} s"
+    elif (min(end, seconds) - start) * RATE < SHORTEST:
+        detail = f"{start:g} to {end:g} is less than {SHORTEST} samples at 16 kHz"
+    if detail is None:
+        return None
+    if end / 1000 <= seconds + OVERHANG < end:
+        detail += "; milliseconds?"
+    return AudioFault(OUTSIDE, detail)

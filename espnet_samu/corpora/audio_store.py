@@ -1,0 +1,219 @@
+"""Where recordings are kept as 16 kHz FLAC of one channel, each decoded once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import batched, chain
+from pathlib import Path
+from typing import IO
+
+from espnet_samu.corpora.audio import EMPTY, MISSING, RATE, AudioFault, speech
+from espnet_samu.corpora.data_dir import SAFE_PATH
+from espnet_samu.utils.atomic import remove_stale, temporary_name
+from espnet_samu.utils.command import progress
+
+MODES = ("convert", "stat")
+_SHARE = 256  # recordings that a thread takes at a time
+_KNOWN = "known.1.tsv"  # another number after a change of what is found
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that can be used.
+
+    Attributes:
+        path: What wav.scp says.
+        samples: Its length at 16 kHz; None: not looked at.
+    """
+
+    path: str
+    samples: int | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Its length."""
+        return None if self.samples is None else self.samples / RATE
+
+
+def convert(path: str | os.PathLike[str], output: Path | None) -> int:
+    """Write a recording as FLAC of 16 kHz, 16 bits and one channel.
+
+    Args:
+        path: Sound file.
+        output: Written whole or not at all; None: only checked.
+
+    Returns:
+        Number of samples.
+
+    Raises:
+        AudioFault: It cannot be used.
+    """
+    import soundfile
+
+    if output is None:
+        return sum(map(len, speech(path)))
+    temporary = temporary_name(output)
+    try:
+        with soundfile.SoundFile(
+            temporary, "w", RATE, 1, subtype="PCM_16", format="FLAC"
+        ) as file:
+            for block in speech(path):
+                file.write(block)
+            samples = file.frames
+        os.replace(temporary, output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return samples
+
+
+def stated_samples(path: str) -> int | None:
+    """Return the samples that a FLAC states which could stay where it is, else None."""
+    import soundfile
+
+    if not (path.endswith(".flac") and SAFE_PATH.fullmatch(path)):
+        return None
+    try:
+        info = soundfile.info(path)
+    except soundfile.SoundFileError:
+        return None
+    kind = (info.format, info.subtype, info.samplerate, info.channels)
+    return info.frames if kind == ("FLAC", "PCM_16", RATE, 1) else None
+
+
+def _status(path: str) -> os.stat_result | AudioFault:
+    """Return the size and time of a file that has something in it."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return AudioFault(MISSING)
+    if not stat.S_ISREG(status.st_mode):
+        return AudioFault(MISSING, "it is no file")
+    return status if status.st_size else AudioFault(EMPTY)
+
+
+class AudioStore:
+    """Recordings as what stage 3 takes as it is.
+
+    A table in the folder remembers what was found, by path, size and time: a recording
+    is opened once for all sets, scenarios and runs.
+
+    Args:
+        folder: Of what is written.
+        mode: ``convert``: decoded, checked, and written as 16 kHz FLAC; ``stat``: only
+            its size is looked at, and sets name it as it is.
+        jobs: Threads.
+        keep: Whether 16 kHz FLAC of one channel stays where it is.
+
+    Raises:
+        ValueError: No such mode.
+    """
+
+    def __init__(
+        self, folder: Path, mode: str = "convert", jobs: int = 1, keep: bool = True
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"--audio must be one of {' '.join(MODES)}: '{mode}'")
+        self.folder = folder
+        self.mode = mode
+        self.jobs = jobs
+        self.keep = keep
+        # path -> size, time (ns), and samples and path or reason and detail
+        self._known: dict[str, tuple[int, int, int, str, str]] | None = None
+
+    def output(self, path: str) -> Path:
+        """Return where a recording is written."""
+        stem = re.sub(r"[^\w.-]", "_", os.path.basename(path).rpartition(".")[0])
+        name = blake2b(os.fsencode(path), digest_size=6).hexdigest()
+        return self.folder / f"{stem[:40]}-{name}.flac"
+
+    def add(self, paths: Iterable[str]) -> dict[str, Recording | AudioFault]:
+        """Look at recordings, those that are new in threads.
+
+        Args:
+            paths: Sound files, absolute.
+
+        Returns:
+            What each of them is.
+        """
+        paths = list(dict.fromkeys(paths))
+        if self.mode == "stat":
+            return {path: self._stat(path) for path in paths}
+        if self._known is None:
+            self._known = self._read()
+        found: dict[str, Recording | AudioFault] = {}
+        for path in paths:
+            known = self._recall(path)
+            if known is not None:
+                found[path] = known
+        new = [path for path in paths if path not in found]
+        if new:
+            logging.info(f"{len(new)} of {len(paths)} recordings are decoded")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            remove_stale(self.folder)
+        with ThreadPoolExecutor(self.jobs) as pool, self._table(
+            "a" if new else "r"
+        ) as f:
+            shares = pool.map(lambda s: [*map(self._look, s)], batched(new, _SHARE))
+            done = progress(chain.from_iterable(shares), len(new), "recordings")
+            for path, (result, entry) in zip(new, done):
+                found[path] = result
+                self._known[path] = entry
+                # Other processes may add lines, too: each is written in one piece.
+                f.write("\t".join(map(str, (path, *entry))) + "\n")
+        return found
+
+    def _table(self, mode: str) -> IO[str]:
+        path = self.folder / _KNOWN
+        if mode == "r" and not path.exists():
+            path = Path(os.devnull)
+        text = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+        return path.open(mode, buffering=1, **text)
+
+    def _stat(self, path: str) -> Recording | AudioFault:
+        status = _status(path)
+        return status if isinstance(status, AudioFault) else Recording(path, None)
+
+    def _read(self) -> dict[str, tuple[int, int, int, str, str]]:
+        """Read the table; its last line may be half written, and lines repeated."""
+        known = {}
+        with self._table("r") as table:
+            for line in table:
+                path, *entry = line.rstrip("\n").split("\t")
+                if line.endswith("\n") and len(entry) == 5:
+                    size, time, samples = map(int, entry[:3])
+                    known[path] = (size, time, samples, entry[3], entry[4])
+        return known
+
+    def _recall(self, path: str) -> Recording | AudioFault | None:
+        """Return what is known of a recording that is as it was then."""
+        status = _status(path)
+        if isinstance(status, AudioFault):
+            return status
+        size, time, samples, text, detail = self._known.get(path, (0, 0, 0, "", ""))
+        if (size, time) != (status.st_size, status.st_mtime_ns):
+            return None
+        if samples < 0:
+            return AudioFault(text, detail)
+        return Recording(text, samples) if os.path.exists(text) else None
+
+    def _look(self, path: str) -> tuple[Recording | AudioFault, tuple]:
+        """Decode a recording; return what it is, and its line of the table."""
+        status = os.stat(path)
+        key = (status.st_size, status.st_mtime_ns)
+        try:
+            stated = stated_samples(path) if self.keep else None
+            if stated is not None and convert(path, None) == stated:
+                result = Recording(path, stated)
+            else:
+                output = self.output(path)
+                result = Recording(str(output), convert(path, output))
+        except AudioFault as fault:
+            return fault, (*key, -1, fault.reason, fault.detail)
+        return result, (*key, result.samples, result.path, "")

@@ -1,0 +1,311 @@
+"""Common Voice: its folders, tables, transcripts and clips."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import logging
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from espnet_samu.corpora.audio import AudioFault
+from espnet_samu.corpora.audio_store import AudioStore
+from espnet_samu.corpora.data_dir import stem
+from espnet_samu.corpora.text import clean_text
+
+COMMONVOICE = (
+    "--commonvoice, or as COMMONVOICE in the environment or db.sh; it must be release "
+    "4 (cv-corpus-4-2019-12-10)"
+)
+
+
+class CommonVoice:
+    """Language folders of a Common Voice release.
+
+    Args:
+        folder: Holds ``<lang>/validated.tsv`` and ``<lang>/clips/``, itself or in one
+            folder of the release's name (``cv-corpus-4-2019-12-10``).
+        setting: What it is named by, for messages.
+
+    Raises:
+        ValueError: There is no such folder.
+    """
+
+    def __init__(self, folder: Path, setting: str = COMMONVOICE) -> None:
+        if not folder.is_dir():
+            raise ValueError(
+                f"Common Voice: no folder '{folder}'; name the one with <lang>/"
+                f"validated.tsv and <lang>/clips/ by {setting}"
+            )
+        self.folder = folder
+        self.setting = setting
+
+    def find(self, lang: str) -> Path | None:
+        """Return the folder of a language, or None.
+
+        Raises:
+            ValueError: There are several.
+        """
+        places = [self.folder, *sorted(self.folder.glob("cv-corpus-*"))]
+        found = [p / lang for p in places if (p / lang / "validated.tsv").is_file()]
+        if len(found) > 1:
+            listed = " and ".join(map(str, found))
+            raise ValueError(
+                f"Common Voice: '{lang}' is in {listed}; give the folder of one "
+                f"release by {self.setting}"
+            )
+        return found[0] if found else None
+
+    def language(self, lang: str) -> Path:
+        """Return the folder of a language.
+
+        Raises:
+            ValueError: It is not there.
+        """
+        found = self.find(lang)
+        if found is None:
+            raise ValueError(
+                f"Common Voice: no {self.folder}/{lang}/validated.tsv; unpack "
+                f"'{lang}' of release 4 there, leave it out (--langs), or name another "
+                f"folder by {self.setting}"
+            )
+        return found
+
+
+ARCHIVE = ".tar.gz"
+
+
+class TsvReader:
+    r"""Rows of a TSV file: tabs, no quoting, backslash escapes, words like "NA" kept.
+
+    The same rows as ``pandas.read_csv(sep="\t", quoting=csv.QUOTE_NONE,
+    escapechar="\\", na_filter=False)``, with which CoVoST-2's authors read both tables.
+    Blanks of any kind (tabs that were escaped, line ends, U+2028) become single spaces:
+    Kaldi's files have one line an utterance.
+
+    Args:
+        path: The file, or an archive ``<file>.tar.gz`` that holds it.
+        columns: Names of the columns to return.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = columns
+        self.line = 1
+        """Number of the line that was read last; the header is line 1."""
+        self.malformed: list[int] = []
+        """Numbers of the lines that were left out: too many fields or too few."""
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        """Read the file.
+
+        Yields:
+            The fields of ``columns``, in that order.
+
+        Raises:
+            ValueError: It cannot be read, or misses a column; names file and line.
+        """
+        self.line, self.malformed = 1, []
+        try:
+            with open_tsv(self.path) as stream:
+                rows = csv.reader(
+                    stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\"
+                )
+                header = next(rows, [])
+                places = [self.place(header, name) for name in self.columns]
+                last = max(places)
+                for row in rows:
+                    self.line = rows.line_num
+                    if last < len(row) <= len(header):
+                        yield tuple([" ".join(row[place].split()) for place in places])
+                    elif row:
+                        self.malformed.append(self.line)
+        except UnicodeDecodeError as e:
+            raise ValueError(
+                f"{self.path}: not UTF-8 after line {self.line} ({e.reason}); "
+                "get the file again"
+            ) from None
+        except (csv.Error, OSError, EOFError, tarfile.TarError) as e:
+            raise ValueError(
+                f"{self.path}:{self.line}: cannot be read ({e}); get the file again"
+            ) from None
+
+    def place(self, header: Sequence[str], name: str) -> int:
+        """Return the place of a column."""
+        if name not in header:
+            raise ValueError(
+                f"{self.path}:1: no column '{name}' among '{' '.join(header)}'; is "
+                "this the right file?"
+            )
+        return header.index(name)
+
+
+@contextmanager
+def open_tsv(path: Path) -> Iterator[TextIO]:
+    """Open a file, or the one of that name in its archive.
+
+    Raises:
+        ValueError: The archive has no such file.
+    """
+    if not path.name.endswith(ARCHIVE):
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield stream
+        return
+    name = path.name[: -len(ARCHIVE)]
+    with tarfile.open(path) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if Path(member.name).name == name and content is not None:
+                yield io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
+                return
+    raise ValueError(f"{path}: holds no {name}; get the archive again")
+
+
+SPEAKER_DIGITS = 16
+"""Hexadecimal digits of a speaker id. All are of one length, so that speakers sort as
+their utterances do; Common Voice's own have 128."""
+_HEX = re.compile(r"[0-9a-f]{16,}")
+# Anything else, or longer, could not be part of an utterance id.
+_NAME = re.compile(r"(?!\.)[\w.-]+")
+_LONGEST = 90  # bytes
+
+
+class Clip(NamedTuple):
+    """Who says what."""
+
+    speaker: str
+    """``SPEAKER_DIGITS`` digits."""
+    sentence: str
+    """Transcript as Common Voice has it: cased, with punctuation; may be empty."""
+
+
+@dataclass
+class Validated:
+    """validated.tsv of a language."""
+
+    clips: dict[str, Clip] = field(default_factory=dict)
+    """By file name, such as ``common_voice_fr_17299399.mp3``."""
+    duplicates: list[str] = field(default_factory=list)
+    """File names of further lines of the same clip, which are not used."""
+    malformed: list[int] = field(default_factory=list)
+    """Numbers of lines that cannot be used."""
+
+
+def speaker_id(client: str, name: str) -> str:
+    """Return the id of a speaker.
+
+    Args:
+        client: Common Voice's client_id; the first digits of it are enough to find the
+            speaker in validated.tsv.
+        name: File name of the clip: without a client_id it is a speaker of its own.
+    """
+    if not _HEX.match(client):
+        client = hashlib.sha256((client or name).encode()).hexdigest()
+    return client[:SPEAKER_DIGITS]
+
+
+def read_validated(folder: Path) -> Validated:
+    """Read validated.tsv of a language.
+
+    Args:
+        folder: Common Voice's folder of the language.
+
+    Raises:
+        ValueError: See :class:`TsvReader`.
+    """
+    result = Validated()
+    reader = TsvReader(folder / "validated.tsv", ("path", "client_id", "sentence"))
+    clips = result.clips
+    for name, client, sentence in reader:
+        if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST:
+            result.malformed.append(reader.line)
+        elif name in clips:
+            result.duplicates.append(name)
+        else:
+            clips[name] = Clip(speaker_id(client, name), clean_text(sentence))
+    result.malformed = sorted(result.malformed + reader.malformed)
+    return result
+
+
+def utterance_id(clip: Clip, lang: str, name: str, suffix: str = "") -> str:
+    """Return ``<speaker>-<lang>-<clip><suffix>``."""
+    return f"{clip.speaker}-{lang}-{stem(name)}{suffix}"
+
+
+class ClipStore(AudioStore):
+    """Converted clips of a language, called as Common Voice calls them."""
+
+    def output(self, path: str) -> Path:
+        """Return where a clip is written."""
+        return self.folder / f"{stem(os.path.basename(path))}.flac"
+
+
+class Clips:
+    """Sound files of Common Voice.
+
+    Args:
+        mode: What is done about a clip that a set asks for, once for all sets:
+            ``convert``: decoded, checked, and written as FLAC of 16 kHz and one
+            channel, which ESPnet's stage 3 then takes as it is; ``stat``: only its size
+            is looked at, and sets name the mp3 file.
+        output: Folder of the converted clips.
+        jobs: Threads.
+
+    Raises:
+        ValueError: No such mode.
+    """
+
+    def __init__(self, mode: str, output: Path, jobs: int = 1) -> None:
+        AudioStore(output, mode)  # checks the mode
+        self.mode = mode
+        self.output = output
+        self.jobs = jobs
+        self._known: dict[tuple[Path, str], str | None] = {}
+        self._absolute: dict[Path, str] = {}
+
+    def path(self, folder: Path, name: str) -> str:
+        """Return what wav.scp says of a clip.
+
+        Args:
+            folder: Common Voice's folder of the language.
+            name: File name of the clip.
+        """
+        # Called for every utterance of every set: no Path objects here.
+        if self.mode == "convert":
+            return f"{self.output}/{folder.name}/{stem(name)}.flac"
+        return self._source(folder, name)
+
+    def _source(self, folder: Path, name: str) -> str:
+        if folder not in self._absolute:
+            self._absolute[folder] = os.path.abspath(folder / "clips")
+        return f"{self._absolute[folder]}/{name}"
+
+    def faults(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
+        """Find the clips that cannot be used.
+
+        Args:
+            folder: Common Voice's folder of the language.
+            names: File names of clips.
+
+        Returns:
+            Why, by file name.
+        """
+        names = list(names)
+        new = [n for n in dict.fromkeys(names) if (folder, n) not in self._known]
+        if new:
+            logging.info(f"{folder}: {len(new)} clips ({self.mode})")
+            store = ClipStore(self.output / folder.name, self.mode, self.jobs, False)
+            found = store.add(self._source(folder, name) for name in new)
+            for name in new:
+                result = found[self._source(folder, name)]
+                fault = result.reason if isinstance(result, AudioFault) else None
+                self._known[folder, name] = fault
+        known = ((name, self._known[folder, name]) for name in names)
+        return {name: fault for name, fault in known if fault is not None}

@@ -1,0 +1,281 @@
+"""Data preparation of CoVoST-2: the sets of a scenario and of the distillation.
+
+Reads Common Voice (release 4: ``<lang>/validated.tsv``, ``<lang>/clips/*.mp3``) and
+CoVoST-2's translations, and writes Kaldi data directories: for every direction
+``<split>.<source>-<target>``, of those of the scenario together ``<split>.<tag>``, and
+those of the distillation. What is there already, made of the same files, is left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from espnet_samu.corpora.common_voice import (
+    Clips,
+    CommonVoice,
+    Validated,
+    read_validated,
+)
+from espnet_samu.corpora.covost2_directions import (
+    SCENARIOS,
+    SPLITS,
+    Counts,
+    Direction,
+    Scenario,
+    choose_scenario,
+    read_published,
+)
+from espnet_samu.corpora.covost2_distillation import (
+    Distillation,
+    HeldOut,
+    Limits,
+    read_languages,
+)
+from espnet_samu.corpora.covost2_translations import (
+    count_overlaps,
+    drop_faulty,
+    join,
+    translations,
+    write_direction,
+)
+from espnet_samu.corpora.data_dir import TRANSCRIPTS, Marker, combine, text_file
+from espnet_samu.utils.atomic import atomic_write
+
+NONE = "none"
+
+
+class ScenarioSets:
+    """Makes ``<split>.<source>-<target>`` and ``<split>.<tag>``.
+
+    Args:
+        scenario: Directions.
+        common_voice: Release 4.
+        covost2: Folder of the translations.
+        clips: Sound files.
+        output: Folder of the data directories.
+
+    Raises:
+        ValueError: A language or its translations are missing.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        common_voice: CommonVoice,
+        covost2: Path,
+        clips: Clips,
+        output: Path,
+    ) -> None:
+        self.scenario = scenario
+        self.clips = clips
+        self.output = output
+        self.folders = {d: common_voice.language(d.source) for d in scenario.directions}
+        self.files = {d: translations(covost2, common_voice, d) for d in self.folders}
+        self.counts = Counts()
+        self.overlaps: list[tuple[str, str, str]] = []
+
+    def inputs(self) -> list[Path]:
+        """Return what is read, clips as their folders."""
+        folders = self.folders.values()
+        return [
+            *self.files.values(),
+            *(folder / "validated.tsv" for folder in folders),
+            *(folder / "clips" for folder in folders),
+        ]
+
+    def single(self, direction: Direction, split: str) -> Path:
+        """Return the data directory of a direction."""
+        return self.output / f"{split}.{direction.name}"
+
+    def together(self, split: str) -> Path:
+        """Return the data directory of the directions together."""
+        return self.output / f"{split}.{self.scenario.tag}"
+
+    def outputs(self) -> list[Path]:
+        """Return all data directories."""
+        single = [self.single(d, split) for d in self.folders for split in SPLITS]
+        return [*single, *map(self.together, SPLITS)]
+
+    def make(self, dev_per_direction: int = 0) -> None:
+        """Write all sets.
+
+        Args:
+            dev_per_direction: Most utterances of a direction in the development set of
+                them together; 0: all.
+
+        Raises:
+            ValueError: A file cannot be read, or nothing is left of a split.
+        """
+        source, validated = "", Validated()
+        for direction in self.scenario.directions:
+            if direction.source != source:
+                source = direction.source
+                validated = self.read(direction)
+            self.write(direction, validated)
+        for split in SPLITS:
+            test = split == "test"
+            parts = {
+                self.single(d, split): {
+                    "utt2tgt_lang": "utt2tgt_lang",
+                    text_file(d.source): text_file(TRANSCRIPTS),
+                    text_file(d.target): text_file(self.scenario.tag),
+                }
+                for d in (self.scenario.test if test else self.scenario.train)
+            }
+            most = dev_per_direction if split == "dev" else 0
+            total = combine(parts, self.together(split), most or None)
+            logging.info(f"{self.together(split)}: {total} utterances")
+
+    def read(self, direction: Direction) -> Validated:
+        """Read the clips of a direction's source language."""
+        validated = read_validated(self.folders[direction])
+        for name in validated.duplicates:
+            self.counts.note(direction.source, name, "duplicate in validated.tsv")
+        for line in validated.malformed:
+            reason = "malformed line of validated.tsv"
+            self.counts.note(direction.source, f"line {line}", reason)
+        return validated
+
+    def write(self, direction: Direction, validated: Validated) -> None:
+        """Write the sets of a direction."""
+        folder, tsv = self.folders[direction], self.files[direction]
+        splits = join(direction, validated, tsv, self.counts)
+        splits = drop_faulty(direction, splits, folder, self.clips, self.counts)
+        self.overlaps += count_overlaps(direction, splits, self.counts)
+        tags = {s.tag for s in SCENARIOS.values() if direction in s.test}
+        tags.add(self.scenario.tag)
+        for split, utterances in splits.items():
+            if not utterances:
+                raise ValueError(
+                    f"{tsv}: no utterance is left for {split}: {folder} has other "
+                    "clips, or none"
+                )
+            write_direction(
+                self.single(direction, split),
+                direction,
+                utterances,
+                folder,
+                self.clips,
+                sorted(tags) if split == "test" else (),
+            )
+        logging.info(f"{direction.name}: {sum(map(len, splits.values()))} utterances")
+
+    def save(self, folder: Path, published: Mapping[str, Mapping[str, int]]) -> None:
+        """Write counts, faults and speakers that are in two splits."""
+        table = self.counts.table(self.scenario.directions, published)
+        self.counts.save(folder, table)
+        with atomic_write(folder / "speakers.tsv") as f:
+            f.write("direction\tsplits\tspeaker\n")
+            f.writelines("\t".join(overlap) + "\n" for overlap in self.overlaps)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write all sets, or list the directions of the test sets.
+
+    Raises:
+        ValueError: The options do not fit, or a corpus is missing or malformed.
+    """
+    scenario = choose_scenario(args.scenario, split_list(args.langs))
+    if args.list_directions:
+        print("\n".join(direction.name for direction in scenario.test))
+        return
+    if args.commonvoice is None or args.covost2 is None:
+        raise ValueError("--commonvoice and --covost2 must name the corpora's folders")
+    common_voice = CommonVoice(args.commonvoice)
+    clips = Clips(args.audio, args.clips_dir, args.nj)
+    release = choose_release(args, common_voice)
+    make_scenario(args, scenario, clips, common_voice)
+    if args.samu_langs != NONE:
+        make_distillation(args, clips, common_voice, release)
+
+
+def split_list(value: str) -> list[str]:
+    """Read 'fr,de' or 'fr de'."""
+    return value.replace(",", " ").split()
+
+
+def make_scenario(
+    args: argparse.Namespace,
+    scenario: Scenario,
+    clips: Clips,
+    common_voice: CommonVoice,
+) -> None:
+    """Write the sets of all directions of a scenario, and those of them together."""
+    sets = ScenarioSets(scenario, common_voice, args.covost2, clips, args.output_dir)
+    work = args.output_dir / "local" / scenario.tag
+    published = args.conf_dir / "covost2_counts.tsv"
+    options = {
+        "directions": [d.name for d in scenario.directions],
+        "dev_per_direction": args.dev_per_direction,
+        "audio": args.audio,
+        "clips_dir": str(args.clips_dir),
+    }
+    marker = Marker(work / "done.json", options, [*sets.inputs(), published])
+    if marker.is_current(sets.outputs()):
+        logging.info(f"{scenario.tag}: the sets are there already")
+    else:
+        marker.clear()
+        sets.make(args.dev_per_direction)
+        sets.save(work, read_published(published))
+        marker.set(sets.outputs())
+    print((work / "counts.md").read_text("utf-8"))
+
+
+def choose_release(args: argparse.Namespace, common_voice: CommonVoice) -> CommonVoice:
+    """Return the release that the distillation takes its clips from.
+
+    Raises:
+        ValueError: A language that was asked for is not in it.
+    """
+    release = common_voice
+    if args.samu_commonvoice is not None:
+        release = CommonVoice(args.samu_commonvoice, "--samu_commonvoice")
+    langs = split_list(args.samu_langs) if args.samu_langs != NONE else []
+    if absent := [lang for lang in langs if release.find(lang) is None]:
+        raise ValueError(
+            f"--samu_langs: {' '.join(absent)}: no such folder with a validated.tsv in "
+            f"{release.folder}"
+        )
+    return release
+
+
+def make_distillation(
+    args: argparse.Namespace,
+    clips: Clips,
+    common_voice: CommonVoice,
+    release: CommonVoice,
+) -> None:
+    """Write the sets of the distillation."""
+    outputs = {
+        "train": args.output_dir / args.samu_train_set,
+        "dev": args.output_dir / args.samu_valid_set,
+    }
+    work = args.output_dir / "local" / args.samu_train_set
+    langs = split_list(args.samu_langs)
+    langs = langs or read_languages(args.conf_dir / "samu_langs.tsv")
+    held_out = HeldOut(common_voice, args.covost2, release)
+    limits = Limits(args.samu_dev_per_lang, args.samu_max_clips)
+    distillation = Distillation(release, held_out, clips, limits)
+    langs = distillation.present(langs)
+    inputs = held_out.files()
+    for lang in langs:
+        folder = release.language(lang)
+        inputs += [folder / "validated.tsv", folder / "clips"]
+    options = {
+        "langs": langs,
+        "limits": [limits.dev, limits.train],
+        "audio": args.audio,
+        "clips_dir": str(args.clips_dir),
+    }
+    marker = Marker(work / "done.json", options, inputs)
+    if marker.is_current(outputs.values()):
+        logging.info("distillation: the sets are there already")
+    else:
+        marker.clear()
+        table = distillation.make(langs, work, outputs)
+        distillation.counts.save(work, table)
+        marker.set(outputs.values())
+    print((work / "counts.md").read_text("utf-8"))

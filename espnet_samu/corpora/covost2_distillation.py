@@ -1,0 +1,337 @@
+"""Transcribed speech for the distillation: Common Voice without dev and test sets."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet_samu.corpora.common_voice import (
+    Clip,
+    Clips,
+    CommonVoice,
+    TsvReader,
+    read_validated,
+    utterance_id,
+)
+from espnet_samu.corpora.covost2_directions import (
+    ENGLISH,
+    INTO_ENGLISH,
+    SCENARIOS,
+    Counts,
+)
+from espnet_samu.corpora.covost2_translations import COLUMNS, find_translations
+from espnet_samu.corpora.data_dir import (
+    TRANSCRIPTS,
+    DataDir,
+    clip_of,
+    combine,
+    read_lines,
+    stem,
+    text_file,
+    write_data_dir,
+)
+from espnet_samu.corpora.held_out import sentence_key
+from espnet_samu.scoring.table import format_table
+
+ALL = SCENARIOS["multi"].test
+HELD_OUT = ("dev", "test")
+
+
+class HeldOut:
+    """Clips and sentences of the development and test sets of all directions.
+
+    Whatever the scenario: translations of every direction that can be found count,
+    their transcripts and, in whatever language, their translations.
+
+    Args:
+        common_voice: Release that the translations belong to.
+        covost2: Folder of the translations.
+        others: Further releases, which have many of its clips under the same names:
+            their transcripts count, too.
+    """
+
+    def __init__(
+        self, common_voice: CommonVoice, covost2: Path, *others: CommonVoice
+    ) -> None:
+        self.common_voice = common_voice
+        self.others = others
+        found = {d: find_translations(covost2, common_voice, d) for d in ALL}
+        self.translations = {d: tsv for d, tsv in found.items() if tsv is not None}
+        self.languages = {direction.source for direction in self.translations}
+        """Source languages whose translations were found."""
+        self.clips: set[str] = set()
+        self.sentences: set[bytes] = set()
+        self.unknown: dict[str, tuple[int, int]] = {}
+        """By language whose sentences are not all known: held-out clips without a
+        transcript, held-out clips."""
+
+    def files(self) -> list[Path]:
+        """Return what :meth:`read` reads."""
+        folders = [f for lang in sorted(self.languages) for f in self.folders(lang)]
+        tables = [folder / "validated.tsv" for folder in folders]
+        return [*self.translations.values(), *tables]
+
+    def folders(self, lang: str) -> list[Path]:
+        """Return the folders of a language, of all releases."""
+        found = (release.find(lang) for release in (self.common_voice, *self.others))
+        return list(dict.fromkeys(folder for folder in found if folder is not None))
+
+    def read(self) -> None:
+        """Read clips and sentences.
+
+        Raises:
+            ValueError: A file cannot be read.
+        """
+        names: dict[str, set[str]] = {lang: set() for lang in self.languages}
+        for direction, tsv in self.translations.items():
+            for name, translation, split in TsvReader(tsv, COLUMNS):
+                if split in HELD_OUT:
+                    names[direction.source].add(name)
+                    self.sentences.add(sentence_key(translation))
+        for lang, clips in names.items():
+            self.clips |= clips
+            unknown = set(clips)
+            for folder in self.folders(lang):
+                said = read_validated(folder).clips
+                common = clips & said.keys()
+                self.sentences |= {sentence_key(said[n].sentence) for n in common}
+                unknown -= common
+            # What release 4 has no transcript of is in no test set either.
+            if unknown and self.common_voice.find(lang) is None:
+                self.unknown[lang] = len(unknown), len(clips)
+        # Nothing to recognise a sentence by.
+        self.sentences.discard(sentence_key(""))
+
+    def check(self, data_dir: Path) -> None:
+        """See that a data directory has nothing of them.
+
+        Raises:
+            ValueError: It has; names one clip or sentence.
+        """
+        held_out = set(map(stem, self.clips))
+        for utt, wav in read_lines(data_dir / "wav.scp"):
+            if clip_of(wav) in held_out:
+                raise ValueError(f"{data_dir}: {utt.decode()} is of a dev or test set")
+        for utt, text in read_lines(data_dir / text_file(TRANSCRIPTS)):
+            if sentence_key(text.decode()) in self.sentences:
+                raise ValueError(
+                    f"{data_dir}: {utt.decode()} says a sentence of a dev or test set"
+                )
+
+
+DEV_SHARE = 0.05
+"""Largest share of the sentences of a language that are for development [ours]."""
+CLIP_OF_TEST = "clip of a dev or test set"
+SENTENCE_OF_TEST = "sentence of a dev or test set"
+SENTENCE_OF_DEV = "sentence of development"
+TOO_MANY = "over --samu_max_clips"
+UNKNOWN = "clips of dev and test sets whose sentence is not known"
+
+
+def read_languages(path: Path) -> list[str]:
+    """Read the languages of a TSV file: its first column.
+
+    Args:
+        path: Lines that begin with # or with ``language`` are no languages.
+    """
+    lines = path.read_text("utf-8").splitlines()
+    names = [line.split("\t")[0] for line in lines if not line.startswith("#")]
+    return [name for name in names if name != "language"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a language is used."""
+
+    dev: int
+    """Sentences for development, one clip of each."""
+    train: int
+    """Most clips for training; 0: all."""
+
+
+class Distillation:
+    """Makes the sets of the distillation.
+
+    Args:
+        common_voice: The release to take clips from.
+        held_out: What must not be taken.
+        clips: Sound files.
+        limits: How much of a language.
+    """
+
+    def __init__(
+        self,
+        common_voice: CommonVoice,
+        held_out: HeldOut,
+        clips: Clips,
+        limits: Limits,
+    ) -> None:
+        self.common_voice = common_voice
+        self.held_out = held_out
+        self.clips = clips
+        self.limits = limits
+        self.counts = Counts()
+        self.left_out: list[str] = []
+        """Lines below the table: languages whose held-out sentences are not known."""
+
+    def present(self, langs: Sequence[str]) -> list[str]:
+        """Return the languages that can be used; the others are logged."""
+        found = [lang for lang in langs if self.common_voice.find(lang) is not None]
+        absent = [lang for lang in langs if lang not in found]
+        if absent:
+            logging.info(
+                f"distillation: {len(absent)} languages are not in "
+                f"{self.common_voice.folder}: {' '.join(absent)}"
+            )
+        unchecked = [
+            lang
+            for lang in found
+            if lang in (*INTO_ENGLISH, ENGLISH) and lang not in self.held_out.languages
+        ]
+        if unchecked:
+            logging.warning(
+                f"distillation: without {' '.join(unchecked)}: of these CoVoST-2's "
+                "translations are not there, which say what is a dev or test clip"
+            )
+        return [lang for lang in found if lang not in unchecked]
+
+    def known(self, langs: Sequence[str]) -> list[str]:
+        """Return the languages whose held-out sentences are known; others are noted."""
+        unknown = self.held_out.unknown
+        for lang in filter(unknown.get, langs):
+            count = "{} of {}".format(*unknown[lang])
+            folder = self.held_out.common_voice.folder / lang
+            logging.warning(
+                f"distillation: without {lang}: of {count} clips of its dev and test "
+                "sets the sentence is not known, which other clips may say. Put "
+                f"validated.tsv of release 4 into {folder}; it needs no clips"
+            )
+            self.left_out.append(f"- {lang}: left out: {UNKNOWN}: {count}\n")
+        return [lang for lang in langs if lang not in unknown]
+
+    def make(
+        self, langs: Sequence[str], work: Path, outputs: Mapping[str, Path]
+    ) -> str:
+        """Write the sets of all languages.
+
+        Args:
+            langs: Languages that are there.
+            work: Folder for the sets of single languages.
+            outputs: Data directories ``train`` and ``dev``.
+
+        Returns:
+            Markdown table of what was kept and dropped.
+
+        Raises:
+            ValueError: Nothing is left.
+        """
+        self.held_out.read()
+        langs = self.known(langs)
+        parts: dict[str, list[Path]] = {"train": [], "dev": []}
+        for lang in langs:
+            for split, chosen in self.choose(lang).items():
+                if chosen:
+                    part = work / lang / split
+                    self.write(part, lang, chosen)
+                    parts[split].append(part)
+        for split, folders in parts.items():
+            if not folders:
+                raise ValueError(
+                    f"distillation: no clip of {' '.join(langs) or 'any language'} is "
+                    f"left for {split}; it needs at least {round(1 / DEV_SHARE)} "
+                    "sentences of a language that are in no dev or test set"
+                )
+            text = text_file(TRANSCRIPTS)
+            combine({part: {text: text} for part in folders}, outputs[split])
+            self.held_out.check(outputs[split])
+        return self.table(langs)
+
+    def choose(self, lang: str) -> dict[str, dict[str, Clip]]:
+        """Choose the clips of a language.
+
+        Returns:
+            For ``train`` and ``dev``: clips by file name.
+        """
+        folder = self.common_voice.language(lang)
+        validated = read_validated(folder)
+        for name in validated.duplicates:
+            self.counts.note(lang, name, "duplicate in validated.tsv")
+        for line in validated.malformed:
+            self.counts.note(lang, f"line {line}", "malformed line of validated.tsv")
+        self.counts.listed[lang, "-"] = len(validated.clips)
+        by_sentence: dict[bytes, list[str]] = {}
+        wordless = sentence_key("")
+        for name, clip in validated.clips.items():
+            key = sentence_key(clip.sentence)
+            if name in self.held_out.clips:
+                self.counts.drop(lang, "-", name, CLIP_OF_TEST)
+            elif key in self.held_out.sentences:
+                self.counts.drop(lang, "-", name, SENTENCE_OF_TEST)
+            elif key == wordless:
+                self.counts.drop(lang, "-", name, "empty transcript")
+            else:
+                by_sentence.setdefault(key, []).append(name)
+        # The keys are hashes: their order is a choice by chance, the same each time.
+        most = min(self.limits.dev, int(DEV_SHARE * len(by_sentence)))
+        dev, train = [], []
+        for number, key in enumerate(sorted(by_sentence)):
+            names = sorted(by_sentence[key])
+            if number >= most:
+                train += names
+                continue
+            dev.append(names[0])
+            for name in names[1:]:
+                self.counts.drop(lang, "-", name, SENTENCE_OF_DEV)
+        train = self.limit(lang, train)
+        faults = self.clips.faults(folder, [*train, *dev])
+        for name, reason in faults.items():
+            self.counts.drop(lang, "-", name, reason)
+        return {
+            split: {n: validated.clips[n] for n in names if n not in faults}
+            for split, names in (("train", train), ("dev", dev))
+        }
+
+    def limit(self, lang: str, names: list[str]) -> list[str]:
+        """Choose the training clips of a large language by a hash of the name."""
+        if not self.limits.train or len(names) <= self.limits.train:
+            return names
+        names = sorted(names, key=lambda n: hashlib.sha256(n.encode()).digest())
+        for name in names[self.limits.train :]:
+            self.counts.drop(lang, "-", name, TOO_MANY)
+        return names[: self.limits.train]
+
+    def write(self, output: Path, lang: str, chosen: Mapping[str, Clip]) -> None:
+        """Write the data directory of one language and split."""
+        folder = self.common_voice.language(lang)
+        data = DataDir()
+        for name, clip in chosen.items():
+            utt = utterance_id(clip, lang, name)
+            data.wavs[utt] = self.clips.path(folder, name)
+            data.put("utt2spk", utt, clip.speaker)
+            data.put("utt2lang", utt, lang)
+            data.put(text_file(TRANSCRIPTS), utt, clip.sentence)
+        write_data_dir(data, output)
+
+    def table(self, langs: Sequence[str]) -> str:
+        """Return the markdown table of all languages and their sum."""
+        dropped = {
+            lang: self.counts.dropped.get((lang, "-"), Counter()) for lang in langs
+        }
+        always = [CLIP_OF_TEST, SENTENCE_OF_TEST]
+        reasons = always + sorted({r for d in dropped.values() for r in d} - {*always})
+        rows = []
+        total: Counter[str] = Counter()
+        for lang in langs:
+            numbers = Counter(listed=self.counts.listed[lang, "-"], **dropped[lang])
+            numbers["kept"] = self.counts.kept(lang, "-")
+            total += numbers
+            rows.append([lang, numbers])
+        rows.append(["all", total])
+        columns = ["listed", *reasons, "kept"]
+        cells = [[name, *(str(n[column]) for column in columns)] for name, n in rows]
+        table = format_table(["language", *columns], cells, text_columns=1)
+        return "".join([table, *self.left_out])

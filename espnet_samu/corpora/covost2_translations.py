@@ -1,0 +1,222 @@
+"""CoVoST-2's translations, joined with Common Voice's transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from espnet_samu.corpora.common_voice import (
+    ARCHIVE,
+    Clip,
+    Clips,
+    CommonVoice,
+    TsvReader,
+    Validated,
+    utterance_id,
+)
+from espnet_samu.corpora.covost2_directions import SPLITS, Counts, Direction
+from espnet_samu.corpora.data_dir import TRANSCRIPTS, DataDir, text_file, write_data_dir
+from espnet_samu.corpora.text import clean_text
+
+
+def find_translations(
+    covost2: Path, common_voice: CommonVoice, direction: Direction
+) -> Path | None:
+    """Find a file of translations.
+
+    It is looked for in CoVoST-2's folder, in its folder of the source language and
+    beside Common Voice's ``validated.tsv``; unpacked or as an archive.
+    """
+    places = [covost2, covost2 / direction.source]
+    language = common_voice.find(direction.source)
+    if language is not None:
+        places.append(language)
+    for place in places:
+        for name in (direction.file, direction.file + ARCHIVE):
+            if (place / name).is_file():
+                return place / name
+    return None
+
+
+def translations(
+    covost2: Path, common_voice: CommonVoice, direction: Direction
+) -> Path:
+    """Return a file of translations.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    found = find_translations(covost2, common_voice, direction)
+    if found is None:
+        raise ValueError(
+            f"CoVoST-2: no {direction.file} (or {ARCHIVE}) in {covost2}, "
+            f"{covost2 / direction.source} or beside Common Voice's validated.tsv; "
+            f"get it, leave '{direction.name}' out (--langs), or name another folder "
+            "by --covost2, or as COVOST2 in the environment or db.sh"
+        )
+    return found
+
+
+COLUMNS = ("path", "translation", "split")
+# CoVoST-2's second version: its own additions to Common Voice's training split.
+SPLIT_OF = {"train": "train", "train_covost": "train", "dev": "dev", "test": "test"}
+UNUSED = ("dev_covost", "test_covost")
+"""Splits of the first version, which the second one leaves out."""
+
+
+class Utterance(NamedTuple):
+    """A clip and its translation."""
+
+    name: str
+    """File name of the clip."""
+    clip: Clip
+    translation: str
+
+    def id(self, direction: Direction) -> str:
+        """Return the utterance id."""
+        return utterance_id(self.clip, direction.source, self.name, direction.suffix)
+
+
+def join(
+    direction: Direction, validated: Validated, tsv: Path, counts: Counts
+) -> dict[str, list[Utterance]]:
+    """Join translations and transcripts on the clip's file name.
+
+    Args:
+        direction: Source and target language.
+        validated: Common Voice's clips of the source language.
+        tsv: Translations.
+        counts: Where to note what is read and dropped.
+
+    Returns:
+        Utterances by split, with transcript and translation.
+
+    Raises:
+        ValueError: The file cannot be read, or has no line of any split.
+    """
+    splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+    seen: set[str] = set()
+    reader = TsvReader(tsv, COLUMNS)
+    for name, translation, label in reader:
+        split = SPLIT_OF.get(label)
+        if split is None:
+            if label not in UNUSED:
+                counts.note(direction.name, name, "unknown split")
+            continue
+        counts.listed[direction.name, split] += 1
+        clip = validated.clips.get(name)
+        translation = clean_text(translation)
+        reason = None
+        if name in seen:
+            reason = "duplicate clip"
+        elif clip is None:
+            reason = "not in validated.tsv"
+        elif not clip.sentence:
+            reason = "empty transcript"
+        elif not translation:
+            reason = "empty translation"
+        seen.add(name)
+        if reason is not None:
+            counts.drop(direction.name, split, name, reason)
+        else:
+            splits[split].append(Utterance(name, clip, translation))
+    if not seen:
+        raise ValueError(
+            f"{tsv}: no line with split {', '.join(SPLIT_OF)}: is it version 2 of "
+            "CoVoST?"
+        )
+    for line in reader.malformed:
+        counts.note(direction.name, f"line {line}", "malformed line of translations")
+    return splits
+
+
+def drop_faulty(
+    direction: Direction,
+    splits: dict[str, list[Utterance]],
+    folder: Path,
+    clips: Clips,
+    counts: Counts,
+) -> dict[str, list[Utterance]]:
+    """Leave out utterances whose clip cannot be used.
+
+    Args:
+        direction: Source and target language.
+        splits: Utterances by split.
+        folder: Common Voice's folder of the source language.
+        clips: Its sound files.
+        counts: Where to note them.
+    """
+    names = [u.name for utterances in splits.values() for u in utterances]
+    faults = clips.faults(folder, names)
+    for split, utterances in splits.items():
+        for utterance in utterances:
+            if utterance.name in faults:
+                reason = faults[utterance.name]
+                counts.drop(direction.name, split, utterance.name, reason)
+    return {
+        split: [u for u in utterances if u.name not in faults]
+        for split, utterances in splits.items()
+    }
+
+
+def count_overlaps(
+    direction: Direction, splits: dict[str, list[Utterance]], counts: Counts
+) -> list[tuple[str, str, str]]:
+    """Count speakers that are in two splits.
+
+    Returns:
+        Direction, the two splits (``train+test``) and speaker, for every one.
+    """
+
+    def speakers(utterances: Iterable[Utterance]) -> set[str]:
+        return {utterance.clip.speaker for utterance in utterances}
+
+    found = []
+    for first, second in combinations(SPLITS, 2):
+        both = speakers(splits[first]) & speakers(splits[second])
+        if both:
+            utts = sum(u.clip.speaker in both for u in splits[second])
+            counts.overlaps.append((direction.name, first, second, len(both), utts))
+            pair = f"{first}+{second}"
+            found += [(direction.name, pair, speaker) for speaker in sorted(both)]
+    return found
+
+
+def write_direction(
+    output: Path,
+    direction: Direction,
+    utterances: Iterable[Utterance],
+    folder: Path,
+    clips: Clips,
+    tags: Sequence[str] = (),
+) -> None:
+    """Write one split of a direction.
+
+    Args:
+        output: ``data/<split>.<source>-<target>``.
+        direction: Source and target language.
+        utterances: Of the split; in any order.
+        folder: Common Voice's folder of the source language.
+        clips: Its sound files.
+        tags: Of scenarios in which the set can be tested on its own: the texts are
+            written under the names that these ask for, too.
+    """
+    transcripts = [text_file(direction.source)]
+    translations = [text_file(direction.target)]
+    if tags:
+        transcripts.append(text_file(TRANSCRIPTS))
+        translations += map(text_file, tags)
+    data = DataDir()
+    for utterance in utterances:
+        utt = utterance.id(direction)
+        data.wavs[utt] = clips.path(folder, utterance.name)
+        data.put("utt2spk", utt, utterance.clip.speaker)
+        data.put("utt2lang", utt, direction.source)
+        data.put("utt2tgt_lang", utt, direction.target)
+        for file in transcripts:
+            data.put(file, utt, utterance.clip.sentence)
+        for file in translations:
+            data.put(file, utt, utterance.translation)
+    write_data_dir(data, output)

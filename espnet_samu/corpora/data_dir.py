@@ -1,0 +1,282 @@
+"""Kaldi data directories: written whole or not at all, merged, and known to be done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from espnet_samu.utils.atomic import AtomicFolder, atomic_write
+
+MAKER = "the data preparation of espnet_samu"
+
+LONGEST = 128  # characters of an id
+SAFE_PATH = re.compile(r"[\w.,+@%=/-]+")
+"""What wav.scp may name: ``--speed_perturb_factors`` hands it to a shell."""
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # by far the most, and fast
+
+
+def id_fault(value: str) -> str | None:
+    """Return why an utterance or speaker id cannot be used, else None.
+
+    ESPnet names files after ids.
+    """
+    if _PLAIN.fullmatch(value):
+        return None
+    if not value:
+        return "is empty"
+    if any(map(str.isspace, value)):
+        return "has a space"
+    if "/" in value:
+        return "has a /"
+    if not value.isprintable():
+        return "has control characters"
+    # A file name has at most 255 bytes, and speed perturbation makes it longer.
+    if len(value) > LONGEST or len(value.encode()) > 200:
+        return f"is longer than {LONGEST} characters"
+    return None
+
+
+@dataclass
+class DataDir:
+    """The columns of a data directory.
+
+    Attributes:
+        wavs: Recording id -> absolute path.
+        files: File name -> utterance id -> value.
+        lines: Utterance id -> line of the manifest.
+    """
+
+    wavs: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def put(self, file: str, utt: str, value: str) -> None:
+        """Add a line to a file."""
+        self.files.setdefault(file, {})[utt] = value
+
+
+def write_data_dir(data: DataDir, output: Path, inputs: Iterable[Path] = ()) -> None:
+    """Write a data directory, whole or not at all.
+
+    Args:
+        data: What to write.
+        output: Replaced as a whole if it was written by this function.
+        inputs: Files that it was made of, beside the recordings.
+
+    Raises:
+        ValueError: ``output`` holds an input or something else; an id or a path cannot
+            be used.
+    """
+    for utt, speaker in data.files["utt2spk"].items():
+        for value in {utt, speaker}:
+            fault = id_fault(value)
+            if fault is not None:
+                raise ValueError(f"{output}: the id {value!r} {fault}")
+    for path in data.wavs.values():
+        if not SAFE_PATH.fullmatch(path):
+            raise ValueError(
+                f"{output}: {path!r} has a blank or a character that a shell takes for "
+                "its own; rename it"
+            )
+    folders = {os.path.dirname(path) for path in data.wavs.values()}
+    replaced = AtomicFolder(output, MAKER, [*inputs, *folders])
+    by_speaker: dict[str, list[str]] = {}
+    for utt, speaker in sorted(data.files["utt2spk"].items()):
+        by_speaker.setdefault(speaker, []).append(utt)
+    spk2utt = {speaker: " ".join(utts) for speaker, utts in by_speaker.items()}
+    with replaced as folder:
+        files = {**data.files, "wav.scp": data.wavs, "spk2utt": spk2utt}
+        for name, values in files.items():
+            # Code points sort as UTF-8 bytes do: this is LC_ALL=C.
+            with (folder / name).open("w", encoding="utf-8", newline="\n") as out:
+                out.writelines(f"{key} {values[key]}\n" for key in sorted(values))
+
+
+TRANSCRIPTS = "multi"
+"""Suffix of transcripts where source languages are mixed: ``text.tc.multi``."""
+COMMON = ("wav.scp", "utt2spk", "utt2lang")
+
+
+def text_file(lang: str) -> str:
+    """Return the name of a text file; tc: true case, as the corpus has it."""
+    return f"text.tc.{lang}"
+
+
+def combine(
+    parts: Mapping[Path, Mapping[str, str]], output: Path, most: int | None = None
+) -> int:
+    """Write several data directories as one.
+
+    Args:
+        parts: Data directories, each with its files beside ``COMMON`` and what these
+            are called in the result. Ids are sorted as in LC_ALL=C and in one only.
+        output: The result, replaced if it is there.
+        most: Utterances of each; the same clips of English whatever the target.
+
+    Returns:
+        Number of utterances.
+    """
+    chosen = {part: choose(part, most) for part in parts}
+    names = {file: file for file in COMMON}
+    files = dict.fromkeys(to for part in parts.values() for to in part.values())
+    total = 0
+    with AtomicFolder(output, MAKER, parts) as folder:
+        for file in (*names, *files):
+            sources = []
+            for part, renamed in parts.items():
+                mine = {**names, **{to: name for name, to in renamed.items()}}
+                if file in mine:
+                    sources.append((part / mine[file], chosen[part]))
+            total = merge_files(sources, folder / file)
+        write_spk2utt(folder)
+    return total
+
+
+def choose(part: Path, most: int | None) -> set[bytes] | None:
+    """Choose utterances of a data directory by a hash of the clip; None: all."""
+    if most is None:
+        return None
+    by_hash = sorted(
+        (hashlib.sha256(clip_of(wav).encode()).digest(), utt)
+        for utt, wav in read_lines(part / "wav.scp")
+    )
+    return {utt for _, utt in by_hash[:most]}
+
+
+def read_lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Read lines ``key value`` as bytes."""
+    with path.open("rb") as stream:
+        for line in stream:
+            key, _, value = line.rstrip(b"\n").partition(b" ")
+            yield key, value
+
+
+def merge_files(sources: Sequence[tuple[Path, set[bytes] | None]], output: Path) -> int:
+    """Merge sorted files of lines ``key value``, keeping what was chosen of each.
+
+    Returns:
+        Number of lines.
+    """
+
+    def chosen(path: Path, keys: set[bytes] | None) -> Iterable[bytes]:
+        stream = stack.enter_context(path.open("rb"))
+        if keys is None:
+            return stream
+        return (line for line in stream if line.partition(b" ")[0] in keys)
+
+    count = 0
+    with ExitStack() as stack, output.open("wb") as out:
+        # No byte of a key is smaller than the blank behind it: lines sort as keys do.
+        for line in merge(*(chosen(path, keys) for path, keys in sources)):
+            out.write(line)
+            count += 1
+    return count
+
+
+def write_spk2utt(folder: Path) -> None:
+    """Write spk2utt: speakers are prefixes of one length, so utterances of one are
+    side by side."""
+    with (folder / "spk2utt").open("wb") as out:
+        pairs = read_lines(folder / "utt2spk")
+        for speaker, group in groupby(pairs, key=lambda pair: pair[1]):
+            out.write(speaker + b" " + b" ".join(utt for utt, _ in group) + b"\n")
+
+
+def clip_of(wav: bytes) -> str:
+    """Return the name of a clip, without its folder and its format."""
+    return stem(wav.decode().rpartition("/")[2])
+
+
+def stem(name: str) -> str:
+    """Return a file name without what is behind its last point."""
+    return name.rpartition(".")[0] or name
+
+
+CODE = Path(__file__).parent
+
+
+class Marker:
+    """Says whether sets are there already, made of the same files by the same code.
+
+    Args:
+        path: File that is there when all is made.
+        options: What decides the result.
+        inputs: Files and folders that were read: their sizes and times are compared.
+    """
+
+    def __init__(
+        self, path: Path, options: Mapping[str, Any], inputs: Iterable[Path]
+    ) -> None:
+        self.path = path
+        code = hashlib.sha256()
+        for file in sorted(CODE.glob("*.py")):
+            code.update(file.read_bytes())
+        self.state = {
+            "options": dict(options),
+            "inputs": {str(p): fingerprint(p) for p in sorted(set(inputs))},
+            "code": code.hexdigest(),
+        }
+
+    def is_current(self, outputs: Iterable[Path]) -> bool:
+        """Whether all was made so, and is still there as it was.
+
+        Args:
+            outputs: Data directories; another scenario may have written some anew.
+        """
+        try:
+            state = json.loads(self.path.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return False
+        outputs = list(outputs)
+        return state == {**self.state, "outputs": written(outputs)} and all(
+            map(has_audio, outputs)
+        )
+
+    def clear(self) -> None:
+        """Say that it is being made again."""
+        self.path.unlink(missing_ok=True)
+
+    def set(self, outputs: Iterable[Path]) -> None:
+        """Say that all is made.
+
+        Args:
+            outputs: Data directories.
+        """
+        with atomic_write(self.path) as f:
+            json.dump({**self.state, "outputs": written(outputs)}, f, indent=2)
+            f.write("\n")
+
+
+def fingerprint(path: Path) -> list[int]:
+    """Return size and time of change in nanoseconds; nothing for what is not there."""
+    if not path.exists():
+        return []
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def has_audio(data_dir: Path) -> bool:
+    """Return whether all that wav.scp names is there: dump/ may have been removed."""
+    names: dict[bytes, list[bytes]] = {}
+    for _, wav in read_lines(data_dir / "wav.scp"):
+        folder, _, name = wav.rpartition(b"/")
+        names.setdefault(folder, []).append(name)
+    try:
+        # To list a folder is faster than to look at each of its files.
+        return all(set(os.listdir(f)).issuperset(n) for f, n in names.items())
+    except FileNotFoundError:
+        return False
+
+
+def written(outputs: Iterable[Path]) -> dict[str, list[int]]:
+    """Return the fingerprints of data directories."""
+    return {str(folder): fingerprint(folder / "wav.scp") for folder in outputs}

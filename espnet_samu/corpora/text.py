@@ -1,0 +1,31 @@
+"""Cleaning of corpus texts: invisible characters."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import regex
+
+# Control characters, and format characters without a shape: byte order marks,
+# zero-width spaces, direction marks, soft hyphens. Joiners (U+200C, U+200D) shape
+# Persian and Indic words and emoji.
+_INVISIBLE = regex.compile(r"(?V1)[\p{Cc}[\p{Cf}&&\p{DI}]--[\u200C\u200D]]+")
+# What has a shape. Tokenizers take U+2581 for a blank, and U+FFFD stands where a
+# decoder has failed.
+_VISIBLE = regex.compile(r"[^\p{DI}\p{Cc}\p{Z}\u2581\uFFFD]")
+
+
+def clean_text(text: str) -> str:
+    """Return a transcript or translation as written to data directories.
+
+    It is in Unicode's composed form (NFC), which sentencepiece writes, without control
+    characters, invisible marks and blanks around it. Blanks inside stay as they are.
+
+    Args:
+        text: One line.
+
+    Returns:
+        The text; "" where a tokenizer would find nothing in it.
+    """
+    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text).strip())
+    return text if _VISIBLE.search(text) else ""

@@ -1,0 +1,42 @@
+import pytest
+import sentencepiece
+
+from espnet_samu.corpora.text import clean_text
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("  a\u00a0b  c ", "a\u00a0b  c"),
+        ("\ufeffa\u200bb\u200e \u00ad!\u2060\x07", "ab !"),
+        # A Persian, a Hindi word, an emoji in three parts, an Arabic mark of years.
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("👩\u200d🚀 ❤\ufe0f", "👩\u200d🚀 ❤\ufe0f"),
+        ("\u0601", "\u0601"),
+        ("e\u0301 \u1100\u1161", "é 가"),
+        ("，？ ½ ｶﾞ", "，？ ½ ｶﾞ"),
+        ("\u200b", ""),
+        ("\ufeff \u200e\u3000", ""),
+        ("\u200d\ufe0f", ""),
+        ("\u3164", ""),
+        ("▁", ""),
+        ("\ufffd", ""),
+        ("\ufffd a", "\ufffd a"),
+        ("", ""),
+    ],
+)
+def test_clean_text(text, expected):
+    assert clean_text(text) == expected
+    assert clean_text(expected) == expected
+
+
+def test_empty_is_what_is_empty_to_a_tokenizer(train_sentencepiece):
+    # Its normalisation is that of mBART-50, M2M-100 and XLM-R.
+    processor = sentencepiece.SentencePieceProcessor(
+        model_proto=train_sentencepiece("unigram")
+    )
+    characters = [chr(c) for c in range(0xFFFF) if not 0xD800 <= c < 0xE000]
+    empty = [c for c, ids in zip(characters, processor.encode(characters)) if not ids]
+    assert len(empty) == 60
+    assert [c for c in empty if clean_text(c)] == []
