@@ -1,3 +1,5 @@
+import io
+
 import pytest
 import sentencepiece
 
@@ -31,11 +33,17 @@ def test_clean_text(text, expected):
     assert clean_text(expected) == expected
 
 
-def test_empty_is_what_is_empty_to_a_tokenizer(train_sentencepiece):
-    # Its normalisation is that of mBART-50, M2M-100 and XLM-R.
-    processor = sentencepiece.SentencePieceProcessor(
-        model_proto=train_sentencepiece("unigram")
+def test_empty_is_what_is_empty_to_a_tokenizer():
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the train is here", "a boat is there"] * 4),
+        model_writer=model,
+        vocab_size=20,
+        hard_vocab_limit=False,
+        minloglevel=2,
     )
+    # Its normalisation is that of mBART-50, M2M-100 and XLM-R.
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     characters = [chr(c) for c in range(0xFFFF) if not 0xD800 <= c < 0xE000]
     empty = [c for c, ids in zip(characters, processor.encode(characters)) if not ids]
     assert len(empty) == 60
