@@ -36,6 +36,9 @@ requirements = [
     "protobuf==7.36.2",
     "tqdm==4.70.1",
     "typeguard==4.6.0",
+    # The report's pages; torch brings both.
+    "jinja2==3.1.6",
+    "markupsafe==3.0.4",
 ]
 
 test_requirements = [
@@ -56,6 +59,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.12,<3.14",
     packages=find_packages(include=["espnet_samu", "espnet_samu.*"]),
+    package_data={"espnet_samu.report": ["templates/*"]},
     install_requires=requirements,
     extras_require={"test": test_requirements},
 )

@@ -5,13 +5,13 @@ import argparse
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.report.examples import draw_examples, embed_png
-from espnet_samu.report.page import Section, join, make_page, show_commands, tag
+from espnet_samu.report.examples import draw_examples
+from espnet_samu.report.page import Section, make_page
 from espnet_samu.report.results import (
     Results,
     collect_means,
@@ -23,6 +23,7 @@ from espnet_samu.report.sections import (
     make_example_section,
     make_group_section,
     make_head,
+    make_image_section,
     make_length_charts,
     make_score_section,
     make_settings_section,
@@ -153,31 +154,6 @@ def make_examples(args: argparse.Namespace, results: Results) -> Section | None:
     return make_example_section(examples, args.seed)
 
 
-def make_figures(figures: Mapping[str, str], commands: Mapping[str, str]) -> Section:
-    """Return embedded figures.
-
-    Args:
-        figures: PNG file by caption.
-        commands: Command line by caption; some may lack.
-    """
-    parts = []
-    for name, path in figures.items():
-        if name not in commands:
-            logging.warning(f"--figure '{name}' has no --command of that name")
-        made = show_commands([commands.get(name, "")])
-        caption = tag("figcaption", f"{name}. ", made)
-        image = tag(
-            "div",
-            embed_png(path, name),
-            class_="wide",
-            tabindex="0",
-            role="region",
-            aria_label=name,
-        )
-        parts.append(tag("figure", image, caption))
-    return Section("figures", "Retrieval and other figures", join(parts))
-
-
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command line.
 
@@ -207,7 +183,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if results.significance is not None:
         sections.append(make_significance_section(results.significance))
     if figures:
-        sections.append(make_figures(figures, commands))
+        for name in figures:
+            if name not in commands:
+                logging.warning(f"--figure '{name}' has no --command of that name")
+        sections.append(make_image_section(figures, commands))
     examples = make_examples(args, results)
     if examples is not None:
         sections.append(examples)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from espnet_samu.report.page import Html, show_commands, tag
+from markupsafe import Markup
+
+from espnet_samu.report.page import SERIES, load_macros
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 INK, GRID = "#0a0b01", "#0a0b02"
 _STYLES = {INK: "currentColor", GRID: "var(--grid)"}
 _SERIES = "#0a0c{:02x}"
-SERIES = 6  # colours that the style sheet has
 
 
 def series_colour(number: int) -> str:
@@ -24,7 +25,7 @@ def series_colour(number: int) -> str:
     return _SERIES.format(number % SERIES)
 
 
-def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Html:
+def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Markup:
     """Return a figure as an SVG element, with its text as text.
 
     Args:
@@ -71,32 +72,21 @@ def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Htm
         element = ElementTree.Element(part, {"id": f"{name}-{part}"})
         element.text = text
         root.insert(place, element)
-    return Html(ElementTree.tostring(root, encoding="unicode"))
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def make_legend(entries: Sequence[tuple[str, int, bool]]) -> Html:
+def make_legend(entries: Sequence[tuple[str, int, bool]]) -> Markup:
     """Return names with their colours.
 
     Args:
         entries: Name, number of the colour, whether it was published and is pale.
     """
-    items = []
-    for name, number, published in entries:
-        colour = f"background: var(--series-{number % SERIES})"
-        items.append(
-            tag(
-                "li",
-                tag("span", style=colour),
-                name + (" (published)" if published else ""),
-                class_="published" if published else None,
-            )
-        )
-    return tag("ul", *items, class_="legend")
+    return load_macros("components.html").legend(entries)
 
 
 def make_figure(
-    charts: Sequence[Html], legend: Html, text: str, commands: Sequence[str]
-) -> Html:
+    charts: Sequence[Markup], legend: Markup, text: str, commands: Sequence[str]
+) -> Markup:
     """Return charts with one legend and one caption.
 
     Args:
@@ -105,12 +95,7 @@ def make_figure(
         text: The caption.
         commands: Commands that made the charts.
     """
-    return tag(
-        "figure",
-        legend,
-        tag("div", *charts, class_="charts"),
-        tag("figcaption", text, show_commands(commands)),
-    )
+    return load_macros("components.html").figure(charts, legend, text, commands)
 
 
 WIDTH = 3.4  # inches; at 72 units an inch a page of 400 pixels has room for it
@@ -162,7 +147,7 @@ def draw_bars(
     limit: float,
     digits: int = 1,
     mark: float | None = None,
-) -> Html:
+) -> Markup:
     """Draw horizontal bars, languages from top to bottom.
 
     Args:

@@ -9,13 +9,15 @@ import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from espnet_samu.report.page import Html, start_tag, tag
+from markupsafe import Markup
+
+from espnet_samu.report.page import load_macros
 from espnet_samu.scoring.system_result import Direction
 
 COMPRESSION = 0.8  # of 0 to 1: about 33 kbit/s for speech at 16 kHz
 
 
-def embed_clip(path: str | os.PathLike[str], label: str) -> Html:
+def embed_clip(path: str | os.PathLike[str], label: str) -> Markup:
     """Return a player that holds the sound, as MP3 of one channel.
 
     Every browser plays it, and the same sound is the same text whenever it is made; an
@@ -45,16 +47,13 @@ def embed_clip(path: str | os.PathLike[str], label: str) -> Html:
         compression_level=COMPRESSION,
     )
     source = f"data:audio/mpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    # Without `preload` all clips would be decoded when the page is opened.
-    return tag(
-        "audio", controls="", preload="none", src=source, aria_label=label, title=label
-    )
+    return load_macros("components.html").clip(source, label)
 
 
 _HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
-def embed_png(path: str | os.PathLike[str], alt: str) -> Html:
+def embed_png(path: str | os.PathLike[str], alt: str) -> Markup:
     """Return an image element that holds the file.
 
     Args:
@@ -67,10 +66,9 @@ def embed_png(path: str | os.PathLike[str], alt: str) -> Html:
     data = Path(path).read_bytes()
     if not data.startswith(_HEAD) or len(data) < len(_HEAD) + 8:
         raise ValueError(f"{path}: not a PNG file")
-    # Known sizes keep the text from jumping when the image is decoded.
     width, height = struct.unpack_from(">II", data, len(_HEAD))
     source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return start_tag("img", src=source, alt=alt, width=str(width), height=str(height))
+    return load_macros("components.html").image(source, alt, width, height)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,17 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from jinja2.environment import TemplateModule
+from markupsafe import Markup
+
 from espnet_samu.report.charts import Series, draw_bars, make_figure, make_legend
-from espnet_samu.report.examples import Example, embed_clip
-from espnet_samu.report.page import (
-    Html,
-    Section,
-    definitions,
-    join,
-    show_commands,
-    table,
-    tag,
-)
+from espnet_samu.report.examples import Example, embed_clip, embed_png
+from espnet_samu.report.page import Section, load_macros, make_definitions
 from espnet_samu.report.results import GroupMeans, PublishedSystem, Results
 from espnet_samu.scoring.significance import Significance
 from espnet_samu.scoring.system_result import SystemResult
@@ -23,12 +18,16 @@ from espnet_samu.scoring.table import (
     name_row,
     used_columns,
 )
-from espnet_samu.scoring.tokenizers import base_language
 
 P_LEVEL = 0.05
 
 
-def make_head(results: Results, notes: Mapping[str, str]) -> Html:
+def _macros() -> TemplateModule:
+    """Return the sections' templates."""
+    return load_macros("sections.html")
+
+
+def make_head(results: Results, notes: Mapping[str, str]) -> Markup:
     """Return the settings at the top of the page.
 
     Args:
@@ -47,7 +46,7 @@ def make_head(results: Results, notes: Mapping[str, str]) -> Html:
     for group in dict.fromkeys(results.groups.values()):
         langs = " ".join(k for k, v in results.groups.items() if v == group)
         items.append((f"group {group}", langs))
-    return definitions([*items, *results.notes.items(), *notes.items()])
+    return make_definitions([*items, *results.notes.items(), *notes.items()])
 
 
 def make_group_section(
@@ -70,20 +69,10 @@ def make_group_section(
         row += [format_number(scores.get(name)) for name in means.names]
         rows.append(row + ([format_number(means.gaps[system])] if gap else []))
     over = [(name, " ".join(members)) for name, members in means.members.items()]
-    text = (
-        "Macro means of BLEU: every language counts the same, whatever its number of "
-    )
-    text += "utterances. "
-    if gap:
-        text += "TRFGap is mean BLEU of group high minus group low: the less, the more "
-        text += "is transferred. "
-    if published:
-        text += "Means of published systems are over the same languages as ours, or "
-        text += "are left out."
     return Section(
         "groups",
         "Means and transfer gap" if gap else "Means",
-        join([tag("p", text), table("Mean BLEU", header, rows), definitions(over)]),
+        _macros().means(gap, bool(published), header, rows, over),
     )
 
 
@@ -106,10 +95,8 @@ def make_score_section(results: Results) -> Section:
         ]
         for system, row in rows
     ]
-    text = "More is better, but less of TER; the length ratio is best at 1. "
-    text += "Empty: hypotheses without a word; they count as they are."
-    content = table("All scores", [*header, "empty", "N"], cells, texts=2)
-    return Section("scores", "All scores", join([tag("p", text), content]))
+    header += ["empty", "N"]
+    return Section("scores", "All scores", _macros().scores(header, cells))
 
 
 def make_significance_section(tests: Significance) -> Section:
@@ -130,27 +117,17 @@ def make_significance_section(tests: Significance) -> Section:
             score = scores[field]
             p = format_number(score.p_value, 4)
             if score.p_value is not None and score.p_value < P_LEVEL:
-                p = tag("strong", p)
+                p = Markup("<strong>{}</strong>").format(p)
             interval = f"{score.mean:.1f} ± {score.ci:.1f}"
             row += [f"{score.score:.1f}", interval, p]
         cells.append(row)
-    text = (
-        f"Paired bootstrap against {tests.baseline}, by sacreBLEU: mean and 95 % "
-        "interval of the resampled sets, and the probability of such a difference by "
-        f"chance (bold below {P_LEVEL}). Each test stands alone: no correction is made "
-        "for their number, and means over languages are not tested."
-    )
     signatures = {
         f"{COLUMNS[field][0]}: {signature}": None
         for by_field in tests.signatures.values()
         for field, signature in by_field.items()
     }
-    content = [
-        tag("p", text),
-        table(f"Tests against {tests.baseline}", header, cells, texts=2),
-        tag("pre", tag("code", "\n".join(signatures))),
-    ]
-    return Section("significance", "Significance", join(content))
+    content = _macros().significance(tests.baseline, P_LEVEL, header, cells, signatures)
+    return Section("significance", "Significance", content)
 
 
 def make_settings_section(results: Results, commands: Mapping[str, str]) -> Section:
@@ -161,17 +138,11 @@ def make_settings_section(results: Results, commands: Mapping[str, str]) -> Sect
         commands: Command lines by what they made.
     """
     signatures = [
-        (f"{metric} ({names})", tag("code", signature))
+        (f"{metric} ({names})", signature)
         for metric, names, signature in collect_signatures(results.systems)
     ]
-    shown = [(name, show_commands([command])) for name, command in commands.items()]
-    content = [
-        tag("h3", "Signatures"),
-        definitions(signatures),
-        tag("h3", "Commands"),
-        definitions(shown),
-    ]
-    return Section("settings", "Settings", join(content))
+    content = _macros().settings(signatures, commands.items())
+    return Section("settings", "Settings", content)
 
 
 def _own_series(colour: int, system: SystemResult, field: str) -> Series:
@@ -202,7 +173,7 @@ def _published_series(
     return Series(system.name, colour, known, published=True)
 
 
-def _legend(series: Sequence[Series]) -> Html:
+def _legend(series: Sequence[Series]) -> Markup:
     """Return the list of systems with their colours."""
     return make_legend([(one.name, one.colour, one.published) for one in series])
 
@@ -260,7 +231,7 @@ def make_bleu_charts(
         chart = draw_bars("means", "BLEU: means", means.names, bars, limit)
         text = "Macro means of BLEU: every language counts the same. "
         parts.append(make_figure([chart], _legend(bars), text, commands))
-    return Section("bleu", "BLEU", join(parts))
+    return Section("bleu", "BLEU", Markup("\n").join(parts))
 
 
 def make_length_charts(results: Results, commands: Sequence[str]) -> Section:
@@ -291,33 +262,6 @@ def make_length_charts(results: Results, commands: Sequence[str]) -> Section:
     )
 
 
-def _sentence(text: str | None, lang: str, missing: str) -> Html:
-    """Return a sentence in its own direction of writing."""
-    if text is None or not text.strip():
-        return tag("span", missing if text is None else "(empty)", class_="none")
-    return tag("span", text, lang=base_language(lang), dir="auto")
-
-
-def _card(example: Example) -> Html:
-    """Return one example."""
-    source, target = example.direction.source, example.direction.target
-    items = [
-        ("source", _sentence(example.source, source, "(not given)")),
-        ("reference", _sentence(example.reference, target, "")),
-    ]
-    for name, hyp in example.hypotheses.items():
-        items.append((name, _sentence(hyp, target, "(missing)")))
-    sound = [] if example.sound is None else [embed_clip(example.sound, example.utt)]
-    pairs = [join([tag("dt", name), tag("dd", text)]) for name, text in items]
-    return tag(
-        "article",
-        tag("h4", example.utt),
-        *sound,
-        tag("dl", *pairs),
-        class_="example",
-    )
-
-
 def make_example_section(examples: Sequence[Example], seed: int) -> Section:
     """Return examples by direction.
 
@@ -325,11 +269,27 @@ def make_example_section(examples: Sequence[Example], seed: int) -> Section:
         examples: Examples, those of a direction beside each other.
         seed: Seed that they were drawn with.
     """
-    by_direction: dict[str, list[Html]] = {}
+    groups: dict[str, list[tuple[Example, Markup]]] = {}
     for example in examples:
         title = f"{example.direction.source} to {example.direction.target}"
-        by_direction.setdefault(title, []).append(_card(example))
-    parts = [tag("p", f"Drawn at random from each direction, seed {seed}: not chosen.")]
-    for title, cards in by_direction.items():
-        parts += [tag("h3", title), tag("div", *cards, class_="examples")]
-    return Section("examples", "Examples", join(parts))
+        sound = example.sound
+        clip = Markup() if sound is None else embed_clip(sound, example.utt)
+        groups.setdefault(title, []).append((example, clip))
+    return Section("examples", "Examples", _macros().examples(groups, seed))
+
+
+def make_image_section(
+    images: Mapping[str, str], commands: Mapping[str, str]
+) -> Section:
+    """Return embedded figures.
+
+    Args:
+        images: PNG file by caption.
+        commands: Command line by caption; some may lack.
+    """
+    shown = [
+        (name, embed_png(path, name), commands.get(name, ""))
+        for name, path in images.items()
+    ]
+    title = "Retrieval and other figures"
+    return Section("figures", title, _macros().figures(shown))

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from markupsafe import Markup
+
 from espnet_samu.report.charts import Series, draw_bars, make_figure, make_legend
-from espnet_samu.report.page import Html, Section, join, tag
+from espnet_samu.report.page import Section
 from study.arm_runs import ArmRuns
 from study.estimate import Difference, Estimate
-from study.plots import PALE, Points, draw_forest, draw_xy
+from study.plots import PALE, Points, draw_forest, draw_xy, study_macros
 from study.resampling import GAP, ZERO_SHOT
 from study.set_scores import BASELINES
 from study.study_results import StudyResults
@@ -35,7 +37,7 @@ def _series(
     )
 
 
-def _legend(series: Sequence[Series]) -> Html:
+def _legend(series: Sequence[Series]) -> Markup:
     """Return the names with their colours."""
     return make_legend([(one.name, one.colour, False) for one in series])
 
@@ -86,7 +88,7 @@ def make_forest_section(results: StudyResults, commands: Sequence[str]) -> Secti
             "Intervals of an arm with one seed are over sentences only. "
         )
         parts.append(make_figure(charts, legend, text, commands))
-    return Section("forest", "Differences of zero-shot BLEU", join(parts))
+    return Section("forest", "Differences of zero-shot BLEU", Markup("\n").join(parts))
 
 
 def _split(results: StudyResults) -> dict[str, list[str]]:
@@ -124,7 +126,7 @@ def make_bleu_section(results: StudyResults, commands: Sequence[str]) -> Section
         f"BLEU on {scores.name}, {scores.contents} contents in each language; lines "
         "are 95 % intervals over seeds and sentences. "
     )
-    parts = [make_figure(charts, _legend(series), text, commands)]
+    shown, gap_figure = make_figure(charts, _legend(series), text, commands), ""
     if gaps:
         text = (
             f"Mean BLEU of {' and '.join(results.options.supervised)} less that of "
@@ -132,8 +134,9 @@ def make_bleu_section(results: StudyResults, commands: Sequence[str]) -> Section
             "transferred, if the former are any good. "
         )
         legend = make_legend([("supervised less zero-shot BLEU", 0, False)])
-        parts += [tag("h3", "Transfer gap"), make_figure(gaps, legend, text, commands)]
-    return Section("bleu", "BLEU by language and arm", join(parts))
+        gap_figure = make_figure(gaps, legend, text, commands)
+    content = study_macros().bleu(shown, gap_figure)
+    return Section("bleu", "BLEU by language and arm", content)
 
 
 def _mean_curve(curves: Iterable[Sequence[Mapping[str, float]]], figure: str):

@@ -3,16 +3,10 @@
 import os
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from espnet_samu.report.examples import draw_examples
-from espnet_samu.report.page import (
-    Html,
-    Section,
-    definitions,
-    join,
-    make_page,
-    show_commands,
-    tag,
-)
+from espnet_samu.report.page import Section, make_page
 from espnet_samu.report.sections import make_example_section
 from espnet_samu.scoring.system_result import split_directions
 from study.answer import (
@@ -30,10 +24,10 @@ from study.chart_sections import (
     make_curve_section,
     make_forest_section,
 )
+from study.plots import study_macros
 from study.resampling import METRICS
 from study.space_sections import (
     EmbeddingSet,
-    make_missing,
     make_projection_section,
     make_retrieval_section,
 )
@@ -143,33 +137,12 @@ def make_study_examples(
     directions = split_directions(refs, langs, {utt: "en" for utt in refs})
     examples = draw_examples(directions, refs, sources, systems, NUMBER, SEED, sounds)
     section = make_example_section(examples, SEED)
-    parts = [section.content]
-    if sounds:
-        parts.insert(0, tag("p", f"The clips: {credit}"))
-    else:
-        parts.insert(0, make_missing("Players for the clips are", "--audio"))
-    return Section("examples", "Random translations", join(parts))
+    content = study_macros().examples(bool(sounds), credit, section.content)
+    return Section("examples", "Random translations", content)
 
 
-def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Html:
+def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Markup:
     """Return what is missing or does not hold, claim, answer, limits, what was run."""
-    parts = []
-    for warning in (state_mixed(results), state_missing(results)):
-        if warning is not None:
-            parts.append(tag("div", tag("p", warning), class_="first"))
-    short = list_shortfalls(results)
-    if short:
-        title = "Not every registered comparison holds for every language"
-        lines = tag("ul", *(tag("li", line) for line in short))
-        parts.append(tag("div", tag("p", tag("strong", title)), lines, class_="first"))
-    for sentence in (state_claim(results), state_answer(results)):
-        parts.append(tag("p", sentence, class_="claim"))
-    parts.append(tag("ul", *(tag("li", line) for line in list_outcomes(results))))
-    parts.append(make_answer_table(results).to_html())
-    limits = state_limits(results)
-    if limits:
-        parts.append(tag("p", "Where the answer ends:"))
-        parts.append(tag("ul", *(tag("li", line) for line in limits)))
     runs = [run for arm in results.arms for run in arm.runs.values()]
     missing = sum(len(arm.missing) for arm in results.arms)
     failed = sum(len(arm.failed) for arm in results.arms)
@@ -181,8 +154,16 @@ def _make_head(results: StudyResults, notes: Mapping[str, str]) -> Html:
         "machine": "; ".join(results.machines()) or "-",
         **notes,
     }
-    parts.append(definitions(facts.items()))
-    return join(parts)
+    warnings = [state_mixed(results), state_missing(results)]
+    return study_macros().head(
+        [warning for warning in warnings if warning is not None],
+        list_shortfalls(results),
+        [state_claim(results), state_answer(results)],
+        list_outcomes(results),
+        make_answer_table(results),
+        state_limits(results),
+        facts,
+    )
 
 
 def make_html(
@@ -210,38 +191,35 @@ def make_html(
         own: Command line that makes the page.
     """
     made_by = [commands.get("runs", ""), own]
-    registered = [table.to_html() for table in make_primary_tables(results)]
-    tables = [
-        join([tag("h3", name), *(make_score_table(s, m).to_html() for m in METRICS)])
-        for name, s in results.sets.items()
-    ]
+    tables = study_macros().tables
+    scores = {
+        name: [make_score_table(found, metric) for metric in METRICS]
+        for name, found in results.sets.items()
+    }
     against = [
-        table.to_html()
-        for scores in results.sets.values()
-        for table in make_difference_tables(scores)
+        table
+        for found in results.sets.values()
+        for table in make_difference_tables(found)
     ]
-    versions = {k: "/".join(v) for k, v in results.versions().items()}
-    settings = [
-        tag("p", describe_method(results)),
-        definitions([("BLEU", tag("code", results.signature)), *versions.items()]),
-        tag("h3", "Commands"),
-        definitions(
-            (name, show_commands([text]))
-            for name, text in {**commands, "this page": own}.items()
-        ),
-    ]
+    settings = study_macros().settings(
+        describe_method(results),
+        results.signature,
+        {name: "/".join(found) for name, found in results.versions().items()},
+        {**commands, "this page": own},
+    )
+    registered = {"": make_primary_tables(results)}
     sections = [
         make_forest_section(results, made_by),
-        Section("registered", "Registered comparisons", join(registered)),
+        Section("registered", "Registered comparisons", tables(registered)),
         make_bleu_section(results, made_by),
         make_curve_section(results.arms, made_by),
         make_retrieval_section(results, embeddings, commands, made_by),
         make_projection_section(embeddings, commands),
         make_study_examples(results, sources, sounds, credit),
-        Section("scores", "All scores", join(tables)),
-        Section("against", "All arms against others", join(against)),
-        Section("runs", "Runs", make_run_table(results.arms).to_html()),
-        Section("settings", "Settings", join(settings)),
+        Section("scores", "All scores", tables(scores)),
+        Section("against", "All arms against others", tables({"": against})),
+        Section("runs", "Runs", tables({"": [make_run_table(results.arms)]})),
+        Section("settings", "Settings", settings),
     ]
     shown = [section for section in sections if section is not None]
     return make_page(title, _make_head(results, notes), shown)

@@ -2,19 +2,30 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2.environment import TemplateModule
+from markupsafe import Markup
 
 from espnet_samu.report.charts import (
     FONT,
     GRID,
     INK,
-    SERIES,
     WIDTH,
     Series,
     describe,
     inline_svg,
     series_colour,
 )
-from espnet_samu.report.page import Html, join, tag
+from espnet_samu.report.page import SERIES, load_macros
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def study_macros() -> TemplateModule:
+    """Return the templates of a study's page; their macros are called as functions."""
+    return load_macros("study.html", TEMPLATES)
+
 
 LANE = 0.15  # inches, the height of a point with its number
 GAP = 0.13  # inches between rows of another name
@@ -26,7 +37,7 @@ def draw_forest(
     categories: Sequence[str],
     series: Sequence[Series],
     digits: int = 1,
-) -> Html:
+) -> Markup:
     """Draw points with their intervals, numbers at the right edge.
 
     Args:
@@ -111,7 +122,7 @@ def draw_xy(
     lines: bool,
     description: str,
     numbered: bool = True,
-) -> Html:
+) -> Markup:
     """Draw lines or points.
 
     Args:
@@ -183,7 +194,7 @@ def make_heat_table(
     rows: Sequence[str],
     columns: Sequence[str],
     values: Mapping[tuple[str, str], float],
-) -> Html:
+) -> Markup:
     """Return the table; it scrolls by itself where the page is narrow.
 
     Args:
@@ -193,25 +204,12 @@ def make_heat_table(
         columns: Names of the columns.
         values: Number of each cell, 0 to 100; some may lack.
     """
-    head = [tag("th", corner, scope="col")]
-    head += [tag("th", column, scope="col", class_="number") for column in columns]
     body = []
     for row in rows:
-        cells = [tag("th", row, scope="row")]
+        cells = []
         for column in columns:
             value = values.get((row, column))
             text = "-" if value is None else f"{value:.0f}"
-            style = None if value is None else _shade(value / 100)
-            cells.append(tag("td", text, class_="number", style=style))
-        body.append(tag("tr", *cells))
-    content = tag(
-        "table",
-        tag("thead", tag("tr", *head)),
-        tag("tbody", *body),
-        aria_label=caption,
-    )
-    # A caption within would be as narrow as the table.
-    region = tag(
-        "div", content, class_="wide", tabindex="0", role="region", aria_label=caption
-    )
-    return join([tag("p", caption, class_="caption"), region])
+            cells.append((text, "" if value is None else _shade(value / 100)))
+        body.append((row, cells))
+    return study_macros().heat_table(caption, corner, columns, body)

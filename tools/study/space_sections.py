@@ -6,14 +6,15 @@ import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from espnet_samu.report.charts import make_figure, make_legend
-from espnet_samu.report.page import Html, Section, join, tag
+from espnet_samu.report.page import Section
 from espnet_samu.retrieval.pools import pair_speech_speech
 from espnet_samu.retrieval.report import project
 from espnet_samu.retrieval.scores import RetrievalScore, score_retrieval
 from espnet_samu.utils.kaldi_io import read_vectors
-from study.plots import PALE, Points, draw_xy, make_heat_table
+from study.plots import PALE, Points, draw_xy, make_heat_table, study_macros
 from study.resampling import ZERO_SHOT
 from study.run_file import RunUtterance
 from study.study_results import StudyResults
@@ -80,12 +81,7 @@ DRAWN = 60
 SEED = 1
 
 
-def make_missing(what: str, option: str) -> Html:
-    """Return the reason why something is not shown."""
-    return tag("p", f"{what} not shown: {option} was not given.", class_="none")
-
-
-def _draw_points(results: StudyResults) -> tuple[Html, Html] | None:
+def _draw_points(results: StudyResults) -> tuple[Markup, Markup] | None:
     """Draw R@1 and BLEU of every run; return the chart and its legend."""
     points = results.points.get(ZERO_SHOT, ())
     if not points:
@@ -120,7 +116,7 @@ def _draw_points(results: StudyResults) -> tuple[Html, Html] | None:
     return chart, make_legend(entries)
 
 
-def _make_r1_table(results: StudyResults) -> Html | None:
+def _make_r1_table(results: StudyResults) -> Markup | None:
     """Return R@1 by arm and language, means over seeds."""
     name = results.main.name
     values: dict[tuple[str, str], list[float]] = {}
@@ -156,18 +152,12 @@ def make_retrieval_section(
         commands: Command line by name of the embeddings; some may lack.
         own: Commands that made the other figures.
     """
-    parts: list[str] = []
+    figure = Markup()
     points = _draw_points(results)
     if points is not None:
         chart, legend = points
-        text = "One point a run. "
-        parts += [make_figure([chart], legend, text, own)]
-    parts.append(make_correlation_table(results).to_html())
-    table = _make_r1_table(results)
-    if table is not None:
-        parts += [tag("h3", "R@1 by arm and language"), table]
-    parts.append(tag("h3", "Between languages"))
-    tables = []
+        figure = make_figure([chart], legend, "One point a run. ", own)
+    between = []
     for one in embeddings:
         scores = one.retrieve()
         langs = sorted({score.lang for score in scores})
@@ -179,12 +169,11 @@ def make_retrieval_section(
             langs,
             {(s.lang, s.target_lang): 100 * s.r1 for s in scores},
         )
-        tables.append(make_figure([made], Html(""), "", [commands.get(one.name, "")]))
-    if tables:
-        parts.append(tag("div", *tables, class_="charts"))
-    else:
-        parts.append(make_missing("Retrieval between languages is", "--embeddings"))
-    return Section("retrieval", "Retrieval", join(parts))
+        between.append(make_figure([made], Markup(), "", [commands.get(one.name, "")]))
+    content = study_macros().retrieval(
+        figure, make_correlation_table(results), _make_r1_table(results), between
+    )
+    return Section("retrieval", "Retrieval", content)
 
 
 def _colour_by_language(
@@ -230,7 +219,7 @@ def make_projection_section(
     """
     title = "Utterance embeddings on a plane"
     if not embeddings:
-        missing = make_missing(
+        missing = study_macros().missing(
             "The projection of utterance embeddings is", "--embeddings"
         )
         return Section("projection", title, missing)
@@ -278,4 +267,4 @@ def make_projection_section(
         "of one colour say the same in different languages. ",
         made_by,
     )
-    return Section("projection", title, join([first, second]))
+    return Section("projection", title, Markup("\n").join([first, second]))

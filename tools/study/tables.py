@@ -3,9 +3,6 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from espnet_samu.report.page import Html, join
-from espnet_samu.report.page import table as html_table
-from espnet_samu.report.page import tag
 from espnet_samu.scoring.table import format_table
 from study.arm_runs import ArmRuns
 from study.estimate import Difference, Estimate
@@ -33,12 +30,6 @@ class Table:
         """Return it with caption and note, as paragraphs."""
         body = format_table(self.header, self.rows, self.text_columns)
         return "\n\n".join(part for part in (self.caption, self.note, body) if part)
-
-    def to_html(self) -> Html:
-        """Return it with its note before it."""
-        parts = [tag("p", self.note)] if self.note else []
-        shown = html_table(self.caption, self.header, self.rows, self.text_columns)
-        return join([*parts, shown])
 
 
 TITLES = {

@@ -113,7 +113,7 @@ def test_page(cmd, tmp_path):
     # Examples: two a language, escaped
     assert len([a for a in page.find("article")]) == 6
     assert "<script>alert('es" in "".join(page.text["span"])
-    assert text.count("&lt;May&gt; &amp; &#x27;June&#x27;") >= 6 * 2
+    assert text.count("&lt;May&gt; &amp; &#39;June&#39;") >= 6 * 2
     assert "Drawn at random from each direction, seed 1: not chosen." in page.text["p"]
 
     # The image as it is, and how it was made

@@ -49,7 +49,7 @@ def test_png(tmp_path):
     element = embed_png(tmp_path / "a.png", 'heat "map"')
     content = base64.b64encode(data).decode()
     assert element == (
-        f'<img src="data:image/png;base64,{content}" alt="heat &quot;map&quot;" '
+        f'<img src="data:image/png;base64,{content}" alt="heat &#34;map&#34;" '
         'width="3" height="2">'
     )
     (tmp_path / "b.png").write_text("<svg/>")
