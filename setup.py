@@ -45,6 +45,8 @@ test_requirements = [
     "black==26.10.1",
     "flake8==7.5.0",
     "isort==9.0.2",
+    # Drives the system's Chromium, for the tests of pages; brings no browser itself.
+    "playwright==1.65.2",
     "pytest==9.2.0",
     "pytest-timeout==2.4.0",
     "pytest-xdist==3.8.0",

@@ -1,27 +1,42 @@
 #!/usr/bin/env python3
 """Open an HTML file in headless Chromium as readers would, and look for faults.
 
-At every width, light and dark: errors in the console, anything loaded from elsewhere,
-text or figures that stick out of the window, text that is too small or too pale to
-read, images and sounds that cannot be decoded. Writes screenshots.
+At every width, light and dark, with all ``details`` open: errors in the console,
+anything loaded from elsewhere, text or figures that stick out of the window, text that
+is too small or too pale to read, images and sounds that cannot be decoded. Writes
+screenshots.
 """
 
 import argparse
-import base64
 import json
+import os
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from browser import INSTALL, VARIABLE, Browser, find_browser
+from playwright.sync_api import Browser, Request, sync_playwright
 
+# Debian's names first; the shell alone is a third smaller to install.
+PROGRAMS = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+)
+VARIABLE = "SAMU_BROWSER"
+INSTALL = "apt-get install --no-install-recommends chromium-headless-shell"
 NO_BROWSER = 3  # exit status
+TIMEOUT = 60_000  # milliseconds
 LEAST_FONT = 8.0  # CSS pixels as shown, figures included
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
 TALLEST = 16000  # pixels of a screenshot
 
 LOOK = """
 (async () => {
+  for (const folded of document.querySelectorAll('details')) folded.open = true;
   const faults = [], wide = document.documentElement.clientWidth;
   const name = (e) => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + ' "' +
     (e.textContent || e.alt || '').trim().slice(0, 40) + '"';
@@ -102,54 +117,72 @@ LOOK = """
 )
 
 
-def collect_faults(events: list[dict[str, Any]]) -> list[str]:
-    """Return what the console and the network say.
+def find_browser() -> str | None:
+    """Return the program: what SAMU_BROWSER names, else the first one that is found."""
+    for name in [os.environ.get(VARIABLE, ""), *PROGRAMS]:
+        path = shutil.which(name) if name else None
+        if path is not None:
+            return path
+    return None
+
+
+@contextmanager
+def open_browser(program: str) -> Iterator[Browser]:
+    """Start a headless browser, and end it.
 
     Args:
-        events: What the browser told.
+        program: Path of a Chromium of the system.
     """
-    faults = []
-    pages = 0
-    for event in events:
-        method, params = event.get("method"), event.get("params", {})
-        if method == "Runtime.exceptionThrown":
-            faults.append(f"exception: {params['exceptionDetails']['text']}")
-        elif method == "Runtime.consoleAPICalled":
-            faults.append(f"console: {params['type']} {params['args']}")
-        elif method == "Log.entryAdded":
-            faults.append(f"console: {params['entry']['text']}")
-        elif method == "Network.requestWillBeSent":
-            url = params["request"]["url"]
-            pages += url.startswith("file:")
-            if not url.startswith(("data:", "file:")) or pages > 1:
-                faults.append(f"loads {url[:100]}")
-    return faults
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, timeout=TIMEOUT)
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 def look(
-    browser: Browser, page: Path, width: int, scheme: str, picture: Path | None
+    browser: Browser, path: Path, width: int, scheme: str, picture: Path | None
 ) -> dict[str, Any]:
     """Open a page once.
 
     Args:
         browser: The browser.
-        page: HTML file.
+        path: HTML file.
         width: Width of the window in CSS pixels.
-        scheme: `light` or `dark`.
+        scheme: `light` or `dark`, what the reader prefers.
         picture: PNG file to write.
+
+    Returns:
+        Width, scheme, the figures that `LOOK` measures, and all faults.
     """
-    browser.open(page, width, scheme)
-    found = browser.evaluate(LOOK)
+    faults: list[str] = []
+    url = path.resolve().as_uri()
+    viewport = {"width": width, "height": 900}
+    page = browser.new_page(viewport=viewport, color_scheme=scheme)
+    page.set_default_timeout(TIMEOUT)
+
+    def note_request(request: Request) -> None:
+        if request.url != url and not request.url.startswith("data:"):
+            faults.append(f"loads {request.url[:100]}")
+
+    page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
+    page.on("console", lambda one: faults.append(f"console: {one.type} {one.text}"))
+    page.on("request", note_request)
+    page.goto(url)
+    found = page.evaluate(LOOK)
     if picture is not None:
-        height = min(found["height"], TALLEST)
-        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        shot = browser.call(
-            "Page.captureScreenshot", clip=clip, captureBeyondViewport=True
-        )
         picture.parent.mkdir(parents=True, exist_ok=True)
-        picture.write_bytes(base64.b64decode(shot["data"]))
-    faults = collect_faults(browser.events) + found.pop("faults")
-    return {"width": width, "scheme": scheme, **found, "faults": faults}
+        height = min(found["height"], TALLEST)
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        page.screenshot(path=picture, clip=clip, full_page=True)
+    page.close()
+    return {
+        "width": width,
+        "scheme": scheme,
+        **found,
+        "faults": faults + found["faults"],
+    }
 
 
 def main() -> int:
@@ -175,7 +208,7 @@ def main() -> int:
     if not args.page.is_file():
         parser.error(f"no such file: {args.page}")
     looks = []
-    with Browser(program) as browser:
+    with open_browser(program) as browser:
         for width in args.width:
             for scheme in ("light", "dark"):
                 picture = None
