@@ -290,7 +290,8 @@ if "${trim_vocab}"; then
             "are those of the translations only"
         exit 2
     fi
-    # To st.sh it is a bpe model. The folder is st.sh's for this mode and size.
+    # To st.sh it is a bpe model, whatever --tgt_nbpe says. The folder is st.sh's for this
+    # mode and size.
     _nbpe=_$(echo "${hugging_face_model_name_or_path}" | tr "/ " "__")
     vocab_opts=(--tgt_token_type bpe --tgt_bpemode trimmed --tgt_nbpe "${_nbpe}")
     vocab_dir=data/${src_lang}_${tgt_lang}_token_list/tgt_bpe_trimmed${_nbpe}
@@ -357,7 +358,7 @@ run_st() {
         --inference_config "${inference_config}" \
         --inference_args "--allow_missing true ${inference_args}" \
         --inference_st_model "${inference_st_model}" \
-        "${perturb_opts[@]}" "${vocab_opts[@]}" "${st_opts[@]}" "$@"
+        "${perturb_opts[@]}" "${st_opts[@]}" "${vocab_opts[@]}" "$@"
 }
 
 # Whether this call runs a stage.

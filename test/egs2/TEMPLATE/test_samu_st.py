@@ -143,6 +143,22 @@ def test_two_decodings_have_two_folders(names):
     assert names("--inference_tag", "mine")[1] == "mine"
 
 
+def test_trimmed_vocabulary_is_st_shs_whatever_size_is_asked_for(run):
+    # As a recipe's run.sh has it, which a user's options follow.
+    options = ["--tgt_token_type", "bpe", "--tgt_nbpe", "140", "--tgt_bpemode", "bpe"]
+    options += ["--tgt_token_type", "hugging_face"]
+    options += ["--hugging_face_model_name_or_path", "a/mbart"]
+    status, output = run(*options)
+    assert status == 0, output
+    lines = output.split("\n")
+    given = {a: b for a, b in zip(lines, lines[1:]) if a.startswith("--")}
+    assert given["--tgt_token_type"] == "bpe"
+    folder = f"data/multi_en_token_list/tgt_bpe_{given['--tgt_bpemode']}"
+    folder += given["--tgt_nbpe"]
+    assert folder == "data/multi_en_token_list/tgt_bpe_trimmed_a_mbart"
+    assert f"--decoder_conf model={folder}" in given["--st_args"]
+
+
 def test_arguments_of_both_trainings_come_first(run):
     status, output = run("--train_args", "--seed 2", "--st_args", "--max_epoch 5")
     assert status == 0
