@@ -76,6 +76,12 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
     add("--clips_dir", type=Path, default=Path("dump/clips"), help="Converted clips")
     add("--nj", type=int, default=4, help="Threads for the clips")
     add("--output_dir", type=Path, default=Path("data"), help="Data directories")
+    add(
+        "--keep_quotes",
+        type=str2bool,
+        default=False,
+        help="Leave the quotes of CSV writers in Common Voice's transcripts",
+    )
     add("--conf_dir", type=Path, default=Path("conf"), help="Of the recipe")
     add(
         "--list_directions",

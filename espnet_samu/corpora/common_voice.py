@@ -18,7 +18,7 @@ from typing import NamedTuple, TextIO
 from espnet_samu.corpora.audio import AudioFault
 from espnet_samu.corpora.audio_store import AudioStore
 from espnet_samu.corpora.data_dir import stem
-from espnet_samu.corpora.text import clean_text
+from espnet_samu.corpora.text import clean_text, csv_unquote
 
 COMMONVOICE = (
     "--commonvoice, or as COMMONVOICE in the environment or db.sh; it must be release "
@@ -184,6 +184,8 @@ class Clip(NamedTuple):
     """``SPEAKER_DIGITS`` digits."""
     sentence: str
     """Transcript as Common Voice has it: cased, with punctuation; may be empty."""
+    line: int = 0
+    """Line number in validated.tsv, from 1."""
 
 
 @dataclass
@@ -192,10 +194,12 @@ class Validated:
 
     clips: dict[str, Clip] = field(default_factory=dict)
     """By file name, such as ``common_voice_fr_17299399.mp3``."""
-    duplicates: list[str] = field(default_factory=list)
-    """File names of further lines of the same clip, which are not used."""
+    duplicates: list[tuple[str, int]] = field(default_factory=list)
+    """File name and line number of further lines of a clip, which are not used."""
     malformed: list[int] = field(default_factory=list)
     """Numbers of lines that cannot be used."""
+    unquoted: list[str] = field(default_factory=list)
+    """File names of clips from whose transcripts CSV quotes were removed."""
 
 
 def speaker_id(client: str, name: str) -> str:
@@ -211,11 +215,16 @@ def speaker_id(client: str, name: str) -> str:
     return client[:SPEAKER_DIGITS]
 
 
-def read_validated(folder: Path) -> Validated:
+def read_validated(folder: Path, keep_quotes: bool = False) -> Validated:
     """Read validated.tsv of a language.
+
+    Common Voice's sentences went through a CSV writer and were never parsed again:
+    ``"A ""chanson"" is a song."`` is ``A "chanson" is a song.``
 
     Args:
         folder: Common Voice's folder of the language.
+        keep_quotes: Leave the quotes of CSV writers in the transcripts, as CoVoST-2's
+            authors do.
 
     Raises:
         ValueError: See :class:`TsvReader`.
@@ -227,9 +236,12 @@ def read_validated(folder: Path) -> Validated:
         if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST:
             result.malformed.append(reader.line)
         elif name in clips:
-            result.duplicates.append(name)
+            result.duplicates.append((name, reader.line))
         else:
-            clips[name] = Clip(speaker_id(client, name), clean_text(sentence))
+            plain = sentence if keep_quotes else csv_unquote(sentence)
+            if plain != sentence:
+                result.unquoted.append(name)
+            clips[name] = Clip(speaker_id(client, name), clean_text(plain), reader.line)
     result.malformed = sorted(result.malformed + reader.malformed)
     return result
 

@@ -26,13 +26,13 @@ from espnet_samu.corpora.covost2_directions import (
     Direction,
     Scenario,
     choose_scenario,
+    read_languages,
     read_published,
 )
 from espnet_samu.corpora.covost2_distillation import (
     Distillation,
     HeldOut,
     Limits,
-    read_languages,
 )
 from espnet_samu.corpora.covost2_translations import (
     count_overlaps,
@@ -56,6 +56,7 @@ class ScenarioSets:
         covost2: Folder of the translations.
         clips: Sound files.
         output: Folder of the data directories.
+        keep_quotes: See :func:`read_validated`.
 
     Raises:
         ValueError: A language or its translations are missing.
@@ -68,8 +69,10 @@ class ScenarioSets:
         covost2: Path,
         clips: Clips,
         output: Path,
+        keep_quotes: bool = False,
     ) -> None:
         self.scenario = scenario
+        self.keep_quotes = keep_quotes
         self.clips = clips
         self.output = output
         self.folders = {d: common_voice.language(d.source) for d in scenario.directions}
@@ -131,19 +134,16 @@ class ScenarioSets:
 
     def read(self, direction: Direction) -> Validated:
         """Read the clips of a direction's source language."""
-        validated = read_validated(self.folders[direction])
-        for name in validated.duplicates:
-            self.counts.note(direction.source, name, "duplicate in validated.tsv")
-        for line in validated.malformed:
-            reason = "malformed line of validated.tsv"
-            self.counts.note(direction.source, f"line {line}", reason)
+        folder = self.folders[direction]
+        validated = read_validated(folder, self.keep_quotes)
+        self.counts.note_validated(direction.source, validated, folder)
         return validated
 
     def write(self, direction: Direction, validated: Validated) -> None:
         """Write the sets of a direction."""
         folder, tsv = self.folders[direction], self.files[direction]
         splits = join(direction, validated, tsv, self.counts)
-        splits = drop_faulty(direction, splits, folder, self.clips, self.counts)
+        splits = drop_faulty(direction, splits, folder, tsv, self.clips, self.counts)
         self.overlaps += count_overlaps(direction, splits, self.counts)
         tags = {s.tag for s in SCENARIOS.values() if direction in s.test}
         tags.add(self.scenario.tag)
@@ -204,13 +204,16 @@ def make_scenario(
     common_voice: CommonVoice,
 ) -> None:
     """Write the sets of all directions of a scenario, and those of them together."""
-    sets = ScenarioSets(scenario, common_voice, args.covost2, clips, args.output_dir)
+    sets = ScenarioSets(
+        scenario, common_voice, args.covost2, clips, args.output_dir, args.keep_quotes
+    )
     work = args.output_dir / "local" / scenario.tag
     published = args.conf_dir / "covost2_counts.tsv"
     options = {
         "directions": [d.name for d in scenario.directions],
         "dev_per_direction": args.dev_per_direction,
         "audio": args.audio,
+        "keep_quotes": args.keep_quotes,
         "clips_dir": str(args.clips_dir),
     }
     marker = Marker(work / "done.json", options, [*sets.inputs(), published])
@@ -258,7 +261,7 @@ def make_distillation(
     langs = langs or read_languages(args.conf_dir / "samu_langs.tsv")
     held_out = HeldOut(common_voice, args.covost2, release)
     limits = Limits(args.samu_dev_per_lang, args.samu_max_clips)
-    distillation = Distillation(release, held_out, clips, limits)
+    distillation = Distillation(release, held_out, clips, limits, args.keep_quotes)
     langs = distillation.present(langs)
     inputs = held_out.files()
     for lang in langs:
@@ -268,6 +271,7 @@ def make_distillation(
         "langs": langs,
         "limits": [limits.dev, limits.train],
         "audio": args.audio,
+        "keep_quotes": args.keep_quotes,
         "clips_dir": str(args.clips_dir),
     }
     marker = Marker(work / "done.json", options, inputs)

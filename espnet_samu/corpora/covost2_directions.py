@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from espnet_samu.corpora.common_voice import Validated
 from espnet_samu.scoring.table import format_table
 from espnet_samu.utils.atomic import atomic_write
 
@@ -113,6 +114,17 @@ def choose_scenario(name: str, langs: Sequence[str] = ()) -> Scenario:
     return Scenario("_".join([scenario.tag, *sorted(set(langs))]), train, test)
 
 
+def read_languages(path: Path) -> list[str]:
+    """Read the languages of a TSV file: its first column.
+
+    Args:
+        path: Lines that begin with # or with ``language`` are no languages.
+    """
+    lines = path.read_text("utf-8").splitlines()
+    names = [line.split("\t")[0] for line in lines if not line.startswith("#")]
+    return [name for name in names if name != "language"]
+
+
 def read_published(path: Path) -> dict[str, dict[str, int]]:
     """Read published counts.
 
@@ -144,19 +156,44 @@ class Counts:
         """Lines of the translations by direction and split."""
         self.dropped: dict[tuple[str, str], Counter[str]] = {}
         """Of these, not used: by reason."""
-        self.faults: list[tuple[str, str, str, str]] = []
-        """Direction (or language), split, clip (or line) and reason of each."""
+        self.faults: list[tuple[str, str, str, str, Path, int]] = []
+        """Direction (or language), split, clip, reason, file and line of each."""
+        self.unquoted: dict[str, tuple[int, int, str]] = {}
+        """By language, where CSV quotes were removed: of how many transcripts, of how
+        many in all, file name of the first clip."""
         self.overlaps: list[tuple[str, str, str, int, int]] = []
         """Direction, two splits, speakers in both, their utterances in the second."""
 
-    def drop(self, direction: str, split: str, clip: str, reason: str) -> None:
-        """Note an utterance that is not used."""
+    def drop(
+        self, direction: str, split: str, clip: str, reason: str, file: Path, line: int
+    ) -> None:
+        """Note an utterance that is not used, and the line that lists it."""
         self.dropped.setdefault((direction, split), Counter())[reason] += 1
-        self.faults.append((direction, split, clip, reason))
+        self.faults.append((direction, split, clip, reason, file, line))
 
-    def note(self, lang: str, clip: str, reason: str) -> None:
+    def note(self, lang: str, clip: str, reason: str, file: Path, line: int) -> None:
         """Note what belongs to no split, such as a line that cannot be read."""
-        self.faults.append((lang, "-", clip, reason))
+        self.faults.append((lang, "-", clip, reason, file, line))
+
+    def note_validated(self, lang: str, validated: Validated, folder: Path) -> None:
+        """Note what is wrong with validated.tsv of a language."""
+        file = folder / "validated.tsv"
+        for name, line in validated.duplicates:
+            self.note(lang, name, "duplicate in validated.tsv", file, line)
+        for line in validated.malformed:
+            reason = "malformed line of validated.tsv"
+            self.note(lang, f"line {line}", reason, file, line)
+        if validated.unquoted:
+            number, total = len(validated.unquoted), len(validated.clips)
+            self.unquoted[lang] = number, total, validated.unquoted[0]
+
+    def quote_notes(self) -> list[str]:
+        """Return a line of markdown for each language whose quotes were removed."""
+        return [
+            f"- {lang}: CSV quotes removed from {number} of {total} transcripts, such "
+            f"as that of {name}"
+            for lang, (number, total, name) in self.unquoted.items()
+        ]
 
     def kept(self, direction: str, split: str) -> int:
         """Return the number of utterances that are used."""
@@ -191,16 +228,16 @@ class Counts:
             )
         lines = [f"- {n}: speakers: {', '.join(pairs)}" for n, pairs in shared.items()]
         others = Counter(
-            (lang, reason) for lang, split, _, reason in self.faults if split == "-"
+            (lang, reason) for lang, split, _, reason, *_ in self.faults if split == "-"
         )
         lines += [f"- {lang}: {n} x {why}" for (lang, why), n in others.items()]
-        return "\n".join([table, *lines]).rstrip() + "\n"
+        return "\n".join([table, *lines, *self.quote_notes()]).rstrip() + "\n"
 
     def save(self, folder: Path, table: str) -> None:
         """Write counts.md, counts.json and faults.tsv."""
         with atomic_write(folder / "faults.tsv") as f:
-            f.write("set\tsplit\tclip\treason\n")
-            f.writelines("\t".join(fault) + "\n" for fault in self.faults)
+            f.write("set\tsplit\tclip\treason\tfile\tline\n")
+            f.writelines("\t".join(map(str, fault)) + "\n" for fault in self.faults)
         content = {
             "sets": [
                 {
@@ -212,6 +249,9 @@ class Counts:
                 }
                 for (name, split), listed in self.listed.items()
             ],
+            "csv_quotes_removed": {
+                lang: number for lang, (number, *_) in self.unquoted.items()
+            },
             "speaker_overlaps": [
                 dict(zip(("direction", "first", "second", "speakers", "utts"), overlap))
                 for overlap in self.overlaps

@@ -35,6 +35,7 @@ from espnet_samu.corpora.data_dir import (
     write_data_dir,
 )
 from espnet_samu.corpora.held_out import sentence_key
+from espnet_samu.corpora.utterance import Utterance
 from espnet_samu.scoring.table import format_table
 
 ALL = SCENARIOS["multi"].test
@@ -132,17 +133,6 @@ TOO_MANY = "over --samu_max_clips"
 UNKNOWN = "clips of dev and test sets whose sentence is not known"
 
 
-def read_languages(path: Path) -> list[str]:
-    """Read the languages of a TSV file: its first column.
-
-    Args:
-        path: Lines that begin with # or with ``language`` are no languages.
-    """
-    lines = path.read_text("utf-8").splitlines()
-    names = [line.split("\t")[0] for line in lines if not line.startswith("#")]
-    return [name for name in names if name != "language"]
-
-
 @dataclass(frozen=True)
 class Limits:
     """How much of a language is used."""
@@ -161,6 +151,7 @@ class Distillation:
         held_out: What must not be taken.
         clips: Sound files.
         limits: How much of a language.
+        keep_quotes: See :func:`read_validated`.
     """
 
     def __init__(
@@ -169,7 +160,9 @@ class Distillation:
         held_out: HeldOut,
         clips: Clips,
         limits: Limits,
+        keep_quotes: bool = False,
     ) -> None:
+        self.keep_quotes = keep_quotes
         self.common_voice = common_voice
         self.held_out = held_out
         self.clips = clips
@@ -257,22 +250,25 @@ class Distillation:
             For ``train`` and ``dev``: clips by file name.
         """
         folder = self.common_voice.language(lang)
-        validated = read_validated(folder)
-        for name in validated.duplicates:
-            self.counts.note(lang, name, "duplicate in validated.tsv")
-        for line in validated.malformed:
-            self.counts.note(lang, f"line {line}", "malformed line of validated.tsv")
+        validated = read_validated(folder, self.keep_quotes)
+        self.counts.note_validated(lang, validated, folder)
         self.counts.listed[lang, "-"] = len(validated.clips)
+
+        def drop(name: str, reason: str) -> None:
+            line = validated.clips[name].line
+            file = folder / "validated.tsv"
+            self.counts.drop(lang, "-", name, reason, file, line)
+
         by_sentence: dict[bytes, list[str]] = {}
         wordless = sentence_key("")
         for name, clip in validated.clips.items():
             key = sentence_key(clip.sentence)
             if name in self.held_out.clips:
-                self.counts.drop(lang, "-", name, CLIP_OF_TEST)
+                drop(name, CLIP_OF_TEST)
             elif key in self.held_out.sentences:
-                self.counts.drop(lang, "-", name, SENTENCE_OF_TEST)
+                drop(name, SENTENCE_OF_TEST)
             elif key == wordless:
-                self.counts.drop(lang, "-", name, "empty transcript")
+                drop(name, "empty transcript")
             else:
                 by_sentence.setdefault(key, []).append(name)
         # The keys are hashes: their order is a choice by chance, the same each time.
@@ -285,35 +281,44 @@ class Distillation:
                 continue
             dev.append(names[0])
             for name in names[1:]:
-                self.counts.drop(lang, "-", name, SENTENCE_OF_DEV)
-        train = self.limit(lang, train)
+                drop(name, SENTENCE_OF_DEV)
+        train, others = self.limit(train)
+        for name in others:
+            drop(name, TOO_MANY)
         faults = self.clips.faults(folder, [*train, *dev])
         for name, reason in faults.items():
-            self.counts.drop(lang, "-", name, reason)
+            drop(name, reason)
         return {
             split: {n: validated.clips[n] for n in names if n not in faults}
             for split, names in (("train", train), ("dev", dev))
         }
 
-    def limit(self, lang: str, names: list[str]) -> list[str]:
-        """Choose the training clips of a large language by a hash of the name."""
-        if not self.limits.train or len(names) <= self.limits.train:
-            return names
+    def limit(self, names: list[str]) -> tuple[list[str], list[str]]:
+        """Choose the training clips of a large language by a hash of the name.
+
+        Returns:
+            The chosen ones, and the others.
+        """
+        most = self.limits.train
+        if not most or len(names) <= most:
+            return names, []
         names = sorted(names, key=lambda n: hashlib.sha256(n.encode()).digest())
-        for name in names[self.limits.train :]:
-            self.counts.drop(lang, "-", name, TOO_MANY)
-        return names[: self.limits.train]
+        return names[:most], names[most:]
 
     def write(self, output: Path, lang: str, chosen: Mapping[str, Clip]) -> None:
         """Write the data directory of one language and split."""
         folder = self.common_voice.language(lang)
         data = DataDir()
         for name, clip in chosen.items():
-            utt = utterance_id(clip, lang, name)
-            data.wavs[utt] = self.clips.path(folder, name)
-            data.put("utt2spk", utt, clip.speaker)
-            data.put("utt2lang", utt, lang)
-            data.put(text_file(TRANSCRIPTS), utt, clip.sentence)
+            utterance = Utterance(
+                id=utterance_id(clip, lang, name),
+                speaker=clip.speaker,
+                audio=self.clips.path(folder, name),
+                language=lang,
+                transcript=clip.sentence,
+                line=clip.line,
+            )
+            data.add(utterance, [text_file(TRANSCRIPTS)])
         write_data_dir(data, output)
 
     def table(self, langs: Sequence[str]) -> str:
@@ -334,4 +339,5 @@ class Distillation:
         columns = ["listed", *reasons, "kept"]
         cells = [[name, *(str(n[column]) for column in columns)] for name, n in rows]
         table = format_table(["language", *columns], cells, text_columns=1)
-        return "".join([table, *self.left_out])
+        notes = [f"{note}\n" for note in self.counts.quote_notes()]
+        return "".join([table, *notes, *self.left_out])

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 from espnet_samu.corpora.common_voice import (
     ARCHIVE,
-    Clip,
     Clips,
     CommonVoice,
     TsvReader,
@@ -19,6 +17,7 @@ from espnet_samu.corpora.common_voice import (
 from espnet_samu.corpora.covost2_directions import SPLITS, Counts, Direction
 from espnet_samu.corpora.data_dir import TRANSCRIPTS, DataDir, text_file, write_data_dir
 from espnet_samu.corpora.text import clean_text
+from espnet_samu.corpora.utterance import Utterance
 
 
 def find_translations(
@@ -66,19 +65,6 @@ UNUSED = ("dev_covost", "test_covost")
 """Splits of the first version, which the second one leaves out."""
 
 
-class Utterance(NamedTuple):
-    """A clip and its translation."""
-
-    name: str
-    """File name of the clip."""
-    clip: Clip
-    translation: str
-
-    def id(self, direction: Direction) -> str:
-        """Return the utterance id."""
-        return utterance_id(self.clip, direction.source, self.name, direction.suffix)
-
-
 def join(
     direction: Direction, validated: Validated, tsv: Path, counts: Counts
 ) -> dict[str, list[Utterance]]:
@@ -91,7 +77,7 @@ def join(
         counts: Where to note what is read and dropped.
 
     Returns:
-        Utterances by split, with transcript and translation.
+        Utterances by split; ``audio`` is the file name of the clip.
 
     Raises:
         ValueError: The file cannot be read, or has no line of any split.
@@ -103,7 +89,7 @@ def join(
         split = SPLIT_OF.get(label)
         if split is None:
             if label not in UNUSED:
-                counts.note(direction.name, name, "unknown split")
+                counts.note(direction.name, name, "unknown split", tsv, reader.line)
             continue
         counts.listed[direction.name, split] += 1
         clip = validated.clips.get(name)
@@ -119,16 +105,28 @@ def join(
             reason = "empty translation"
         seen.add(name)
         if reason is not None:
-            counts.drop(direction.name, split, name, reason)
+            counts.drop(direction.name, split, name, reason, tsv, reader.line)
         else:
-            splits[split].append(Utterance(name, clip, translation))
+            utterance = Utterance(
+                id=utterance_id(clip, direction.source, name, direction.suffix),
+                speaker=clip.speaker,
+                audio=name,
+                language=direction.source,
+                transcript=clip.sentence,
+                translation=translation,
+                target_language=direction.target,
+                split=split,
+                line=reader.line,
+            )
+            splits[split].append(utterance)
     if not seen:
         raise ValueError(
             f"{tsv}: no line with split {', '.join(SPLIT_OF)}: is it version 2 of "
             "CoVoST?"
         )
     for line in reader.malformed:
-        counts.note(direction.name, f"line {line}", "malformed line of translations")
+        reason = "malformed line of translations"
+        counts.note(direction.name, f"line {line}", reason, tsv, line)
     return splits
 
 
@@ -136,6 +134,7 @@ def drop_faulty(
     direction: Direction,
     splits: dict[str, list[Utterance]],
     folder: Path,
+    tsv: Path,
     clips: Clips,
     counts: Counts,
 ) -> dict[str, list[Utterance]]:
@@ -145,18 +144,20 @@ def drop_faulty(
         direction: Source and target language.
         splits: Utterances by split.
         folder: Common Voice's folder of the source language.
+        tsv: Translations, which list the clips.
         clips: Its sound files.
         counts: Where to note them.
     """
-    names = [u.name for utterances in splits.values() for u in utterances]
+    names = [u.audio for utterances in splits.values() for u in utterances]
     faults = clips.faults(folder, names)
     for split, utterances in splits.items():
         for utterance in utterances:
-            if utterance.name in faults:
-                reason = faults[utterance.name]
-                counts.drop(direction.name, split, utterance.name, reason)
+            name = utterance.audio
+            if name in faults:
+                reason, line = faults[name], utterance.line
+                counts.drop(direction.name, split, name, reason, tsv, line)
     return {
-        split: [u for u in utterances if u.name not in faults]
+        split: [u for u in utterances if u.audio not in faults]
         for split, utterances in splits.items()
     }
 
@@ -171,13 +172,13 @@ def count_overlaps(
     """
 
     def speakers(utterances: Iterable[Utterance]) -> set[str]:
-        return {utterance.clip.speaker for utterance in utterances}
+        return {utterance.speaker for utterance in utterances}
 
     found = []
     for first, second in combinations(SPLITS, 2):
         both = speakers(splits[first]) & speakers(splits[second])
         if both:
-            utts = sum(u.clip.speaker in both for u in splits[second])
+            utts = sum(u.speaker in both for u in splits[second])
             counts.overlaps.append((direction.name, first, second, len(both), utts))
             pair = f"{first}+{second}"
             found += [(direction.name, pair, speaker) for speaker in sorted(both)]
@@ -210,13 +211,6 @@ def write_direction(
         translations += map(text_file, tags)
     data = DataDir()
     for utterance in utterances:
-        utt = utterance.id(direction)
-        data.wavs[utt] = clips.path(folder, utterance.name)
-        data.put("utt2spk", utt, utterance.clip.speaker)
-        data.put("utt2lang", utt, direction.source)
-        data.put("utt2tgt_lang", utt, direction.target)
-        for file in transcripts:
-            data.put(file, utt, utterance.clip.sentence)
-        for file in translations:
-            data.put(file, utt, utterance.translation)
+        clip = clips.path(folder, utterance.audio)
+        data.add(utterance._replace(audio=clip), transcripts, translations)
     write_data_dir(data, output)

@@ -14,35 +14,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from espnet_samu.corpora.utterance import Utterance, id_fault
 from espnet_samu.utils.atomic import AtomicFolder, atomic_write
 
 MAKER = "the data preparation of espnet_samu"
 
-LONGEST = 128  # characters of an id
 SAFE_PATH = re.compile(r"[\w.,+@%=/-]+")
 """What wav.scp may name: ``--speed_perturb_factors`` hands it to a shell."""
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # by far the most, and fast
-
-
-def id_fault(value: str) -> str | None:
-    """Return why an utterance or speaker id cannot be used, else None.
-
-    ESPnet names files after ids.
-    """
-    if _PLAIN.fullmatch(value):
-        return None
-    if not value:
-        return "is empty"
-    if any(map(str.isspace, value)):
-        return "has a space"
-    if "/" in value:
-        return "has a /"
-    if not value.isprintable():
-        return "has control characters"
-    # A file name has at most 255 bytes, and speed perturbation makes it longer.
-    if len(value) > LONGEST or len(value.encode()) > 200:
-        return f"is longer than {LONGEST} characters"
-    return None
 
 
 @dataclass
@@ -52,15 +30,42 @@ class DataDir:
     Attributes:
         wavs: Recording id -> absolute path.
         files: File name -> utterance id -> value.
-        lines: Utterance id -> line of the manifest.
+        lines: Utterance id -> line of the corpus' file.
     """
 
     wavs: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
 
-    def put(self, file: str, utt: str, value: str) -> None:
-        """Add a line to a file."""
+    def add(
+        self,
+        utterance: Utterance,
+        transcripts: Iterable[str] = (),
+        translations: Iterable[str] = (),
+    ) -> None:
+        """Add an utterance.
+
+        Args:
+            utterance: Its id must be new.
+            transcripts: Names of the files that its transcript is written to.
+            translations: The same of its translation; with any, utt2tgt_lang has the
+                target language.
+        """
+        utt = utterance.id
+        self.lines[utt] = utterance.line
+        self._put("utt2spk", utt, utterance.speaker)
+        self._put("utt2lang", utt, utterance.language)
+        for file in transcripts:
+            self._put(file, utt, utterance.transcript)
+        for file in translations:
+            self._put(file, utt, utterance.translation)
+            self._put("utt2tgt_lang", utt, utterance.target_language)
+        if utterance.recording:
+            piece = f"{utterance.recording} {utterance.start} {utterance.end}"
+            self._put("segments", utt, piece)
+        self.wavs[utterance.recording or utt] = utterance.audio
+
+    def _put(self, file: str, utt: str, value: str) -> None:
         self.files.setdefault(file, {})[utt] = value
 
 

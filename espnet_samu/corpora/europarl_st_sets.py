@@ -10,6 +10,7 @@ from pathlib import Path
 from espnet_samu.corpora.data_dir import DataDir, write_data_dir
 from espnet_samu.corpora.europarl_st_directions import SPLITS, Corpus, Plan
 from espnet_samu.corpora.europarl_st_reader import Recordings, Segment
+from espnet_samu.corpora.utterance import Utterance
 
 
 @dataclass
@@ -249,18 +250,27 @@ class DataSets:
 
     def _put(self, data: DataDir, segment: Segment, src: str, tgt: str | None) -> None:
         """Add a segment to a data directory; tgt None: without its translation."""
-        utt = segment.utterance
-        if tgt is not None:
-            utt += f"-{segment.tgt}"
-            data.put("utt2tgt_lang", utt, segment.tgt)
-            data.put(f"text.tc.{tgt}", utt, segment.translation)
-        data.put("utt2spk", utt, segment.speaker_id)
-        data.put("utt2lang", utt, segment.src)
-        data.put(f"text.tc.{src}", utt, segment.transcript)
         start, end = segment.audio or (segment.start, segment.end)
-        times = f"{start / 1000:.3f} {end / 1000:.3f}"
-        data.put("segments", utt, f"{segment.recording} {times}")
-        data.wavs[segment.recording] = self.recordings.entries[segment.recording]
+        utterance = Utterance(
+            id=(
+                segment.utterance
+                if tgt is None
+                else f"{segment.utterance}-{segment.tgt}"
+            ),
+            speaker=segment.speaker_id,
+            audio=self.recordings.entries[segment.recording],
+            language=segment.src,
+            transcript=segment.transcript,
+            translation=segment.translation,
+            target_language=segment.tgt,
+            split=segment.split,
+            recording=segment.recording,
+            start=f"{start / 1000:.3f}",
+            end=f"{end / 1000:.3f}",
+            line=segment.line,
+        )
+        translations = [] if tgt is None else [f"text.tc.{tgt}"]
+        data.add(utterance, [f"text.tc.{src}"], translations)
 
     def _write(self, data: DataDir, tally: Tally) -> None:
         """Write a data directory."""

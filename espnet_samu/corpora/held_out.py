@@ -5,23 +5,66 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 
+# Letters that stand for an apostrophe, and marks of vowels and tatweel in Arabic.
+# U+0653 to U+0655 are parts of letters.
+_IGNORED = {
+    *map(ord, "\u02b9\u02bb\u02bc\u02bd\ua78b\ua78c"),
+    *map(ord, "\u0640\u0670"),
+    *range(0x064B, 0x0653),
+    *range(0x0656, 0x0660),
+    *range(0x06D6, 0x06DD),
+    *range(0x06DF, 0x06E5),
+    *(0x06E7, 0x06E8),
+    *range(0x06EA, 0x06EE),
+}
+_SAME = str.maketrans(
+    {
+        # Persian keyboards have other letters than Arabic ones.
+        "\u06a9": "\u0643",  # kaf
+        "\u06cc": "\u064a",  # yeh
+        "\u0649": "\u064a",
+        "\u06c1": "\u0647",  # heh
+        # Turkish.
+        "\u0131": "i",
+        # Russian prints yo as ye.
+        "\u0451": "\u0435",
+    }
+)
+
 
 class _Content(dict):
-    """Table for ``str.translate``: without punctuation, symbols and blanks."""
+    """Table for ``str.translate``: without punctuation, symbols, blanks and marks."""
 
     def __missing__(self, code: int) -> int | None:
-        kept = None if unicodedata.category(chr(code))[0] in "PSZC" else code
-        self[code] = kept
-        return kept
+        ignored = code in _IGNORED or unicodedata.category(chr(code))[0] in "PSZC"
+        self[code] = None if ignored else code
+        return self[code]
+
+
+class _Accents(dict):
+    """Table for ``str.translate``: without accents that stand alone, such as U+00B4.
+
+    Their compatibility form would put them on the letter before.
+    """
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = None if unicodedata.category(chr(code)) == "Sk" else code
+        return self[code]
 
 
 _CONTENT = _Content()
+_ACCENTS = _Accents()
 
 
 def sentence_key(sentence: str) -> bytes:
     """Return a key that sentences of the same letters and digits share.
 
-    Case, punctuation, blanks and Unicode's compatibility forms make no difference.
+    No difference is made by case, punctuation, blanks, apostrophes, Unicode's forms of
+    a character, marks of vowels and tatweel in Arabic, Persian and Arabic letters of
+    one sound, dotted and dotless i, and yo and ye in Russian.
     """
-    text = unicodedata.normalize("NFKC", sentence).casefold().translate(_CONTENT)
+    text = unicodedata.normalize("NFKC", sentence.translate(_ACCENTS)).casefold()
+    # Case folding makes two characters of U+0130.
+    text = unicodedata.normalize("NFKC", text).replace("i\u0307", "i")
+    text = text.translate(_SAME).translate(_CONTENT)
     return hashlib.blake2b(text.encode(), digest_size=8).digest()

@@ -8,13 +8,15 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import ne
 from pathlib import Path
 
 from espnet_samu.corpora.audio import MISSING, AudioFault, outside
 from espnet_samu.corpora.audio_store import AudioStore
-from espnet_samu.corpora.data_dir import LONGEST, SAFE_PATH, DataDir, id_fault
+from espnet_samu.corpora.data_dir import SAFE_PATH, DataDir
 from espnet_samu.corpora.faults import ManifestError, ManifestErrors
-from espnet_samu.corpora.text import clean_text
+from espnet_samu.corpora.text import clean_text, csv_unquote
+from espnet_samu.corpora.utterance import LONGEST, Utterance, id_fault
 
 
 @dataclass(frozen=True)
@@ -204,52 +206,51 @@ class ManifestReader:
             raise self.error(
                 f"{len(values)} fields, but the header has {len(columns)}", mend
             )
-        values = [self.unquote(value.strip()) for value in values]
-        row = dict(zip(columns, values))
+        values = [value.strip() for value in values]
+        # CSV writers quote where it is needed; or everywhere, the header included.
+        plain = [csv_unquote(value, self._all_quoted) for value in values]
+        self.unquoted += sum(map(ne, plain, values))
+        row = dict(zip(columns, plain))
         options, data = self.options, self.data
         utt, speaker = self.names(row)
         recording = self.recording(row)
         self.language("language", row["language"], options.langs)
-        texts = {}
+        transcript = translation = target = ""
         if options.use_src_lang:
-            texts[options.src_name] = self.text("transcript", row)
+            transcript = self.text("transcript", row)
         if not options.samu:
-            texts[options.tgt_name] = self.text("translation", row)
-            self.language("target_language", row["target_language"], ())
-            texts["utt2tgt_lang"] = sys.intern(row["target_language"])
+            translation = self.text("translation", row)
+            target = sys.intern(row["target_language"])
+            self.language("target_language", target, ())
         times = self.times(row)
         if data.lines and (times is None) == ("segments" in data.files):
             raise self.error(
                 "some lines have start and end, some have none",
                 "give the times of all or of none",
             )
-        data.lines[utt] = self.line
-        data.put("utt2spk", utt, speaker)
-        data.put("utt2lang", utt, sys.intern(row["language"]))
-        for file, value in texts.items():
-            data.put(file, utt, value)
-        if times is None:
-            data.wavs[utt] = recording
-        else:
-            rec = self._recordings.setdefault(
-                recording, f"recording-{len(self._recordings):07d}"
-            )
-            data.wavs[rec] = recording
-            data.put("segments", utt, f"{rec} {times[0]} {times[1]}")
-
-    def unquote(self, value: str) -> str:
-        """Return a field without the quotes that CSV writers put around it.
-
-        They do where a field has quotes of its own, which they double; or everywhere,
-        the header included. Other quotes are part of the text.
-        """
-        inner = value[1:-1]
-        if len(value) < 2 or not value[0] == value[-1] == '"':
-            return value
-        if not ('""' in inner or self._all_quoted) or '"' in inner.replace('""', ""):
-            return value
-        self.unquoted += 1
-        return inner.replace('""', '"')
+        start, end = times or ("", "")
+        piece = ""
+        if times is not None:
+            number = len(self._recordings)
+            piece = self._recordings.setdefault(recording, f"recording-{number:07d}")
+        utterance = Utterance(
+            id=utt,
+            speaker=speaker,
+            audio=recording,
+            language=sys.intern(row["language"]),
+            transcript=transcript,
+            translation=translation,
+            target_language=target,
+            recording=piece,
+            start=start,
+            end=end,
+            line=self.line,
+        )
+        data.add(
+            utterance,
+            [options.src_name] if options.use_src_lang else [],
+            [] if options.samu else [options.tgt_name],
+        )
 
     def names(self, row: dict[str, str]) -> tuple[str, str]:
         """Return utterance and speaker id."""

@@ -1,4 +1,4 @@
-"""Cleaning of corpus texts: invisible characters."""
+"""Cleaning of corpus texts: invisible characters, and quotes of CSV writers."""
 
 from __future__ import annotations
 
@@ -29,3 +29,22 @@ def clean_text(text: str) -> str:
     """
     text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text).strip())
     return text if _VISIBLE.search(text) else ""
+
+
+def csv_unquote(text: str, always: bool = True) -> str:
+    """Return a field without the quotes that CSV writers put around it.
+
+    They do where a field has quotes of its own, which they double. Other quotes are
+    part of the text.
+
+    Args:
+        text: A field without blanks around it.
+        always: Whether quotes around a text that has none inside are removed, too:
+            they cannot be told from those of a quotation.
+    """
+    inner = text[1:-1]
+    if len(text) < 2 or not text[0] == text[-1] == '"':
+        return text
+    if not ('""' in inner or always) or '"' in inner.replace('""', ""):
+        return text
+    return inner.replace('""', '"')

@@ -295,8 +295,11 @@ def test_decoding(tmp_path):
 
 
 def test_lists():
-    from espnet_samu.corpora.covost2_directions import HIGH, INTO_ENGLISH
-    from espnet_samu.corpora.covost2_distillation import read_languages
+    from espnet_samu.corpora.covost2_directions import (
+        HIGH,
+        INTO_ENGLISH,
+        read_languages,
+    )
     from espnet_samu.scoring.transfer_gap import read_groups
 
     groups = read_groups(CONF / "language_groups.tsv")

@@ -24,6 +24,7 @@ from .conftest import ROOT
 from .covost2_tree import RELEASE, client, clip, write_language
 
 CONF = ROOT / "egs2" / "covost2" / "samu_st1" / "conf"
+FR_TEXT = "text.tc.fr"
 FR = "0001abababababab-fr-common_voice_fr_1"
 
 
@@ -110,7 +111,7 @@ def test_splits(prepare):
     assert not (test / "text.tc.en2x").exists()
 
 
-def test_counts_and_faults(prepare, capsys):
+def test_counts_and_faults(prepare, corpus, capsys):
     work = prepare(audio="convert") / "local" / "x2en_fr_sv-SE"
     counts = json.loads((work / "counts.json").read_text())
     sets = {(s["direction"], s["split"]): s for s in counts["sets"]}
@@ -142,19 +143,24 @@ def test_counts_and_faults(prepare, capsys):
     assert speakers[0] == f"fr-en\ttrain+test\t{client(1)[:16]}"
     assert len(speakers) == 4
     faults = (work / "faults.tsv").read_text().splitlines()[1:]
+    tables = corpus[1] / "covost_v2.fr_en.tsv", corpus[0] / RELEASE / "fr/validated.tsv"
+    translations, validated = map(str, tables)
     assert sorted(faults) == sorted(
-        [
-            f"fr-en\ttrain\t{clip('fr', 11)}\tduplicate clip",
-            f"fr-en\ttrain\t{clip('fr', 12)}\tempty transcript",
-            f"fr-en\ttrain\t{clip('fr', 13)}\tempty translation",
-            f"fr-en\ttrain\t{clip('fr', 14)}\tmissing audio",
-            f"fr-en\ttrain\t{clip('fr', 15)}\tzero-length audio",
-            f"fr-en\ttrain\t{clip('fr', 16)}\tundecodable audio",
-            f"fr-en\ttrain\t{clip('fr', 17)}\tnot in validated.tsv",
-            f"fr\t-\t{clip('fr', 10)}\tduplicate in validated.tsv",
-            "fr\t-\tline 64\tmalformed line of validated.tsv",
-            "fr\t-\tline 65\tmalformed line of validated.tsv",
-            "fr-en\t-\tline 21\tmalformed line of translations",
+        "\t".join(fault)
+        for fault in [
+            ("fr-en", "train", clip("fr", 11), "duplicate clip", translations, "13"),
+            ("fr-en", "train", clip("fr", 12), "empty transcript", translations, "14"),
+            ("fr-en", "train", clip("fr", 13), "empty translation", translations, "15"),
+            ("fr-en", "train", clip("fr", 14), "missing audio", translations, "16"),
+            ("fr-en", "train", clip("fr", 15), "zero-length audio", translations, "17"),
+            ("fr-en", "train", clip("fr", 16), "undecodable audio", translations, "18"),
+            ("fr-en", "train", clip("fr", 17), "not in validated.tsv", translations)
+            + ("19",),
+            ("fr", "-", clip("fr", 10), "duplicate in validated.tsv", validated, "12"),
+            ("fr", "-", "line 64", "malformed line of validated.tsv", validated, "64"),
+            ("fr", "-", "line 65", "malformed line of validated.tsv", validated, "65"),
+            ("fr-en", "-", "line 21", "malformed line of translations", translations)
+            + ("21",),
         ]
     )
     table = capsys.readouterr().out
@@ -538,16 +544,53 @@ def test_validated(corpus):
     assert len(validated.clips) == 61
     assert validated.clips[clip("fr", 10)].sentence == "Deux fois ici."
     assert validated.clips[clip("fr", 12)].sentence == ""
-    assert validated.duplicates == [clip("fr", 10)]
+    assert validated.duplicates == [(clip("fr", 10), 12)]
     assert validated.malformed == [64, 65]
 
 
-def test_sentence_keys():
-    same = ["Le test.", "LE  TEST", "«Le test» !", "Ｌｅ\u00a0test…"]
-    assert len({sentence_key(text) for text in same}) == 1
-    assert sentence_key("Les tests") != sentence_key("Le test")
-    # Marks of vowels are letters' own.
-    assert sentence_key("கி") != sentence_key("கு")
+@pytest.fixture
+def quoted(corpus):
+    """Sentences of fr as a CSV writer left them: of 1, 8 (test) and 30 (twice)."""
+    table = corpus[0] / RELEASE / "fr" / "validated.tsv"
+    text = table.read_text("utf-8")
+    for old, new in (
+        ('"Oui", dit-il.', '"""Oui"", dit-il."'),
+        ("Le test.", '"Le test."'),
+        ("Phrase numéro 30.", '"Phrase ""numéro"" 30."'),
+    ):
+        assert f"\t{old}\t" in text
+        text = text.replace(f"\t{old}\t", f"\t{new}\t")
+    table.write_text(text, "utf-8")
+    # A translation is never changed.
+    table = corpus[1] / "covost_v2.fr_en.tsv"
+    table.write_text(table.read_text().replace("It rains.", '"It rains."'))
+
+
+def test_quotes_of_csv_are_removed_from_transcripts(prepare, quoted):
+    data, counts = distil(prepare, "fr,cs")
+    said = read(data / "train.fr-en" / FR_TEXT)
+    meant = read(data / "train.fr-en" / "text.tc.en")
+    assert said[FR] == '"Oui", dit-il.'
+    assert '"It rains."' in meant.values()
+    assert list(read(data / "test.fr-en" / FR_TEXT).values())[1] == "Le test."
+    table = (data / "local" / "x2en_fr_sv-SE" / "counts.md").read_text()
+    note = f"removed from 3 of 61 transcripts, such as that of {clip('fr', 1)}\n"
+    assert f"- fr: CSV quotes {note}" in table
+    assert note in (data / "local" / "samu_train" / "counts.md").read_text()
+    assert counts["fr"]["dropped"]["sentence of a dev or test set"] == 2
+    texts = {**read(data / "samu_train" / "text.tc.multi")}
+    texts |= read(data / "samu_dev" / "text.tc.multi")
+    assert 'Phrase "numéro" 30.' in texts.values()
+
+
+def test_quotes_as_the_authors_read_them(prepare, quoted):
+    data, counts = distil(prepare, "fr,cs")
+    kept, again = distil(prepare, "fr,cs", keep_quotes="true")
+    said = read(kept / "train.fr-en" / FR_TEXT)
+    assert said[FR] == '"""Oui"", dit-il."'
+    table = (data / "local" / "x2en_fr_sv-SE" / "counts.md").read_text()
+    assert "quotes" not in table
+    assert again == counts
 
 
 def test_combine_by_hand(tmp_path):

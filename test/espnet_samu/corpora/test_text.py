@@ -3,7 +3,7 @@ import io
 import pytest
 import sentencepiece
 
-from espnet_samu.corpora.text import clean_text
+from espnet_samu.corpora.text import clean_text, csv_unquote
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,29 @@ def test_empty_is_what_is_empty_to_a_tokenizer():
     empty = [c for c, ids in zip(characters, processor.encode(characters)) if not ids]
     assert len(empty) == 60
     assert [c for c in empty if clean_text(c)] == []
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            '"A ""chanson"", by contrast, is a song."',
+            'A "chanson", by contrast, is a song.',
+        ),
+        ('"""Oui"", dit-il."', '"Oui", dit-il.'),
+        ('"A quotation."', "A quotation."),
+        # What no CSV writer writes.
+        ('"Oui", dit-il.', '"Oui", dit-il.'),
+        ('"Oui" et "non"', '"Oui" et "non"'),
+        ('say "no"', 'say "no"'),
+        ('"a', '"a'),
+        ('"', '"'),
+        ('""', ""),
+        ("", ""),
+    ],
+)
+def test_csv_unquote(text, expected):
+    assert csv_unquote(text) == expected
+    # Where quotes stand only where they are needed, these are the text's own.
+    sure = '""' in text[1:-1]
+    assert csv_unquote(text, always=False) == (expected if sure else text)

@@ -28,6 +28,7 @@ samu_valid_set=samu_dev
 samu_dev_per_lang=100
 samu_max_clips=100000
 audio=convert
+keep_quotes=false
 clips_dir=dump/clips
 nj=$(nproc)
 python=${SAMU_PYTHON:-python3}
@@ -58,6 +59,8 @@ Options:
     --audio             # convert: decode and check each clip once, for all sets, and write
                         # it as 16 kHz FLAC; stat: look at its size; the sets name the mp3
                         # files then (default="${audio}").
+    --keep_quotes       # true: leave the quotes of CSV writers in Common Voice's transcripts,
+                        # as CoVoST-2's authors do (default="${keep_quotes}").
     --clips_dir         # Folder of the converted clips (default="${clips_dir}").
     --nj                # Threads (default: the cores, "${nj}").
     --python            # Python with espnet_samu (default="${python}").
@@ -100,6 +103,7 @@ if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
         --samu_dev_per_lang "${samu_dev_per_lang}" \
         --samu_max_clips "${samu_max_clips}" \
         --audio "${audio}" \
+        --keep_quotes "${keep_quotes}" \
         --clips_dir "${clips_dir}" \
         --nj "${nj}" \
         --output_dir data "${opts[@]}"
