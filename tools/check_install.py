@@ -2,7 +2,7 @@
 """Print one table of what the recipes need: component, version, ok.
 
 Nothing heavy is imported: versions are read from the installed packages' metadata.
-What setup.py pins is what is asked for.
+They have to be those of constraints.txt.
 """
 
 import argparse
@@ -19,9 +19,14 @@ from pathlib import Path
 TOOLS = Path(__file__).resolve().parent
 SETUP = f"make -C {TOOLS} setup"
 PACKAGE = "espnet_samu"
-# Program -> Debian package; the first are needed by st.sh, the last by some recipes.
+CONSTRAINTS = TOOLS / "constraints.txt"
+# Program -> Debian package, of what st.sh runs.
 PROGRAMS = {"perl": "perl", "awk": "mawk", "sort": "coreutils", "paste": "coreutils"}
-OPTIONAL_PROGRAMS = {"sox": "sox", "ffmpeg": "ffmpeg"}
+# Program, which is its Debian package's name, too -> what alone needs it.
+OPTIONAL_PROGRAMS = {
+    "sox": "--speed_perturb_factors",
+    "ffmpeg": "mini_asterisk's local/make_downloads.sh",
+}
 # ESPnet's scripts that our own recipes reach through links.
 SCRIPTS = (
     "egs2/TEMPLATE/st1/st.sh",
@@ -83,28 +88,31 @@ def check_distribution(name: str, pinned: str | None) -> Row:
 
 
 def check_distributions() -> Iterator[Row]:
-    """Look at this package and everything that it pins."""
+    """Look at this package and everything that constraints.txt pins."""
     package = check_distribution(PACKAGE, None)
     yield package
     if package.problem:
         return
-    for line in metadata.requires(PACKAGE) or []:
-        match = re.match(r"([\w.-]+)(?:\[[^]]*\])?==([\w.]+)", line)
+    for line in CONSTRAINTS.read_text("utf-8").splitlines():
+        match = re.match(r"([\w.-]+)==([\w.]+)", line)
         if match:
             yield check_distribution(*match.groups())
 
 
-def check_program(name: str, package: str, required: bool) -> Row:
+def check_program(name: str, package: str, only_for: str | None = None) -> Row:
     """Look for one program on PATH.
 
     Args:
         name: Its name.
         package: The Debian package that holds it.
-        required: False if only some recipes need it.
+        only_for: What alone needs it; None: every recipe.
     """
     if shutil.which(name):
         return Row(name, "found")
-    return Row(name, "-", f"sudo apt-get install {package}", required)
+    mend = f"sudo apt-get install {package}"
+    if only_for:
+        mend += f", for {only_for} only"
+    return Row(name, "-", mend, required=only_for is None)
 
 
 def check_shellcheck() -> Row:
@@ -160,10 +168,10 @@ def check_all(tree: Path) -> Iterator[Row]:
     yield from check_packages()
     yield from check_espnet_tree(tree)
     for name, package in PROGRAMS.items():
-        yield check_program(name, package, required=True)
+        yield check_program(name, package)
     yield check_shellcheck()
-    for name, package in OPTIONAL_PROGRAMS.items():
-        yield check_program(name, package, required=False)
+    for name, only_for in OPTIONAL_PROGRAMS.items():
+        yield check_program(name, name, only_for)
 
 
 def get_parser() -> argparse.ArgumentParser:

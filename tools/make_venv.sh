@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# make_venv.sh: tools/venv with this package, editable, and everything setup.py pins.
-# Does nothing when what setup.py says is installed. Index, proxy and certificate
+# make_venv.sh [--lowest]: tools/venv with this package, editable, and what setup.py asks
+# for in the versions of constraints.txt; or tools/venv-lowest with the lowest versions
+# that setup.py allows. Does nothing when that is installed. Index, proxy and certificate
 # settings of pip and uv are taken from the environment and from their own files.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 here=$(pwd -P)
 top=$(dirname "${here}")
-python=${here}/venv/bin/python
-log=${here}/logs/make_venv.log
+venv=venv
+versions=(-c constraints.txt)
+if [ "${1:-}" = --lowest ]; then
+    venv="venv-lowest"
+    versions=(--resolution lowest-direct)
+fi
+python=${here}/${venv}/bin/python
+log=${here}/logs/make_${venv}.log
 
 case ${here} in
     *[[:space:]]*)
@@ -30,7 +37,7 @@ fail() {
 
 # True if a uv is there and runs (a version manager's shim may be there and not run).
 find_uv() {
-    for uv in uv "${here}/venv/bin/uv"; do
+    for uv in uv "${here}/${venv}/bin/uv" "${here}/venv/bin/uv"; do
         "${uv}" --version >/dev/null 2>&1 && return 0
     done
     return 1
@@ -51,10 +58,12 @@ share_pip_settings() {
 }
 
 # An environment knows its own path: one that was copied or moved is made again.
-state=$( (cat "${top}/setup.py" && echo "${here}") | sha256sum | cut -d " " -f 1)
-describe="venv: tools/venv, $("${python}" --version 2>/dev/null || true)"
-if [ "$(cat venv/.installed 2>/dev/null)" = "${state}" ] &&
-    "${python}" check_install.py --packages >/dev/null 2>&1; then
+state=$( (cat "${top}/setup.py" constraints.txt && echo "${here}") | sha256sum)
+state=${state%% *}
+describe="venv: tools/${venv}, $("${python}" --version 2>/dev/null || true)"
+if [ "$(cat "${venv}/.installed" 2>/dev/null)" = "${state}" ] &&
+    { [ "${venv}" = venv-lowest ] ||
+        "${python}" check_install.py --packages >/dev/null 2>&1; }; then
     if [ -n "${PYTHON:-}" ] &&
         [ "$("${PYTHON}" --version 2>&1)" != "$("${python}" --version)" ]; then
         echo "venv: PYTHON=${PYTHON} is another; for that one, make clean first" >&2
@@ -66,30 +75,35 @@ fi
 mkdir -p logs
 : >"${log}"
 start=${SECONDS}
-if [ "$(cat venv/.made_in 2>/dev/null)" != "${here}" ] ||
+if [ "$(cat "${venv}/.made_in" 2>/dev/null)" != "${here}" ] ||
     ! "${python}" -c "" 2>/dev/null; then
     base=$(./find_python.sh)
-    rm -rf venv
+    rm -rf "${venv}"
     # Debian's Python comes without ensurepip; uv can do without it.
-    run "${base}" -m venv venv ||
-        { rm -rf venv && find_uv && run "${uv}" venv --seed --python "${base}" venv; } ||
+    run "${base}" -m venv "${venv}" ||
+        { rm -rf "${venv}" && find_uv &&
+            run "${uv}" venv --seed --python "${base}" "${venv}"; } ||
         fail "cannot make an environment with ${base}"
-    echo "${here}" >venv/.made_in
+    echo "${here}" >"${venv}/.made_in"
 fi
-rm -f venv/.installed
+rm -f "${venv}/.installed"
 
 installed=false
 # uv needs half a minute where pip needs several.
 if find_uv || { run "${python}" -m pip install uv && find_uv; }; then
     if (share_pip_settings 2>/dev/null &&
-        run "${uv}" pip install --python "${python}" -e "${top}[test]"); then
+        run "${uv}" pip install --python "${python}" "${versions[@]}" \
+            -e "${top}[test]"); then
         installed=true
     else
-        echo "venv: uv failed (see ${log}); trying pip, which takes minutes" >&2
+        echo "venv: uv failed (see ${log})" >&2
     fi
 fi
-if [ "${installed}" = false ]; then
-    run "${python}" -m pip install -e "${top}[test]" || fail "cannot install"
+if [ "${installed}" = false ] && [ "${venv}" = venv-lowest ]; then
+    fail "cannot install the lowest versions, which only uv can find"
+elif [ "${installed}" = false ]; then
+    run "${python}" -m pip install -c constraints.txt -e "${top}[test]" ||
+        fail "cannot install"
 fi
-echo "${state}" >venv/.installed
-echo "venv: tools/venv, $("${python}" --version), installed in $((SECONDS - start)) s"
+echo "${state}" >"${venv}/.installed"
+echo "venv: tools/${venv}, $("${python}" --version), installed in $((SECONDS - start)) s"

@@ -1,12 +1,14 @@
 """Tests of tools/check_install.py."""
 
 import importlib.util
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from packaging.requirements import Requirement
 
 FILES = {}  # of distributions, as metadata.files gives them
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "check_install.py"
@@ -29,12 +31,26 @@ def test_every_pinned_distribution_is_found_here(script) -> None:
     assert [row for row in rows.values() if row.problem] == []
 
 
+def test_constraints_pin_all_that_setup_asks_for(script) -> None:
+    """Each requirement has a pin, within its range; and no pin is of anything else."""
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", script.CONSTRAINTS.read_text(), re.M))
+    requirements = [Requirement(line) for line in metadata.requires("espnet_samu")]
+    assert {requirement.name for requirement in requirements} == set(pins)
+    for requirement in requirements:
+        assert pins[requirement.name] in requirement.specifier, requirement
+        # Ranges: this package may go into somebody else's environment.
+        assert "==" not in str(requirement.specifier), requirement
+
+
 @pytest.fixture
-def check(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def check(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path_factory
+) -> ModuleType:
     """Return tools/check_install.py as a module that finds everything it needs."""
     module = script
     versions = {"espnet_samu": "0.1.0", "torch": "2.0+cpu", "pytest": "9.0"}
-    requires = ["torch==2.0", 'pytest==9.0; extra == "test"', "numpy>=1"]
+    constraints = tmp_path_factory.mktemp("tools") / "constraints.txt"
+    constraints.write_text("# Exact versions.\ntorch==2.0\npytest==9.0\n")
 
     def version(name: str) -> str:
         if name not in versions:
@@ -42,7 +58,7 @@ def check(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         return versions[name]
 
     monkeypatch.setattr(module.metadata, "version", version)
-    monkeypatch.setattr(module.metadata, "requires", lambda name: requires)
+    monkeypatch.setattr(module, "CONSTRAINTS", constraints)
     monkeypatch.setattr(module.shutil, "which", lambda name, path=None: name)
     monkeypatch.setattr(module, "find_spec", lambda name: name)
     monkeypatch.setattr(module.metadata, "files", lambda name: FILES.get(name))
@@ -83,10 +99,10 @@ def run(
 def test_all_well(check, tree, monkeypatch, capsys) -> None:
     status, rows = run(check, tree, monkeypatch, capsys)
     assert status == 0
-    # A local version is the same release; what is not pinned is no row.
+    # A local version is the same release.
     assert rows["torch"] == ["2.0+cpu", "yes"]
     assert rows["pytest"] == ["9.0", "yes"]
-    assert "numpy" not in rows
+    assert "numpy" not in rows and "#" not in rows
     assert rows["tools/espnet"] == ["202611", "yes"]
     assert {row[-1] for row in rows.values()} == {"yes"}
 
@@ -122,7 +138,8 @@ def test_missing_program(check, tree, monkeypatch, capsys) -> None:
     status, rows = run(check, tree, monkeypatch, capsys)
     assert status == 1
     assert rows["perl"] == ["-", "NO: sudo apt-get install perl"]
-    assert rows["sox"] == ["-", "optional: sudo apt-get install sox"]
+    why = "for --speed_perturb_factors only"
+    assert rows["sox"] == ["-", f"optional: sudo apt-get install sox, {why}"]
 
 
 def test_missing_optional_program_is_no_failure(
