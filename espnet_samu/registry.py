@@ -8,14 +8,28 @@ and before anybody can read it, in every process that imports it:
 * :func:`install` puts a finder in front of ``sys.meta_path`` that recognises the
   host modules by name. It costs nothing until one of them is imported.
 * :func:`register` is what the finder calls. It can be called directly, twice too.
+
+ESPnet's own classes therefore load a model of ours after one call::
+
+    from espnet_samu import registry
+
+    registry.install()
+    from espnet2.bin.asr_inference import Speech2Text
+
+    speech2text = Speech2Text("exp/asr/config.yaml", "exp/asr/valid.acc.best.pth")
 """
 
 import importlib
 import importlib.abc
 import importlib.machinery
+import re
 import sys
 from types import ModuleType
 from typing import NamedTuple
+
+
+OLDEST_ESPNET = "202610"
+"""The oldest version of ESPnet that has what this package uses."""
 
 
 class Plugin(NamedTuple):
@@ -69,6 +83,23 @@ BINS = {
 _HOSTS = frozenset(host for plugin in PLUGINS for host in plugin.hosts)
 
 
+def check_espnet() -> None:
+    """Check the version of the installed ESPnet.
+
+    Raises:
+        ImportError: It is older than :data:`OLDEST_ESPNET`.
+    """
+    from espnet2 import __version__ as found
+
+    month = re.match(r"\d*", found)[0]
+    # A checkout that was not installed has no version.
+    if found != "0.0.0" and int(month or 0) < int(OLDEST_ESPNET):
+        raise ImportError(
+            f"espnet_samu needs ESPnet >= {OLDEST_ESPNET}, found {found}; run: "
+            f"pip install 'espnet>={OLDEST_ESPNET}'"
+        )
+
+
 def register(host: ModuleType) -> None:
     """Add our classes to the ``ClassChoices`` of one ESPnet task module.
 
@@ -78,10 +109,12 @@ def register(host: ModuleType) -> None:
         host: An executed task module, e.g. ``espnet2.tasks.st``.
 
     Raises:
+        ImportError: ESPnet is too old.
         ValueError: The host has another class under one of our names, or our class
             is not of the type that the host asks for there.
         AttributeError: The host lacks one of the tables: another ESPnet version.
     """
+    check_espnet()
     for plugin in PLUGINS:
         if host.__name__ not in plugin.hosts:
             continue

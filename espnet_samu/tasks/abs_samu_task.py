@@ -13,6 +13,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import get_rank
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 
+from espnet_samu import __version__
 from espnet_samu.layers.trainable import (
     count_parameters,
     format_budget,
@@ -62,7 +63,8 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
     * The optimiser has no frozen parameters; the numbers of trained and frozen
       parameters are logged and saved as ``budget.json``.
     * ``unused_parameters`` of DistributedDataParallel is set where it is needed.
-    * config.yaml rebuilds the model without the hub or folder that it came from.
+    * config.yaml rebuilds the model without the hub or folder that it came from, and
+      names the version of espnet_samu.
     * Training resumes only with compatible options; else no file is changed.
     """
 
@@ -82,6 +84,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         """
         if args is None:
             args = cls.get_parser().parse_args(cmd)
+        args.espnet_samu_version = __version__
         if not args.print_config:
             check_gpus(args.ngpu)
             check_numbers(vars(args))
@@ -141,6 +144,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
                 f"init: {args.init} is not one of {', '.join(INITIALIZATIONS)}"
             )
         counts = count_parameters(model)
+        logging.info(f"espnet_samu {__version__}")
         logging.info(f"Parameters:\n{format_budget(counts)}")
         if args.collect_stats or args.dry_run:
             return super().build_optimizers(args, model=model)
