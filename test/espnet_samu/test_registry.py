@@ -1,5 +1,8 @@
+import importlib
+import re
 import subprocess
 import sys
+from importlib import metadata
 from types import ModuleType
 
 import pytest
@@ -106,6 +109,26 @@ def test_finder_registers_what_is_imported_later(tmp_path, monkeypatch):
     # runpy and inspect still get from the loader what they ask for
     assert tiny_host.__spec__.loader.get_source("tiny_host") == source
     monkeypatch.delitem(sys.modules, "tiny_host")
+
+
+@pytest.mark.parametrize("found", ["202609.post2", "0.10.6"])
+def test_older_espnet(host, found, monkeypatch):
+    monkeypatch.setattr("espnet2.__version__", found)
+    message = f"espnet_samu needs ESPnet >= 202610, found {found}; run: pip install "
+    with pytest.raises(ImportError, match=re.escape(message)):
+        registry.register(host)
+    # At import of a task, before a module of ESPnet is missing.
+    monkeypatch.delitem(sys.modules, "espnet_samu.tasks", raising=False)
+    with pytest.raises(ImportError, match=re.escape(message)):
+        importlib.import_module("espnet_samu.tasks")
+
+
+@pytest.mark.parametrize("found", ["202610", "202610.post1", "202611", "0.0.0"])
+def test_this_espnet_or_a_newer_one(found, monkeypatch):
+    monkeypatch.setattr("espnet2.__version__", found)
+    registry.check_espnet()
+    oldest = f"espnet[st,train]>={registry.OLDEST_ESPNET}"
+    assert oldest in metadata.requires("espnet_samu")
 
 
 def test_light():

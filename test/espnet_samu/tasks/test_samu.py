@@ -8,6 +8,7 @@ import yaml
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from transformers import AutoModel
 
+import espnet_samu
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.kaldi_io import read_vectors
@@ -229,3 +230,4 @@ def test_config_is_plain(samu_exp):
     conf = yaml.safe_load((samu_exp / "config.yaml").read_text())
     assert conf["frontend"] == "samu" and conf["encoder"] == "passthrough"
     assert conf["frontend_conf"]["model_conf"]["model_type"] == "wav2vec2"
+    assert conf["espnet_samu_version"] == espnet_samu.__version__
