@@ -33,8 +33,8 @@ _WITHOUT_EFFECT = frozenset(
     "early_stopping_criterion espnet_samu_version gradient_as_bucket_view "
     "ignore_init_mismatch keep_nbest_models local_rank log_interval log_level "
     "max_epoch multiprocessing_distributed nbest_averaging_interval ngpu "
-    "no_forward_run num_att_plot num_workers output_dir patience print_config required resume "
-    "sharded_ddp unused_parameters use_matplotlib use_tensorboard use_tf32 "
+    "no_forward_run num_att_plot num_workers output_dir patience print_config "
+    "required resume sharded_ddp unused_parameters use_matplotlib use_tensorboard use_tf32 "
     "use_wandb version write_collected_feats".split()
 )
 """Options that do not decide the weights of an epoch."""
