@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from markupsafe import Markup
 from espnet_samu.report.page import SERIES, load_macros
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Colours of a figure that the page's style sheet decides, light or dark
@@ -122,6 +124,67 @@ class Series:
     """Whether it was not scored here: its bars are pale."""
 
 
+BESIDE = 14  # characters of a name that stands left of its row; longer ones go above
+ABOVE = 50  # characters of a line above a row
+LINE = 0.15  # inches, the height of such a line
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Where the rows of a chart are, in inches from the left and from the top."""
+
+    names: Sequence[str]
+    """Names of the rows, broken into lines."""
+    heads: Sequence[float]
+    """Height of each name above its row; 0 where it stands beside it."""
+    tops: Sequence[float]
+    """Where the bars of each row begin."""
+    bars: float
+    """Height of the bars of a row."""
+    left: float
+    """Width that names beside the rows need."""
+    height: float
+    """Height of all rows."""
+
+    def write_names(self, axes: "Axes") -> None:
+        """Write the names; the axes' unit downwards is an inch."""
+        if self.heads[0] == 0.0:
+            centres = [top + self.bars / 2 for top in self.tops]
+            axes.set_yticks(centres, self.names, fontsize=FONT, color=INK)
+            return
+        axes.set_yticks([])
+        for name, head, top in zip(self.names, self.heads, self.tops):
+            axes.text(
+                0,
+                top - head,
+                name,
+                fontsize=FONT,
+                color=INK,
+                va="top",
+                transform=axes.get_yaxis_transform(),
+            )
+
+
+def place_rows(names: Sequence[str], bars: float, gap: float) -> Rows:
+    """Place the rows of a chart; where a name is long, all stand above their rows.
+
+    Args:
+        names: Names of the rows from top to bottom, at least one.
+        bars: Height of the bars of a row in inches.
+        gap: Inches between rows.
+    """
+    longest = max(map(len, names))
+    above = longest > BESIDE
+    lines = [textwrap.fill(name, ABOVE) if above else name for name in names]
+    heads = [LINE * (name.count("\n") + 1) if above else 0.0 for name in lines]
+    tops, place = [], 0.0
+    for head in heads:
+        tops.append(place + gap / 2 + head)
+        place += head + bars + gap
+    left = 0.12 if above else 0.12 + 0.075 * longest
+    return Rows(lines, heads, tops, bars, left, place)
+
+
 def describe(categories: Sequence[str], series: Sequence[Series], digits: int) -> str:
     """Return the numbers of a chart in words, with intervals where there are any."""
     sentences = []
@@ -161,10 +224,9 @@ def draw_bars(
     """
     from matplotlib.figure import Figure
 
-    lane = len(series) * BAR + GAP
-    heights = {"top": 0.34, "axes": len(categories) * lane, "bottom": 0.26}
-    height = sum(heights.values())
-    left = 0.12 + 0.075 * max(map(len, categories))
+    rows = place_rows(categories, len(series) * BAR, GAP)
+    heights = {"top": 0.34, "axes": rows.height, "bottom": 0.26}
+    height, left = sum(heights.values()), rows.left
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes(
         (
@@ -174,11 +236,11 @@ def draw_bars(
             heights["axes"] / height,
         )
     )
-    for i, category in enumerate(categories):
+    for category, top in zip(categories, rows.tops):
         for j, one in enumerate(series):
             if category not in one.values:
                 continue
-            place = i * lane + GAP / 2 + (j + 0.5) * BAR
+            place = top + (j + 0.5) * BAR
             value, colour = one.values[category], series_colour(one.colour)
             alpha = 0.45 if one.published else 1.0
             axes.barh(place, value, height=0.9 * BAR, color=colour, alpha=alpha)
@@ -199,8 +261,7 @@ def draw_bars(
         axes.axvline(mark, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.set_xlim(0, limit)
     axes.set_ylim(heights["axes"], 0)
-    centres = [(i + 0.5) * lane for i in range(len(categories))]
-    axes.set_yticks(centres, categories, fontsize=FONT, color=INK)
+    rows.write_names(axes)
     axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
     axes.grid(axis="x", color=GRID, linewidth=0.5)
     axes.set_axisbelow(True)

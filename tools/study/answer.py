@@ -12,15 +12,15 @@ def _figure(outcome: Outcome, scope: str) -> str:
     """Return a difference in words."""
     difference = outcome.find(scope)
     if difference is None:
-        return f"{outcome.comparison.title}: no finished run of one of them"
+        return f"{outcome.title}: no finished run of one of them"
     interval = format_interval(difference.interval, 1, "+")
-    return f"{outcome.comparison.title} is {difference.value:+.1f} BLEU {interval}"
+    return f"{outcome.title} is {difference.value:+.1f} BLEU {interval}"
 
 
 def state_missing(results: StudyResults) -> str | None:
     """Say which registered runs are missing or failed; None: none is."""
     missing = {
-        arm.name: [seed for seed in arm.planned if seed not in arm.finished]
+        arm.label: [seed for seed in arm.planned if seed not in arm.finished]
         for arm in results.arms
         if arm.primary
     }
@@ -42,7 +42,7 @@ def state_missing(results: StudyResults) -> str | None:
 def state_mixed(results: StudyResults) -> str | None:
     """Say which arms have runs of different settings; None: none has."""
     mixed = [
-        f"{arm.name} ({', '.join(arm.hashes)})"
+        f"{arm.label}, {' and '.join(arm.hashes)}"
         for arm in results.arms
         if len(arm.hashes) > 1
     ]
@@ -109,7 +109,7 @@ def list_outcomes(results: StudyResults) -> list[str]:
     """Say of every registered comparison what it would show, and what came out."""
     return [
         f"{one.comparison.name}, {one.comparison.shows}: {one.verdict()}"
-        + ("." if one.mean is None else f", {_figure(one, ZERO_SHOT)}.")
+        + ("." if one.mean is None else f"; {_figure(one, ZERO_SHOT)}.")
         for one in results.outcomes
     ]
 
@@ -120,7 +120,7 @@ def _state_again(outcomes: Sequence[Outcome]) -> str:
     seeds = sorted({s for o in found for s in (*o.mean.paired, *o.mean.unpaired)})
     parts = []
     for one in found:
-        said = f"{one.comparison.name} {one.verdict()}, {_figure(one, ZERO_SHOT)}"
+        said = f"{one.comparison.name} {one.verdict()}: {_figure(one, ZERO_SHOT)}"
         short = {k: v for k, v in one.shortfalls().items() if k != ZERO_SHOT}
         if short and one.verdict() == HOLDS:
             alone = ", ".join(f"{verdict} for {k}" for k, verdict in short.items())
@@ -149,7 +149,7 @@ def state_limits(results: StudyResults) -> list[str]:
         )
     if results.replicated:
         left = [
-            f"{arm.name} {seed}"
+            f"{arm.label} {seed}"
             for arm in results.arms
             for seed in arm.replication
             if seed not in arm.runs or seed in arm.failed
@@ -173,7 +173,8 @@ def state_limits(results: StudyResults) -> list[str]:
         lines.append(
             f"On {name} {len(above) or 'none'} of the {len(means)} arms "
             f"{'are' if len(above) > 1 else 'is'} above the template floor "
-            f"({least:.1f} zero-shot BLEU); the best, {best}, has {means[best]:.1f}."
+            f"({least:.1f} zero-shot BLEU); the best, "
+            f"{scores_there.label(best)}, has {means[best]:.1f}."
         )
     return lines
 
@@ -194,7 +195,7 @@ def make_answer_table(results: StudyResults) -> Table:
         if name not in scores.arms:
             continue
         values = [scores.arms[name][scope]["bleu"].value for scope in scopes]
-        row = [name, what[name], *(f"{value:.1f}" for value in values)]
+        row = [scores.label(name), what[name], *(f"{value:.1f}" for value in values)]
         if least is not None:
             row.append(f"{values[0] - least:+.1f}")
         rows.append(row)

@@ -17,6 +17,8 @@ class ArmRuns:
     """Name of the arm."""
     letter: str
     """Letter in the study's plan."""
+    title: str
+    """Its name for readers."""
     what: str
     """One line for readers."""
     primary: bool
@@ -27,6 +29,11 @@ class ArmRuns:
     """Runs by seed."""
     replication: tuple[int, ...] = ()
     """Seeds of a replication, which do not count with the planned ones."""
+
+    @property
+    def label(self) -> str:
+        """What tables and charts call it: its title, and its letter."""
+        return f"{self.title} ({self.letter})"
 
     @property
     def finished(self) -> dict[int, StudyRun]:
@@ -88,6 +95,7 @@ class ArmRuns:
         """Return everything but the runs' content, for JSON."""
         return {
             "letter": self.letter,
+            "title": self.title,
             "what": self.what,
             "primary": self.primary,
             "planned_seeds": [*self.planned],
@@ -126,11 +134,14 @@ def collect_arms(arms: Mapping[str, Arm], runs: Sequence[StudyRun]) -> list[ArmR
             first = next(iter(found.values()))
             changes = [f"{k}={v}" for k, v in first.settings.items() if k != "hash"]
             what = f"not in the plan: {', '.join(changes) or 'unknown arm'}"
-            entry = ArmRuns(name, first.letter, what, False, (), found)
+            base, _, changed = name.partition("+")
+            title = f"{arms[base].title} +{changed}" if base in arms else name
+            entry = ArmRuns(name, first.letter, title, what, False, (), found)
         else:
             entry = ArmRuns(
                 name,
                 arm.letter,
+                arm.title,
                 arm.what,
                 arm.primary,
                 arm.seeds,

@@ -259,6 +259,8 @@ class Arm:
     """Name of the arm."""
     letter: str
     """Letter in the study's plan."""
+    title: str
+    """Its name in tables and charts, at most 30 characters."""
     what: str
     """One line for readers."""
     seeds: tuple[int, ...]

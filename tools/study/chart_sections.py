@@ -56,7 +56,7 @@ def make_forest_section(results: StudyResults, commands: Sequence[str]) -> Secti
         commands: Commands that made the figures.
     """
     scopes = _scopes(results)
-    by_title = {one.comparison.title: one for one in results.outcomes}
+    by_title = {one.title: one for one in results.outcomes}
     tested = [title for title, one in by_title.items() if one.mean is not None]
     parts = []
     if tested:
@@ -73,13 +73,13 @@ def make_forest_section(results: StudyResults, commands: Sequence[str]) -> Secti
     charts = []
     for i, against in enumerate(BASELINES):
         found = {
-            arm: table[ZERO_SHOT]["bleu"]
+            results.main.label(arm): table[ZERO_SHOT]["bleu"]
             for (arm, other), table in results.main.differences.items()
             if other == against
         }
         if found:
             series = [_series(MEAN, 0, found)]
-            title = f"Zero-shot BLEU: arm less {against}"
+            title = f"Zero-shot BLEU less {results.main.label(against)}"
             charts.append(draw_forest(f"against{i}", title, [*found], series))
     if charts:
         legend = make_legend([(next(iter(scopes)), 0, False)])
@@ -114,14 +114,19 @@ def make_bleu_section(results: StudyResults, commands: Sequence[str]) -> Section
     series: list[Series] = []
     for i, (title, members) in enumerate(_split(results).items()):
         names = [*members, *([FLOOR] if scores.floor else [])]
+        labels = [scores.label(name) for name in names]
         series = [
-            _series(lang, j, {name: tables[name][lang]["bleu"] for name in names})
+            _series(lang, j, {scores.label(n): tables[n][lang]["bleu"] for n in names})
             for j, lang in enumerate(scores.languages)
         ]
-        charts.append(draw_bars(f"arms{i}", f"BLEU: {title}", names, series, 100))
+        charts.append(draw_bars(f"arms{i}", f"BLEU: {title}", labels, series, 100))
         if GAP in scores.scopes:
-            gap = [_series(GAP, 0, {n: tables[n][GAP]["bleu"] for n in names})]
-            gaps.append(draw_forest(f"gap{i}", f"Transfer gap: {title}", names, gap))
+            gap = [
+                _series(
+                    GAP, 0, {scores.label(n): tables[n][GAP]["bleu"] for n in names}
+                )
+            ]
+            gaps.append(draw_forest(f"gap{i}", f"Transfer gap: {title}", labels, gap))
     text = (
         f"BLEU on {scores.name}, {scores.contents} contents in each language; lines "
         "are 95 % intervals over seeds and sentences. "
@@ -166,7 +171,7 @@ def make_curve_section(
     steps = {
         step: None for a in arms for run in a.finished.values() for step in run.curves
     }
-    coloured = [arm.name for arm in arms if arm.primary and arm.finished]
+    coloured = [arm.label for arm in arms if arm.primary and arm.finished]
     charts, shown = [], {}
     for step in sorted(steps):
         for figure, title in CURVES.items():
@@ -176,9 +181,9 @@ def make_curve_section(
                 pairs = _mean_curve(found, figure)
                 if pairs:
                     colour = None
-                    if arm.name in coloured:
-                        colour = coloured.index(arm.name)
-                    points.append(Points(arm.name, colour, pairs))
+                    if arm.label in coloured:
+                        colour = coloured.index(arm.label)
+                    points.append(Points(arm.label, colour, pairs))
             if not points:
                 continue
             shown |= {p.name: p.colour for p in points if p.colour is not None}

@@ -130,7 +130,7 @@ def make_study_examples(
         if arm.name in shown:
             seed = shown[arm.name]
             utterances = arm.finished[seed].utterances.get(name, ())
-            systems[f"{arm.name}, seed {seed}"] = {u.id: u.hyp for u in utterances}
+            systems[f"{arm.label}, seed {seed}"] = {u.id: u.hyp for u in utterances}
             for utt in utterances:
                 if utt.lang in results.options.zero_shot:
                     refs[utt.id], langs[utt.id] = utt.ref, utt.lang
@@ -191,34 +191,34 @@ def make_html(
         own: Command line that makes the page.
     """
     made_by = [commands.get("runs", ""), own]
-    tables = study_macros().tables
+    folded = study_macros().folded
     scores = {
-        name: [make_score_table(found, metric) for metric in METRICS]
+        f"On {name}": [make_score_table(found, metric) for metric in METRICS]
         for name, found in results.sets.items()
     }
-    against = [
-        table
-        for found in results.sets.values()
-        for table in make_difference_tables(found)
-    ]
+    against = {
+        f"On {name}": make_difference_tables(found)
+        for name, found in results.sets.items()
+    }
     settings = study_macros().settings(
         describe_method(results),
         results.signature,
         {name: "/".join(found) for name, found in results.versions().items()},
         {**commands, "this page": own},
     )
-    registered = {"": make_primary_tables(results)}
+    registered = study_macros().tables(make_primary_tables(results))
+    runs = folded({"Every arm and every run": [make_run_table(results.arms)]})
     sections = [
         make_forest_section(results, made_by),
-        Section("registered", "Registered comparisons", tables(registered)),
+        Section("registered", "Registered comparisons", registered),
         make_bleu_section(results, made_by),
         make_curve_section(results.arms, made_by),
         make_retrieval_section(results, embeddings, commands, made_by),
         make_projection_section(embeddings, commands),
         make_study_examples(results, sources, sounds, credit),
-        Section("scores", "All scores", tables(scores)),
-        Section("against", "All arms against others", tables({"": against})),
-        Section("runs", "Runs", tables({"": [make_run_table(results.arms)]})),
+        Section("scores", "All scores", folded(scores)),
+        Section("against", "All arms against others", folded(against)),
+        Section("runs", "Runs", runs),
         Section("settings", "Settings", settings),
     ]
     shown = [section for section in sections if section is not None]

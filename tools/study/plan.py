@@ -184,7 +184,7 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
             table = _table(
                 f"arm {name}",
                 table,
-                {"letter", "what", "translation"},
+                {"letter", "title", "what", "translation"},
                 {"student", "frozen", "primary", "replication"},
             )
             student = table.get("student")
@@ -196,6 +196,7 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
             arm = Arm(
                 name=name,
                 letter=table["letter"],
+                title=table["title"],
                 what=table["what"],
                 seeds=tuple(seeds["primary" if primary else "other"]),
                 student=None if student is None else students[student],

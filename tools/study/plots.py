@@ -15,6 +15,7 @@ from espnet_samu.report.charts import (
     Series,
     describe,
     inline_svg,
+    place_rows,
     series_colour,
 )
 from espnet_samu.report.page import SERIES, load_macros
@@ -29,6 +30,7 @@ def study_macros() -> TemplateModule:
 
 LANE = 0.15  # inches, the height of a point with its number
 GAP = 0.13  # inches between rows of another name
+ZERO = (0, (4, 2))  # dashes of the line at zero
 
 
 def draw_forest(
@@ -49,10 +51,9 @@ def draw_forest(
     """
     from matplotlib.figure import Figure
 
-    lane = len(series) * LANE + GAP
-    heights = {"top": 0.34, "axes": len(categories) * lane, "bottom": 0.26}
-    height = sum(heights.values())
-    left = 0.12 + 0.075 * max(map(len, categories))
+    rows = place_rows(categories, len(series) * LANE, GAP)
+    heights = {"top": 0.34, "axes": rows.height, "bottom": 0.26}
+    height, left = sum(heights.values()), rows.left
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes(
         (
@@ -63,11 +64,11 @@ def draw_forest(
         )
     )
     numbers = [0.0]
-    for i, category in enumerate(categories):
+    for category, top in zip(categories, rows.tops):
         for j, one in enumerate(series):
             if category not in one.values:
                 continue
-            place = i * lane + GAP / 2 + (j + 0.5) * LANE
+            place = top + (j + 0.5) * LANE
             value, colour = one.values[category], series_colour(one.colour)
             low, high = one.intervals.get(category, (value, value))
             numbers += [value, low, high]
@@ -84,9 +85,12 @@ def draw_forest(
     margin = 0.04 * (max(numbers) - min(numbers)) or 1.0
     axes.set_xlim(min(numbers) - margin, max(numbers) + margin)
     axes.set_ylim(heights["axes"], 0)
-    axes.axvline(0, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-    centres = [(i + 0.5) * lane for i in range(len(categories))]
-    axes.set_yticks(centres, categories, fontsize=FONT, color=INK)
+    # Of the height of the points only: not through names that stand above them.
+    ends = [top + rows.bars for top in rows.tops]
+    axes.vlines(
+        [0.0] * len(ends), rows.tops, ends, color=INK, linewidth=0.8, linestyle=ZERO
+    )
+    rows.write_names(axes)
     axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
     axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x", color=GRID, linewidth=0.5)

@@ -25,11 +25,6 @@ class Comparison:
     shows: str
     """What it would show."""
 
-    @property
-    def title(self) -> str:
-        """What is subtracted from what."""
-        return f"{self.arm} - {self.against}"
-
 
 PRIMARY = (
     Comparison("H1", "c_frozen", "b", "distillation helps at equal total updates"),
@@ -103,6 +98,16 @@ class SetScores:
     """Those of the template floor, if it was given."""
     differences: Mapping[tuple[str, str], Differences]
     """Differences by arm and the arm that it is compared with."""
+    labels: Mapping[str, str]
+    """What tables and charts call an arm, by its name."""
+
+    def label(self, name: str) -> str:
+        """Return what an arm is called; the name of one that is not in the plan."""
+        return self.labels.get(name, name)
+
+    def compare(self, arm: str, against: str) -> str:
+        """Return what is subtracted from what."""
+        return f"{self.label(arm)} less {self.label(against)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, for JSON."""
@@ -205,6 +210,7 @@ def score_set(
         arms={arm_name: estimate(table) for arm_name, table in cells.items()},
         floor=floors,
         differences=differences,
+        labels={arm.name: arm.label for arm in arms},
     )
 
 
@@ -217,6 +223,8 @@ class Outcome:
 
     comparison: Comparison
     """The comparison."""
+    title: str
+    """What is subtracted from what."""
     languages: tuple[str, ...]
     """Zero-shot languages, each of which is looked at by itself, too."""
     differences: Differences | None
@@ -273,6 +281,12 @@ def judge(
     # One that is not tested yet is one of the family as well.
     adjusted = adjust([1.0 if mean is None else mean.p_value for mean in means])
     return [
-        Outcome(one, languages, table, None if mean is None else p_value)
+        Outcome(
+            comparison=one,
+            title=scores.compare(one.arm, one.against),
+            languages=languages,
+            differences=table,
+            p_adjusted=None if mean is None else p_value,
+        )
         for one, table, mean, p_value in zip(comparisons, found, means, adjusted)
     ]

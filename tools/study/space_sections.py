@@ -90,7 +90,7 @@ def _draw_points(results: StudyResults) -> tuple[Markup, Markup] | None:
     coloured = [name for name in primary if name in {point.arm for point in points}]
     drawn = [
         Points(
-            name,
+            results.main.label(name),
             coloured.index(name) if name in coloured else None,
             [(100 * point.r1, point.bleu) for point in points if point.arm == name],
         )
@@ -110,7 +110,7 @@ def _draw_points(results: StudyResults) -> tuple[Markup, Markup] | None:
         False,
         f"{described}.",
     )
-    entries = [(name, i, False) for i, name in enumerate(coloured)]
+    entries = [(results.main.label(name), i, False) for i, name in enumerate(coloured)]
     if len(coloured) < len(drawn):
         entries.append(("other arms", PALE, False))
     return chart, make_legend(entries)
@@ -123,7 +123,7 @@ def _make_r1_table(results: StudyResults) -> Markup | None:
     for arm in results.arms:
         for run in arm.finished.values():
             for lang, r1 in (run.retrieval or {}).get(name, {}).items():
-                values.setdefault((arm.name, lang), []).append(100 * r1)
+                values.setdefault((arm.label, lang), []).append(100 * r1)
     if not values:
         return None
     rows = list(dict.fromkeys(arm for arm, _ in values))

@@ -104,7 +104,7 @@ def _make_primary_table(
         for scope in (ZERO_SHOT, *outcome.languages):
             bleu = outcome.find(scope)
             row = [
-                f"{outcome.comparison.name}: {outcome.comparison.title}",
+                f"{outcome.comparison.name}: {outcome.title}",
                 scope,
                 outcome.verdict(scope),
                 format_difference(bleu, "bleu"),
@@ -171,7 +171,7 @@ def make_score_table(scores: SetScores, metric: str) -> Table:
         bleu = next(iter(estimates.values()))["bleu"]
         seeds = len(bleu.by_seed) if bleu is not None and name != FLOOR else None
         cells = [format_estimate(estimates[s][metric], metric) for s in scores.scopes]
-        rows.append([name, NONE if seeds is None else str(seeds), *cells])
+        rows.append([scores.label(name), NONE if seeds is None else str(seeds), *cells])
     note = "Mean over seeds with 95 % interval over seeds and sentences"
     if GAP in scores.scopes:
         note += "; gap: supervised less zero-shot mean"
@@ -240,7 +240,7 @@ def make_correlation_table(results: StudyResults) -> Table:
     )
     if results.without_retrieval:
         seeds = "; ".join(
-            f"{arm} {' '.join(map(str, seeds))}"
+            f"{results.main.label(arm)} {' '.join(map(str, seeds))}"
             for arm, seeds in results.without_retrieval.items()
         )
         note += (
@@ -274,6 +274,7 @@ def make_run_table(arms: Sequence[ArmRuns]) -> Table:
             seeds += f"; beyond the plan, not counted: {' '.join(map(str, arm.extra))}"
         rows.append(
             [
+                arm.label,
                 arm.name,
                 arm.what,
                 seeds,
@@ -284,13 +285,13 @@ def make_run_table(arms: Sequence[ArmRuns]) -> Table:
                 " ".join(arm.hashes) or NONE,
             ]
         )
-    header = ["arm", "what", "finished seeds", "failed", "missing", "updates"]
+    header = ["arm", "folder", "what", "finished seeds", "failed", "missing", "updates"]
     header += ["minutes a run (mean)", "settings"]
     return Table(
         "Runs",
         header,
         rows,
-        8,
+        9,
         "Every arm of the plan and every run that is there; none is left out. Students "
         "that arms share are counted in each of them.",
     )
@@ -311,9 +312,14 @@ def make_difference_tables(scores: SetScores) -> list[Table]:
     )
     tables = []
     for against in BASELINES:
-        pairs = {pair: pair[0] for pair in scores.differences if pair[1] == against}
-        caption, first = f"Against {against}", f"Arm less {against}. "
+        pairs = {
+            pair: scores.label(pair[0])
+            for pair in scores.differences
+            if pair[1] == against
+        }
+        name = scores.label(against)
+        caption, first = f"Against {name}", f"Arm less {name}. "
         tables.append(_make_difference_table(scores, pairs, caption, first + note))
-    pairs = {p: " - ".join(p) for p in PAIRS if p in scores.differences}
+    pairs = {p: scores.compare(*p) for p in PAIRS if p in scores.differences}
     tables.append(_make_difference_table(scores, pairs, "Further pairs", note))
     return [table for table in tables if table.rows]

@@ -184,9 +184,9 @@ seen_seeds=
 if [ "${root}" = exp/study ]; then
     seen_seeds=1,2
     notes+=(
-        --note "control j=has the settings of c_frozen; none was searched for it"
-        --note "c_full, j_full=have hardly learned es and fr, so that they cannot say whether freezing ruins j"
-        --note "H3=k differs from c_frozen in more than the loss: its encoder is trained, on another batch of speech in every update. k - k_0 is the loss alone"
+        --note "CTC instead, frozen (j)=has the settings of distilled, frozen (c); none was searched for it"
+        --note "encoder trained (c, j)=have hardly learned es and fr, so that they cannot say whether freezing ruins CTC instead (j)"
+        --note "H3=loss kept on (k) differs from distilled, frozen (c) in more than the loss: its encoder is trained, on another batch of speech in every update. Less loss switched off (k), it is the loss alone"
     )
 fi
 python3 -m study.study_report \

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from espnet_samu.report.charts import Series, draw_bars
+from espnet_samu.report.charts import LINE, Series, draw_bars, place_rows
 
 SERIES = [
     Series("ours", 0, {"fr": 20.0, "de": 10.0}, {"fr": (18.0, 24.0)}),
@@ -74,3 +74,23 @@ def test_mark_and_nothing_known():
     bare = draw_bars("b", "t", ["xx"], SERIES, 1.0)
     assert _bars(ElementTree.fromstring(bare)) == []
     assert "xx: no value." in bare
+
+
+def test_long_names_stand_above_their_rows():
+    short = place_rows(["es", "fr"], 0.5, 0.1)
+    assert short.heads == [0.0, 0.0] and short.tops == pytest.approx([0.05, 0.65])
+    assert short.height == pytest.approx(1.2)
+    long = place_rows(["distilled, frozen (c)", "x " * 40], 0.5, 0.1)
+    assert long.names[1].count("\n") == 1 and long.heads == [LINE, 2 * LINE]
+    assert long.tops == pytest.approx([0.05 + LINE, 0.65 + 3 * LINE])
+    assert long.height == pytest.approx(1.2 + 3 * LINE) and long.left < short.left
+    names = ["distilled, frozen (c)", "es"]
+    series = [Series("a", 0, dict.fromkeys(names, 10.0))]
+    svg = ElementTree.fromstring(draw_bars("one", "BLEU", names, series, 20.0))
+    places = {
+        text.text: (text.get("x"), float(text.get("y")))
+        for text in svg.iter("text")
+        if text.text in names
+    }
+    first, second = (places[name] for name in names)
+    assert first[0] == second[0] and first[1] < second[1]

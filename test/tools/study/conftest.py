@@ -130,7 +130,8 @@ def make_study(tmp_path):
         refs = make_contents(contents)
         plan = PLAN
         for arm in arms:
-            plan += f"    {arm}: {{letter: {arm[0]}, what: synthetic arm {arm}, "
+            plan += f"    {arm}: {{letter: {arm[0]}, title: arm {arm}, "
+            plan += f"what: synthetic arm {arm}, "
             plan += f"primary: {str(arm in PRIMARY).lower()}, "
             plan += "translation: {config: conf/train_st.yaml}}\n"
             for seed in range(1, primary + 1 if arm in PRIMARY else 4):
@@ -179,6 +180,7 @@ SMALL_PLAN = {
     "arms": {
         "g": {
             "letter": "g",
+            "title": "max pooling",
             "what": "max pooling",
             "student": "part",
             "frozen": True,
@@ -186,12 +188,14 @@ SMALL_PLAN = {
         },
         "b": {
             "letter": "b",
+            "title": "no distillation",
             "primary": True,
             "what": "no distillation",
             "translation": {"config": "st.yaml", "set": {"optim_conf": {"lr": 0.2}}},
         },
         "c": {
             "letter": "c",
+            "title": "distilled",
             "primary": True,
             "what": "distilled",
             "student": "all",

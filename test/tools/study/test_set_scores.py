@@ -13,7 +13,7 @@ def test_holm_by_hand():
 
 
 def test_what_was_registered():
-    assert [one.title for one in PRIMARY] == [
-        *("c_frozen - b", "c_frozen - j", "k - c_frozen", "c_frozen - l"),
+    assert [(one.arm, one.against) for one in PRIMARY] == [
+        *(("c_frozen", "b"), ("c_frozen", "j"), ("k", "c_frozen"), ("c_frozen", "l")),
     ]
     assert BASELINES[:2] == ("b", "j")

@@ -52,6 +52,7 @@ def test_every_utterance_is_needed():
         make_floor(UTTERANCES, {"i1": "ten hours"})
 
 
+NAMED = "arm c_frozen (c) less arm b (b)"
 OPTIONS = StudyOptions(("es", "fr"), ("it", "ru"), PRIMARY, samples=150, seed=1)
 
 
@@ -154,11 +155,14 @@ def test_no_arm_or_seed_is_left_out(make_study):
     changed = by_name["c_frozen+99999999"]
     assert changed.what == "not in the plan: translation.lr=0.5"
     assert by_name["b"].seconds()["distillation"] == 300.0
-    rows = {row[0]: row for row in make_run_table(arms).rows}
-    assert rows["d"][2:5] == ["1 3", "2 (killed (synthetic))", "-"]
-    assert rows["gone"][2:5] == ["-", "-", "1 2 3"]
+    rows = {row[1]: row for row in make_run_table(arms).rows}
+    assert rows["d"][0] == "arm d (d)"
+    assert rows["d"][3:6] == ["1 3", "2 (killed (synthetic))", "-"]
+    assert rows["gone"][3:6] == ["-", "-", "1 2 3"]
     table = make_score_table(analyse(arms, OPTIONS).main, "bleu")
-    assert [row[0] for row in table.rows][:3] == ["b", "c_frozen", "c_frozen+99999999"]
+    assert [row[0] for row in table.rows][:3] == [
+        *("arm b (b)", "arm c_frozen (c)", "arm c_frozen +99999999 (c)"),
+    ]
     assert table.rows[2][1] == "1" and table.rows[2][2].endswith("]*")
 
 
@@ -171,8 +175,8 @@ def test_seeds_beyond_the_plan_do_not_count(make_study):
     arms = load(folder)
     after = analyse(arms, OPTIONS)
     assert after.outcomes == before.outcomes
-    row = next(row for row in make_run_table(arms).rows if row[0] == "c_frozen")
-    assert row[2] == "1 2 3 4 5; beyond the plan, not counted: 6"
+    row = next(row for row in make_run_table(arms).rows if row[1] == "c_frozen")
+    assert row[3] == "1 2 3 4 5; beyond the plan, not counted: 6"
 
 
 def test_runs_of_different_settings_in_one_arm_are_said_first(make_study):
@@ -181,7 +185,7 @@ def test_runs_of_different_settings_in_one_arm_are_said_first(make_study):
     path = run_path(folder / "runs", "b", 2)
     write_run(path, dataclasses.replace(read_run(path), settings={"hash": "ffffffff"}))
     said = state_mixed(analyse(load(folder), OPTIONS))
-    assert "different settings: b (0123abcd, ffffffff). No verdict" in said
+    assert "different settings: arm b (b), 0123abcd and ffffffff. No verdict" in said
 
 
 def test_comparisons_without_the_seeds_that_were_seen(make_study):
@@ -201,7 +205,7 @@ def test_comparisons_without_the_seeds_that_were_seen(make_study):
     assert h1.mean.paired == (3, 4, 5) and h3.mean is None
     said = next(line for line in state_limits(results) if "were known before" in line)
     assert "Some scores of seeds 1 and 2 were known before the registration" in said
-    assert f"With seeds 3, 4, 5: H1 {h1.verdict()}, c_frozen - b is" in said
+    assert f"With seeds 3, 4, 5: H1 {h1.verdict()}: {NAMED} is" in said
     tables = make_primary_tables(results)
     assert tables[1].caption == "Registered comparisons without seeds 1 and 2"
     assert results.to_dict()["primary_fresh_seeds"]["without_seeds"] == [1, 2]
@@ -211,14 +215,15 @@ def test_further_pairs_have_a_table(make_study):
     results = analyse(load(make_study(1, 6, ("b", "c_frozen", "k", "k_0"))), OPTIONS)
     tables = {t.caption: t for t in make_difference_tables(results.main)}
     assert [*tables] == [
-        "Against b, on test",
-        "Against c_frozen, on test",
+        "Against arm b (b), on test",
+        "Against arm c_frozen (c), on test",
         "Further pairs, on test",
     ]
     (row,) = tables["Further pairs, on test"].rows
     # One seed of k, which is compared with the same one of k_0.
     means = [results.main.arms[a][ZERO_SHOT]["bleu"].by_seed[1] for a in ("k", "k_0")]
-    assert row[0] == "k - k_0" and row[5].startswith(f"{means[0] - means[1]:+.1f} ")
+    assert row[0] == "arm k (k) less arm k_0 (k)"
+    assert row[5].startswith(f"{means[0] - means[1]:+.1f} ")
 
 
 def test_what_is_not_tested_yet_counts_for_holm(make_study):
@@ -235,7 +240,9 @@ def test_what_does_not_hold_is_said(make_study):
     assert verdicts[0] == "holds" and verdicts[1] == "not tested"
     lines = list_shortfalls(results)
     wanted = "H2 (it is the distillation, not the transcribed speech as such) is not "
-    assert lines[0].startswith(wanted + "tested: c_frozen - j: no finished run")
+    assert lines[0].startswith(
+        wanted + "tested: arm c_frozen (c) less j: no finished run"
+    )
     assert not any(line.startswith("H1") for line in lines)
     assert any(
         line.startswith("H3") and "does not hold for it: " in line for line in lines
@@ -246,7 +253,7 @@ def test_what_does_not_hold_is_said(make_study):
     assert f"languages: {held} of the 4 registered comparisons hold" in answer
     assert "; H2 is not tested" in answer and "H1 is" not in answer
     assert h1.startswith(
-        "H1, distillation helps at equal total updates: holds, c_frozen"
+        "H1, distillation helps at equal total updates: holds; arm c_frozen (c)"
     )
     assert h2.endswith("not the transcribed speech as such: not tested.")
 
@@ -283,8 +290,8 @@ def test_replication_counts_by_itself(make_study):
     assert both.mean.paired == (1, 2, 3, 4, 5)
     said = next(line for line in state_limits(results) if "replication" in line)
     assert (
-        f"With seeds 4, 5: H3 {h3.verdict()}, k - c_frozen is {h3.mean.value:+.1f}"
-        in said
+        f"With seeds 4, 5: H3 {h3.verdict()}: arm k (k) less arm c_frozen (c) is "
+        f"{h3.mean.value:+.1f}" in said
     )
     assert f"With seeds 1, 2, 3, 4, 5: H3 {both.verdict()}" in said
     captions = [table.caption for table in make_primary_tables(results)]
@@ -292,8 +299,8 @@ def test_replication_counts_by_itself(make_study):
         "Registered comparisons, replicated",
         "Registered comparisons, all seeds",
     ]
-    rows = {row[0]: row for row in make_run_table(arms).rows}
-    assert rows["k"][2] == "1 2 3; replication: 4 5" and rows["k"][4] == "6"
+    rows = {row[1]: row for row in make_run_table(arms).rows}
+    assert rows["k"][3] == "1 2 3; replication: 4 5" and rows["k"][5] == "6"
     assert first.replicated == [] and first.pooled == []
     assert not any("replication" in line for line in state_limits(first))
 
@@ -307,11 +314,11 @@ def test_answer_is_preliminary_while_registered_runs_are_missing(make_study, see
         failed = folder / "runs" / "b" / "seed5.json"
         run = read_run(failed)
         write_run(failed, dataclasses.replace(run, status="failed", error="killed"))
-        assert "(b: seed 5)" in state_missing(analyse(load(folder), OPTIONS))
+        assert "(arm b (b): seed 5)" in state_missing(analyse(load(folder), OPTIONS))
         assert said is None and answer.startswith("Answer, ")
     else:
         assert said.startswith("Preliminary: 2 of the 10 registered runs of the ")
-        assert "(b: seed 5; c_frozen: seed 5)" in said
+        assert "(arm b (b): seed 5; arm c_frozen (c): seed 5)" in said
         assert answer.startswith("Preliminary answer, ")
 
 
@@ -329,7 +336,7 @@ def test_compared_arms_and_limits(make_study):
     expected = []
     for arm in ("c_frozen", "b"):
         zero_shot = mean(arm, "test", ["it", "ru"])
-        row = [arm, f"synthetic arm {arm}", f"{zero_shot:.1f}"]
+        row = [f"arm {arm} ({arm[0]})", f"synthetic arm {arm}", f"{zero_shot:.1f}"]
         row += [f"{mean(arm, 'test', ['es', 'fr']):.1f}", f"{zero_shot - least:+.1f}"]
         expected.append(row)
     table = make_answer_table(results)
@@ -347,7 +354,7 @@ def test_compared_arms_and_limits(make_study):
         f"On test_menardi {above or 'none'} of the {len(found)} arms "
     )
     assert f"({least:.1f} zero-shot BLEU)" in menardi
-    assert menardi.endswith(f"the best, {best}, has {found[best]:.1f}.")
+    assert menardi.endswith(f"the best, arm {best} ({best[0]}), has {found[best]:.1f}.")
     assert not any("floor" in line for line in state_limits(analyse(arms, OPTIONS)))
 
 
