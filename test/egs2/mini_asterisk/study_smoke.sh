@@ -35,7 +35,7 @@ for file in runs/c_frozen/seed1.json runs/k/seed1.json RESULTS.md report.html \
 done
 expect_line "${root}/runs/k/seed1.json" '"status": "ok"'
 expect_line "${root}/report.html" "after distillation"
-expect_line "${root}/RESULTS.md" "H3: k - c_frozen"
+expect_line "${root}/RESULTS.md" "H3: distilled, loss kept on (k) less distilled, frozen (c)"
 expect_line "${root}/report.html" "run_study.sh.*--local_data_opts"
 if grep -q "command was not given" "${root}/report.html"; then
     fail "a figure of ${root}/report.html has no command"
