@@ -203,8 +203,8 @@ class Speech2Text:
         for lang in tgt_langs:
             if lang is not None and not isinstance(lang, str):
                 raise ValueError(
-                    f"tgt_lang {lang!r} is no language, say 'de'; a sampling rate is "
-                    "given by sampling_rate"
+                    f"tgt_lang {lang!r} is not a language such as 'de'; a sampling "
+                    "rate is given by sampling_rate"
                 )
         pieces = []
         labels = ["speech"]

@@ -129,8 +129,8 @@ def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
         )
         if window % SAMPLING_RATE:
             logging.warning(
-                f"{folder}: its window is no whole second: call the feature extractor "
-                f"with max_length={window} (samples, {window / SAMPLING_RATE:g} s)"
+                f"{folder}: its window is not in whole seconds: call the "
+                f"feature extractor with max_length={window} (samples, {window / SAMPLING_RATE:g} s)"
             )
     elif config.model_type == "wav2vec2-bert":
         log_mel = conf["log_mel_conf"]
@@ -200,10 +200,10 @@ def _check_frames(frontend: SamuFrontend, folder: Path, name: Path | str) -> Non
     if differs:
         options = ("layer", "layer_mix", "layer_mix_norm", "log_mel_conf")
         conf = frontend.portable_conf()
-        told = {k: conf[k] for k in options if conf.get(k)}
+        given = {k: conf[k] for k in options if conf.get(k)}
         raise ValueError(
             f"{name}: transformers alone does not give the student's frames, which "
-            f"are not its model's output: frontend_conf has {told}. Export the "
+            f"are not its model's output: frontend_conf has {given}. Export the "
             "utterance embeddings only (--frame_encoder false), or train with "
             "keep_layers in place of layer"
         )

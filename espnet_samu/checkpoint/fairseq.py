@@ -123,7 +123,7 @@ def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
         f"{'' if normalize else 'not '}normalised); left out: {left_out or 'nothing'}"
     )
     for line in assumed:
-        logging.warning(f"{checkpoint} does not tell, so assumed: {line}")
+        logging.warning(f"{checkpoint}: assumed, since not stated: {line}")
     return Conversion(conf, normalize, dropped, assumed)
 
 

@@ -113,7 +113,7 @@ def configuration(
         assumed.
 
     Raises:
-        ValueError: A setting is not told and cannot be assumed, or is not one that
+        ValueError: A setting is missing and cannot be assumed, or is not one that
             transformers' model has.
     """
     shapes = {key: tuple(value.shape) for key, value in state.items()}
@@ -140,25 +140,25 @@ def configuration(
     layer_numbers = [int(k.split(".")[2]) for k in shapes if "encoder.layers." in k]
     assumed = []
 
-    def told(name: str, value: Any, published: Any, why: str) -> Any:
+    def stated_or_assumed(name: str, value: Any, published: Any, why: str) -> Any:
         if value is not None:
             return value
         if published is None:
             raise ValueError(
-                f"its cfg does not tell {name}, and no published model has {why}"
+                f"its cfg does not state {name}, and no published model has {why}"
             )
         assumed.append(f"{name} {published}, as the published models with {why}")
         return published
 
-    def told_by_norm(name: str) -> bool:
+    def assumed_by_norm(name: str) -> bool:
         why = f"{norm} norm in the convolutions"
-        return bool(told(name, settings.get(name), norm == "layer", why))
+        return bool(stated_or_assumed(name, settings.get(name), norm == "layer", why))
 
     conf = {
         "model_type": model_type,
         "hidden_size": size,
         "num_hidden_layers": 1 + max(layer_numbers),
-        "num_attention_heads": told(
+        "num_attention_heads": stated_or_assumed(
             "encoder_attention_heads",
             settings.get("encoder_attention_heads"),
             _PUBLISHED_HEADS.get(size),
@@ -167,10 +167,10 @@ def configuration(
         "intermediate_size": shapes[_INTERMEDIATE][0],
         "hidden_act": activation,
         "feat_extract_norm": norm,
-        "do_stable_layer_norm": told_by_norm("layer_norm_first"),
+        "do_stable_layer_norm": assumed_by_norm("layer_norm_first"),
         "conv_dim": [shape[0] for shape in conv],
         "conv_kernel": list(kernels),
-        "conv_stride": told(
+        "conv_stride": stated_or_assumed(
             "conv_feature_layers",
             _strides(settings, conv),
             _PUBLISHED_STRIDES.get(kernels),
@@ -180,7 +180,7 @@ def configuration(
         "num_conv_pos_embeddings": positions,
         "num_conv_pos_embedding_groups": size // group,
     }
-    return conf, told_by_norm("normalize"), assumed
+    return conf, assumed_by_norm("normalize"), assumed
 
 
 def _strides(

@@ -115,7 +115,7 @@ def _find(tag: Path | str, cache_dir: Path | str | None) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{tag}: there is no such packed model")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{tag} is no zip file, as stage 14 makes them, or cut off")
+        raise ValueError(f"{tag} is not a zip file as stage 14 writes, or truncated")
     return _unpack(path.absolute(), cache_dir)
 
 
@@ -169,7 +169,7 @@ def _read_meta(root: Path, kind: Kind) -> dict[str, Any]:
     """Read the metadata of a pack."""
     if not (root / META).is_file():
         raise FileNotFoundError(
-            f"{root} has no {META}: it is no packed model. An experiment is read by "
+            f"{root} has no {META}: it is not a packed model. An experiment is read by "
             f"{kind.files[0]}=FOLDER/CHECKPOINT.pth"
         )
     meta = read_yaml(root / META)

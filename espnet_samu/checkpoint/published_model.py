@@ -173,7 +173,7 @@ def read(source: str, fields: dict[str, Any], revision: str | None) -> Decoding:
     start = config.bos_token_id if start is None else start
     if start is None:
         raise ValueError(
-            f"{source} does not say with which token translations begin: there is no "
+            f"{source} does not define the first token of translations: there is no "
             "decoder_start_token_id in its generation_config.json or config.json"
         )
     end = config.eos_token_id

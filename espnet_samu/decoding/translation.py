@@ -59,8 +59,8 @@ class Detokenizer:
             if token_type != "hugging_face":
                 raise
             raise ValueError(
-                f"bpemodel '{bpemodel}' is no tokenizer of transformers; name one with "
-                f"--bpemodel ({_first_line(error)})"
+                f"bpemodel '{bpemodel}' is not a tokenizer of transformers; set one "
+                f"with --bpemodel ({_first_line(error)})"
             ) from error
 
     def __call__(self, tokens: Sequence[str]) -> str:

@@ -47,7 +47,7 @@ class WaveformFamily(AbsFamily):
                 "no preprocessor_config.json says whether the encoder takes normalised "
                 f"waveforms; normalize_waveform: {str(self.normalize).lower()} is what "
                 f"models with feat_extract_norm: {model.config.feat_extract_norm} "
-                "usually take. Say it in frontend_conf"
+                "usually take. Set it in frontend_conf"
             )
         if model.config.feat_extract_norm == "group":
             first = model.feature_extractor.conv_layers[0]
@@ -144,7 +144,7 @@ def _normalizes(model: str, revision: str | None) -> bool | None:
         if os.path.isdir(model):
             return None
         raise ValueError(
-            f"preprocessor_config.json of {model} cannot be read; try again, or say "
+            f"preprocessor_config.json of {model} cannot be read; try again, or set "
             "normalize_waveform: true (XLS-R) or false in frontend_conf"
         ) from error
     return bool(getattr(extractor, "do_normalize", False))

@@ -51,7 +51,7 @@ def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
         if any(parameter.requires_grad for parameter in part.parameters()):
             raise ValueError(
                 f"{name}_conf: dtype: float16 loses gradients; add use_amp: true, "
-                "which scales the loss, or take bfloat16"
+                "which scales the loss, or use bfloat16"
             )
 
 

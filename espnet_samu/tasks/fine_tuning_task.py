@@ -77,7 +77,7 @@ class FineTuningTask(AbsTask):
         if adapters is not None:
             if getattr(args, "use_adapter", False):
                 raise ValueError(
-                    "adapters and ESPnet's use_adapter are two ways to the same end; "
+                    "adapters cannot be combined with ESPnet's use_adapter; "
                     "leave use_adapter, adapter and adapter_conf out"
                 )
             add_adapters(model, adapters)
@@ -100,7 +100,7 @@ class FineTuningTask(AbsTask):
             return optimizers
         if args.use_adapter:
             raise ValueError(
-                "save_trained_only and ESPnet's use_adapter do not go together; say "
+                "save_trained_only cannot be combined with ESPnet's use_adapter; set "
                 "save_strategy: required_grad_only"
             )
         # ESPnet does it again, but only after config.yaml is written.
@@ -113,7 +113,7 @@ class FineTuningTask(AbsTask):
             before = _earlier_checksum(output_dir) if args.resume else None
             if before not in (None, sha256):
                 raise ValueError(
-                    f"{output_dir} was begun with other frozen weights than it would "
+                    f"{output_dir} was started with other frozen weights than it would "
                     f"be resumed with: their checksum is {sha256[:12]}..., not "
                     f"{before[:12]}...; restore the pre-trained model and init_param, "
                     "or train in another folder"

@@ -152,7 +152,7 @@ class KeptDistillation:
                 raise ValueError(
                     f"samu_weight: {name} of the student {self.student} is "
                     f"{theirs.get(name, 'missing')}, but this model's encoder asks "
-                    f"for {ours.get(name, 'none')}: say frontend_conf and "
+                    f"for {ours.get(name, 'none')}: set frontend_conf and "
                     "encoder_conf as in the distillation"
                 )
         head.load_state_dict(state)

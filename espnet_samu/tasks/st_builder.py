@@ -45,7 +45,7 @@ def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
     if lost:
         raise ValueError(
             f"init_from_samu: {len(lost)} parameters of the student's encoder have no "
-            f"place in encoder: {type(model.encoder).__name__}, e.g. {lost[0]}; say "
+            f"place in encoder: {type(model.encoder).__name__}, e.g. {lost[0]}; set "
             "encoder and encoder_conf as in the distillation"
         )
 
@@ -190,7 +190,7 @@ class STBuilder:
                 raise ValueError(
                     f"postencoder {self.args.postencoder} makes {n_frame} dimensions "
                     f"of the encoder's {n_encoder}, which the CTC over transcripts "
-                    "reads; say postencoder_conf: {return_int_enc: true}"
+                    "reads; set postencoder_conf: {return_int_enc: true}"
                 )
             ctc = CTC(len(self.args.src_token_list), n_encoder, **conf)
         if model_conf.get("st_mtlalpha", 0) > 0:

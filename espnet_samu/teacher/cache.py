@@ -232,7 +232,7 @@ def check_scp(
     table = read_cache(folder)
     if not table:
         raise ValueError(
-            f"{folder / CACHE_FILE} is missing or broken, so nothing tells what "
+            f"{folder / CACHE_FILE} is missing or broken, so it is unknown what "
             f"{scp_file} was made from: run {COMMAND} --output_dir {folder}"
         )
     if text_file is None and Path(table.get("text", "")).is_file():

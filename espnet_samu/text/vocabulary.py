@@ -32,7 +32,7 @@ def read_bpemodel(path: str | Path) -> SentencePieceProcessor:
         return SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError) as error:
         raise ValueError(
-            f"bpemodel {path} is no sentencepiece model, or damaged ({error})"
+            f"bpemodel {path} is not a sentencepiece model, or damaged ({error})"
         ) from error
 
 
@@ -53,7 +53,7 @@ def check_bpemodel(path: str | Path, tokens: Sequence[str]) -> None:
     foreign = sorted({*pieces} - {*tokens})
     if foreign:
         raise ValueError(
-            f"bpemodel {path} is of another vocabulary than the token list: "
+            f"bpemodel {path} does not match the token list: "
             f"{len(foreign)} of {len(pieces)} pieces are not in it, e.g. "
             f"{' '.join(foreign[:3])}; name the two that stage 5 wrote together"
         )

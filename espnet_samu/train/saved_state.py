@@ -233,8 +233,8 @@ def check_resume(
     )
     if fixed or other:
         raise ValueError(
-            f"{output_dir}: the training cannot be resumed with other options than it "
-            f"was begun with: {_describe(fixed or changes) + other}. {ways}; "
+            f"{output_dir}: the training cannot be resumed with options other than it "
+            f"was started with: {_describe(fixed or changes) + other}. {ways}; "
             f"--init_param {output_dir}/latest.pth starts from its weights"
         )
     if not changes:
@@ -247,7 +247,7 @@ def check_resume(
             "max_epoch to go on with them"
         )
     logging.warning(
-        f"Resumed after epoch {epoch}. From now on with other options than before: "
+        f"Resumed after epoch {epoch}. Options changed from here on: "
         f"{_describe(changes)}"
     )
 

@@ -116,7 +116,7 @@ def _read_config(model: str, revision: str | None) -> dict[str, Any]:
 
     fields, _ = PretrainedConfig.get_config_dict(model, revision=revision)
     if not fields:
-        raise FileNotFoundError(f"{model} has no config.json: it is no model's folder")
+        raise FileNotFoundError(f"{model} has no config.json: it is not a model folder")
     return fields
 
 
@@ -128,7 +128,7 @@ def _config_class(model: str | None, model_type: str | None):
             "model_conf: a fresh model needs 'model_type' (e.g. wav2vec2), or give "
             "'model', a hub id or folder"
             if model is None
-            else f"{model}: config.json does not say its model_type"
+            else f"{model}: config.json does not define model_type"
         )
     if model_type not in CONFIG_MAPPING:
         source = "model_conf" if model is None else f"{model}: config.json"
@@ -166,7 +166,7 @@ def _unknown_fields(names: Iterable[str], config_class) -> str:
     for name in sorted(names):
         near = difflib.get_close_matches(name, fields, cutoff=0.65)
         if hasattr(search, name):
-            message += f"; {name}: how translations are searched is said in decoding"
+            message += f"; {name}: search options belong to decoding"
         elif near:
             message += f"; near {name}: {', '.join(sorted(near, reverse=True))}"
     return message
@@ -239,7 +239,7 @@ def build(
     if model is None:
         make = getattr(auto_class, "_from_config", None) or auto_class.from_config
         return make(config)
-    with quiet():  # a table of what is not used; what is wrong is said below
+    with quiet():  # a table of unused weights; errors follow below
         built, info = auto_class.from_pretrained(
             model,
             config=config,

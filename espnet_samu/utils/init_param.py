@@ -31,7 +31,7 @@ def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
         # What torch's unpickler raises for damaged bytes may be anything.
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise ValueError(
-            f"{path} is damaged, or no checkpoint of a model ({reason})"
+            f"{path} is damaged, or is not a model checkpoint ({reason})"
         ) from error
     if isinstance(state, dict):
         state = state.get("module", state)
@@ -42,7 +42,7 @@ def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
     ):
         kind = type(state).__name__
         raise ValueError(
-            f"{path} is no checkpoint of a model: a {kind}, not tensors by name. "
+            f"{path} is not a model checkpoint: it holds a {kind}, not tensors. "
             "Models of an experiment are valid.*.pth and *epoch.pth, not checkpoint.pth"
         )
     return state
@@ -90,7 +90,7 @@ def read_base(path: Path | str, sha256: str) -> dict[str, torch.Tensor]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"{path} is missing: the checkpoints beside it have only what was trained "
+            f"{path} is missing: checkpoints beside it have only trained parameters "
             "(save_trained_only), and it has the rest; copy it with them"
         )
     weights = read_state_dict(path)

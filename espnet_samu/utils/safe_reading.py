@@ -38,7 +38,7 @@ def check_zip_size(path: str | os.PathLike[str]) -> int:
     if total > max(ALWAYS, MOST_TIMES * packed):
         raise ValueError(
             f"{path} has {packed / 1e6:.1f} MB, but would become {total / 1e6:.0f} MB "
-            "when unpacked: it is no model, and was not unpacked"
+            "when unpacked: it is not a model, and was not unpacked"
         )
     return total
 
@@ -64,10 +64,10 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         content = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is no YAML file: {reason}") from error
+        raise ValueError(f"{path} is not a YAML file: {reason}") from error
     if not isinstance(content, dict):
         kind = "empty" if content is None else f"a {type(content).__name__}"
-        raise ValueError(f"{path} is no configuration (`option: value`) but {kind}")
+        raise ValueError(f"{path} is not a configuration (`option: value`) but {kind}")
     return content
 
 
@@ -119,7 +119,9 @@ def decoder_of(path: Path | str) -> str | None:
         for line in file:
             if line.startswith("decoder:"):
                 return yaml.safe_load(line)["decoder"]
-    raise ValueError(f"{path} is no config.yaml of a translation model: no `decoder:`")
+    raise ValueError(
+        f"{path} is not the config.yaml of a translation model: no `decoder:`"
+    )
 
 
 def map_strings(function, value: Any) -> Any:

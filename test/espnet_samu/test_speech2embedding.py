@@ -151,10 +151,10 @@ def test_a_partial_checkpoint_names_its_keys(samu_exp, tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("null\n", "is no configuration .* but empty"),
-        ("- a\n", "is no configuration .* but a list"),
-        ("files: {\n", "is no YAML file: .* line 2, column 1"),
-        ("\udcff", "is no YAML file: .* invalid start byte"),
+        ("null\n", "is not a configuration .* but empty"),
+        ("- a\n", "is not a configuration .* but a list"),
+        ("files: {\n", "is not a YAML file: .* line 2, column 1"),
+        ("\udcff", "is not a YAML file: .* invalid start byte"),
         ("files: {st_model_file: a}\n", "names st_model_file; a student has"),
         ("espnet: 1\n", "names no files; a student has"),
     ],

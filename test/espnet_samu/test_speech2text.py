@@ -169,7 +169,7 @@ def test_rates(speech2text):
         speech2text(noise(0.2), sampling_rate=8000)
     # as soundfile.read gives it
     with pytest.raises(
-        ValueError, match="tgt_lang 8000 is no language.* sampling_rate"
+        ValueError, match="tgt_lang 8000 is not a language.* sampling_rate"
     ):
         speech2text(*(noise(0.2), 8000))
 

@@ -79,5 +79,5 @@ def test_other_token_type(tmp_path, texts):
 
 
 def test_vocabulary_that_is_not_one(tmp_path, texts):
-    with pytest.raises(ValueError, match="none.model is no sentencepiece model"):
+    with pytest.raises(ValueError, match="none.model is not a sentencepiece model"):
         run(tmp_path, texts, "bpe", [], str(tmp_path / "none.model"))

@@ -239,6 +239,6 @@ def test_others_go_to_espnet(tmp_path, monkeypatch):
 def test_an_empty_config_yaml(tmp_path):
     (tmp_path / "config.yaml").write_text("null\n")
     command = f"st --outpath a.zip --st_train_config {tmp_path}/config.yaml"
-    message = f"{tmp_path}/config.yaml is no config.yaml of a translation model"
+    message = f"{tmp_path}/config.yaml is not the config.yaml of a translation model"
     with pytest.raises(ValueError, match=message):
         main([*command.split(), "--st_model_file", "a.pth"])

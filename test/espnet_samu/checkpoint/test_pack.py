@@ -162,10 +162,13 @@ def test_no_packs(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
     for tag, message in (
         (tmp_path / "none.zip", "none.zip: there is no such packed model"),
-        (tmp_path / "text.zip", "text.zip is no zip file"),
+        (tmp_path / "text.zip", "text.zip is not a zip file"),
         (tmp_path / "none", "none: there is no such packed model"),
         ("./none", "none: there is no such packed model"),
-        (tmp_path, "has no meta.yaml: it is no packed model. An experiment is read by"),
+        (
+            tmp_path,
+            "has no meta.yaml: it is not a packed model. An experiment is read by",
+        ),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             with opened(tag):

@@ -86,9 +86,11 @@ def test_missing(tmp_path):
         Detokenizer("hugging_face", "/none")
     with pytest.raises(ConnectionError, match="bpemodel a/b: .*cache.*; name another"):
         Detokenizer("hugging_face", "a/b")
-    with pytest.raises(ValueError, match=f"'{tmp_path}' is no tokenizer .* --bpemodel"):
+    with pytest.raises(
+        ValueError, match=f"'{tmp_path}' is not a tokenizer .* --bpemodel"
+    ):
         Detokenizer("hugging_face", str(tmp_path))
-    with pytest.raises(ValueError, match="bpemodel 'None' is no tokenizer"):
+    with pytest.raises(ValueError, match="bpemodel 'None' is not a tokenizer"):
         Detokenizer("hugging_face")
 
 

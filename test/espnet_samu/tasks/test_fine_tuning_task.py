@@ -195,7 +195,7 @@ def test_save_trained_only_resumed(spared, st_cmd, samu_exp, tmp_path):
     for key, value in load(full, "2epoch.pth").items():
         assert torch.equal(model.state_dict()[key], value), key
     # from other weights
-    message = "begun with other frozen weights than it would be resumed with"
+    message = "started with other frozen weights than it would be resumed with"
     cmd = st_cmd(tmp_path, "--resume", "true", **{**conf, "max_epoch": 3})
     with pytest.raises(ValueError, match=message):
         Task.main(cmd=cmd)

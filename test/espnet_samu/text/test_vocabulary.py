@@ -44,7 +44,9 @@ def test_bpemodel_of_the_token_list(bpemodel):
 
 def test_foreign_bpemodel(bpemodel):
     path, pieces = bpemodel
-    message = f"bpemodel {path} is of another .*: 2 of 4 pieces are not in it, e.g. b c"
+    message = (
+        f"bpemodel {path} does not match .*: 2 of 4 pieces are not in it, e.g. b c"
+    )
     with pytest.raises(ValueError, match=message):
         check_bpemodel(path, ["<blank>", "<unk>", "a", "▁", "<sos/eos>"])
 
@@ -56,7 +58,9 @@ def test_no_bpemodel(bpemodel, content):
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-9] if content == "half" else content)
-    with pytest.raises(ValueError, match=f"bpemodel {path} is no sentencepiece model"):
+    with pytest.raises(
+        ValueError, match=f"bpemodel {path} is not a sentencepiece model"
+    ):
         check_bpemodel(path, pieces)
 
 

@@ -32,7 +32,7 @@ MERGED = MERGED.replace("[", "{<<: [").replace("]", "]}")
 def test_small_files_that_are_large(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)
     start = time.process_time()
-    with pytest.raises(ValueError, match=f"c.yaml is no YAML file: .*{message}"):
+    with pytest.raises(ValueError, match=f"c.yaml is not a YAML file: .*{message}"):
         read_yaml(tmp_path / "c.yaml")
     assert time.process_time() - start < 2
 
