@@ -129,8 +129,9 @@ def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
         )
         if window % SAMPLING_RATE:
             logging.warning(
-                f"{folder}: its window is not in whole seconds: call the "
-                f"feature extractor with max_length={window} (samples, {window / SAMPLING_RATE:g} s)"
+                f"{folder}: its window is not in whole seconds: call the feature "
+                f"extractor with max_length={window} (samples, "
+                f"{window / SAMPLING_RATE:g} s)"
             )
     elif config.model_type == "wav2vec2-bert":
         log_mel = conf["log_mel_conf"]

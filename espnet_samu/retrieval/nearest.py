@@ -1,4 +1,10 @@
-"""Nearest neighbours by cosine: exact ranks, exact ties, in bounded memory."""
+"""Nearest neighbours by cosine: exact ranks, exact ties, in bounded memory.
+
+Cosines are computed in single precision. Sums of D products of unit vectors are then
+off by at most D times the unit roundoff, in any order (Higham, "Accuracy and Stability
+of Numerical Algorithms", Sec. 3.1, and Cauchy-Schwarz). What that cannot decide is
+computed in double precision and rounded to `DECIMALS`.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -6,10 +12,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from typeguard import typechecked
 
+DECIMALS = 12  # of a cosine: equal ones stay equal in whatever order they are summed
+TILE = 2048  # queries and candidates compared at a time: 16 MB of cosines
+MATCHES = 256  # queries compared at a time with the candidates of their texts
+PAIRS = 64  # pairs multiplied at a time: 0.4 MB a side for D = 768
+GROUPS = 16  # of candidates for each neighbour, to estimate the k-th greatest cosine
+DENSE = 1 / 32  # share of a table from which it is faster to treat the whole table
+
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """What `search` finds for N queries in a pool."""
+    """Ranks and nearest candidates of N queries in a pool."""
 
     rank: np.ndarray
     """Rank of the nearest right candidate, from 1; 0 without one; `(N,)`."""
@@ -19,27 +32,16 @@ class Neighbours:
     """Cosines to those candidates, `(N, k)`."""
 
 
-PAIRS = 64
-"""Pairs of vectors looked at together: 0.4 MB a side for D = 768 stay in the cache."""
-DECIMALS = 12
-"""Cosines are equal when they agree in that many decimals, so that two equal vectors
-are equally near whatever order a sum of products was taken in."""
-
-
 class UnitVectors:
-    """The rows of a table, scaled to length 1.
-
-    The table itself stays as it is: a scaled copy in double precision would be twice
-    as large, and one in single precision could not decide between near neighbours.
+    """Rows of a table, L2-normalised when read: a copy would take too much memory.
 
     Args:
-        vectors: Array (N, D), single or double precision.
+        vectors: Array (N, D), single or double precision; never changed.
         names: Name of every row, for messages; its number by default.
         label: What the rows are, for messages.
 
     Raises:
-        ValueError: For an array that is not (N, D), and naming the first row that is
-            zero or not finite.
+        ValueError: The array is not (N, D), or a row is zero or not finite.
     """
 
     @typechecked
@@ -61,306 +63,133 @@ class UnitVectors:
             )
         self.vectors = vectors
         self.lengths = np.sqrt(squares)[:, None]
+        self.size = vectors.shape[1]
 
     def __len__(self) -> int:
         """Return N."""
         return len(self.vectors)
 
-    @property
-    def size(self) -> int:
-        """D."""
-        return self.vectors.shape[1]
-
     def single(self, rows: slice) -> np.ndarray:
-        """Return rows in single precision."""
+        """Return normalised rows in single precision."""
         scale = (1 / self.lengths[rows]).astype(np.float32)
         return self.vectors[rows].astype(np.float32, copy=False) * scale
 
     def double(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Return rows in double precision."""
+        """Return normalised rows in double precision."""
         return self.vectors[rows] / self.lengths[rows]
 
 
 def pair_cosines(
     a: UnitVectors, b: UnitVectors, i: np.ndarray, j: np.ndarray
 ) -> np.ndarray:
-    """Return cosines of pairs in double precision, rounded to `DECIMALS`.
-
-    Args:
-        a: N vectors (D,).
-        b: M vectors (D,).
-        i: Row in `a` of every pair (P,).
-        j: Row in `b` of every pair (P,).
-
-    Returns:
-        Cosines (P,).
-    """
-    rows, at_row = np.unique(i, return_inverse=True)
-    columns, at_column = np.unique(j, return_inverse=True)
-    if len(rows) * len(columns) <= 4 * len(i):  # (nearly) all of a small table
+    """Return exact cosines (P,) of rows `i` (P,) of `a` and rows `j` (P,) of `b`."""
+    if len(i) == 0:
+        return np.empty(0)
+    rows, columns = (slice(x.min(), x.max() + 1) for x in (i, j))
+    size = (rows.stop - rows.start) * (columns.stop - columns.start)
+    if len(i) >= DENSE * size:
         table = a.double(rows) @ b.double(columns).T
-        return np.round(table[at_row, at_column], DECIMALS)
+        return np.round(table[i - rows.start, j - columns.start], DECIMALS)
     cosines = np.empty(len(i))
     for start in range(0, len(i), PAIRS):
         part = slice(start, start + PAIRS)
-        cosines[part] = np.vecdot(
-            a.vectors[i[part]].astype(np.float64), b.vectors[j[part]].astype(np.float64)
-        )
+        left, right = a.vectors[i[part]], b.vectors[j[part]]
+        cosines[part] = np.vecdot(left.astype(np.float64), right.astype(np.float64))
     return np.round(cosines / (a.lengths[i, 0] * b.lengths[j, 0]), DECIMALS)
 
 
-UNIT_ROUNDOFF = 2.0**-24
-"""Of single precision."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Tile:
-    """A part of the N x M cosines: in single precision, and exactly where asked.
-
-    Sums of D products of unit vectors, each rounded to single precision, are off by at
-    most D times the unit roundoff in whatever order they are taken (Higham, "Accuracy
-    and Stability of Numerical Algorithms", Sec. 3.1, and Cauchy-Schwarz). What that
-    cannot decide is looked up with `pairs` or `exact`.
-    """
-
-    similarity: np.ndarray
-    """Cosines in single precision (R, C)."""
-    queries: UnitVectors
-    """All N queries."""
-    pool: UnitVectors
-    """All M candidates."""
-    rows: slice
-    """The R queries of this tile, with start and stop."""
-    columns: slice
-    """The C candidates of this tile, with start and stop."""
-
-    @classmethod
-    def compute(
-        cls, queries: UnitVectors, pool: UnitVectors, rows: slice, columns: slice
-    ) -> "Tile":
-        """Compute the tile of `rows` and `columns`."""
-        similarity = queries.single(rows) @ pool.single(columns).T
-        return cls(similarity, queries, pool, rows, columns)
-
-    @property
-    def T(self) -> "Tile":  # noqa: N802, numpy's name
-        """The same tile with candidates as queries."""
-        return Tile(self.similarity.T, self.pool, self.queries, self.columns, self.rows)
-
-    @property
-    def noise(self) -> float:
-        """How far `similarity` may be from the cosine (8: scaling and thresholds)."""
-        return (self.queries.size + 8) * UNIT_ROUNDOFF
-
-    def pairs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Return exact cosines (P,) at places `i`, `j` of the tile."""
-        return pair_cosines(
-            self.queries, self.pool, i + self.rows.start, j + self.columns.start
-        )
-
-    def exact(self) -> np.ndarray:
-        """Return all cosines of the tile in double precision, rounded, (R, C)."""
-        cosines = self.queries.double(self.rows) @ self.pool.double(self.columns).T
-        return np.round(cosines, DECIMALS)
-
-
-DENSE = 1 / 32
-"""Share of a tile from which it is quicker to look at the whole tile."""
-GROUPS = 16
-"""Groups of candidates for every neighbour, to guess how near the k-th one is."""
-
-
-def positions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _positions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns where a mask (R, C), in either memory order, is true."""
     if not mask.flags.c_contiguous:
-        return positions(mask.T)[::-1]
+        return _positions(mask.T)[::-1]
     rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
     return rows, columns
 
 
-def is_dense(mask: np.ndarray) -> bool:
-    """Return whether so much of a mask is true that single places do not pay."""
-    return bool(np.count_nonzero(mask) > DENSE * mask.size)
-
-
 class Ranking:
-    """Ranks of the nearest right candidate and k nearest candidates of N queries.
+    """Ranks and k nearest candidates of N queries in a pool of M, tile by tile.
 
-    Tiles of the same queries must come in the order of their candidates.
-
-    Args:
-        best: Cosine to the nearest right candidate (N,), rounded as those of a `Tile`;
-            infinite for a query without one.
-        texts: Number of each query's text (N,).
-        candidate_texts: Number of each candidate's text (M,).
-        k: Neighbours to keep, at most M.
+    The arguments are those of :func:`search`; `best` (N,) has the exact cosine to the
+    nearest right candidate, infinite without one. Tiles of the same queries come in the
+    order of their candidates: `similarity` (R, C) has the cosines in single precision
+    of the queries from `row` and the candidates from `column`.
     """
 
-    @typechecked
     def __init__(
         self,
+        queries: UnitVectors,
+        pool: UnitVectors,
         best: np.ndarray,
         texts: np.ndarray,
         candidate_texts: np.ndarray,
         k: int,
     ):
-        self.best = best
-        self.texts = texts
-        self.candidate_texts = candidate_texts
-        self.k = k
-        self.rank = np.isfinite(best).astype(np.int64)
-        self.index = np.full((len(best), k), -1)
-        self.cosine = np.full((len(best), k), -np.inf)
+        self.queries, self.pool, self.best, self.k = queries, pool, best, k
+        self.texts, self.candidate_texts = texts, candidate_texts
+        # 2**-24 is single precision's unit roundoff; 8: scaling and thresholds.
+        self.error = (pool.size + 8) * 2.0**-24
+        rank, shape = np.isfinite(best).astype(np.int64), (len(best), k)
+        self.found = Neighbours(rank, np.full(shape, -1), np.full(shape, -np.inf))
 
-    def update(self, tile: Tile) -> None:
-        """Take in the next tile."""
-        self._update_rank(tile)
-        if self.k:
-            self._update_nearest(tile)
-
-    def result(self) -> Neighbours:
-        """Return what was gathered."""
-        return Neighbours(self.rank, self.index, self.cosine)
-
-    def _update_rank(self, tile: Tile) -> None:
+    def update_rank(self, similarity: np.ndarray, row: int, column: int) -> None:
         """Count wrong candidates that are at least as near as the right one."""
-        best, texts = self.best[tile.rows], self.texts[tile.rows]
-        candidate_texts = self.candidate_texts[tile.columns]
-        rank = self.rank[tile.rows]  # a view
-        low = (best - tile.noise).astype(np.float32)
-        high = (best + tile.noise).astype(np.float32)
-        mask = tile.similarity >= low[:, None]
-        if is_dense(mask):
+        best = self.best[row : row + len(similarity)]
+        rank = self.found.rank[row : row + len(similarity)]  # a view
+        high = (best + self.error).astype(np.float32)
+        mask = similarity >= (best - self.error).astype(np.float32)[:, None]
+        if np.count_nonzero(mask) > DENSE * mask.size:
             # Right candidates are never nearer than the nearest right one.
-            nearer = tile.similarity > high[:, None]
-            mask ^= nearer
-            if is_dense(mask):
-                nearer = tile.exact() >= best[:, None]
-                nearer &= texts[:, None] != candidate_texts
-                mask[:] = False
+            nearer = similarity > high[:, None]
             rank += np.count_nonzero(nearer, axis=1)
-        i, j = positions(mask)
-        nearer = tile.similarity[i, j] > high[i]
-        unsure = np.flatnonzero(~nearer & (texts[i] != candidate_texts[j]))
-        nearer[unsure] = tile.pairs(i[unsure], j[unsure]) >= best[i[unsure]]
-        rank += np.bincount(i[nearer], minlength=len(best))
+            mask ^= nearer
+        i, j = _positions(mask)
+        is_wrong = self.texts[i + row] != self.candidate_texts[j + column]
+        i, j = i[is_wrong], j[is_wrong]
+        nearer = similarity[i, j] > high[i]
+        unsure = np.flatnonzero(~nearer)
+        rows, columns = i[unsure] + row, j[unsure] + column
+        exact = pair_cosines(self.queries, self.pool, rows, columns)
+        nearer[unsure] = exact >= self.best[rows]
+        rank += np.bincount(i[nearer], minlength=len(rank))
 
-    def _update_nearest(self, tile: Tile) -> None:
-        """Merge the k nearest so far with those of the tile."""
-        worst = self.cosine[tile.rows, -1]
-        limit = worst - tile.noise
-        if np.isinf(worst).any():
-            limit = np.maximum(limit, self._guess(tile.similarity) - 2 * tile.noise)
-        mask = tile.similarity >= limit[:, None].astype(np.float32)
-        if is_dense(mask):
-            exact = tile.exact()
-            j = np.argsort(-exact, axis=1, kind="stable")[:, : self.k]
-            i = np.repeat(np.arange(len(j)), j.shape[1])
-            j = j.ravel()
-            cosine = exact[i, j]
-        else:
-            i, j = positions(mask)
-            cosine = tile.pairs(i, j)
-        # Of equally near candidates the first ones stay.
-        better = cosine > worst[i]
-        self._merge(
-            i[better] + tile.rows.start, j[better] + tile.columns.start, cosine[better]
-        )
-
-    def _guess(self, similarity: np.ndarray) -> np.ndarray:
-        """Return what at least k candidates of a tile (R, C) reach, (R,)."""
+    def update_nearest(self, similarity: np.ndarray, row: int, column: int) -> None:
+        """Merge the k nearest so far with the tile's; of equals the first stay."""
         size = similarity.shape[1]
-        if size < self.k:
-            return np.full(len(similarity), -np.inf)
-        starts = np.arange(0, size, max(1, size // (GROUPS * self.k)))
-        best = np.maximum.reduceat(similarity, starts, axis=1)  # (R, groups)
-        return np.partition(best, -self.k, axis=1)[:, -self.k]
-
-    def _merge(self, i: np.ndarray, j: np.ndarray, cosine: np.ndarray) -> None:
-        """Keep the k nearest of those so far and of pairs (P,) of query, candidate."""
-        rows = np.unique(i)
-        i = np.concatenate([np.repeat(rows, self.k), i])
-        j = np.concatenate([self.index[rows].ravel(), j])
-        cosine = np.concatenate([self.cosine[rows].ravel(), cosine])
+        worst = self.found.cosine[row : row + len(similarity), -1]
+        limit = worst - self.error
+        if size >= self.k and np.isinf(worst).any():
+            # At least k candidates reach the k-th greatest maximum of groups.
+            starts = np.arange(0, size, max(1, size // (GROUPS * self.k)))
+            groups = np.maximum.reduceat(similarity, starts, axis=1)
+            reached = np.partition(groups, -self.k, axis=1)[:, -self.k]
+            limit = np.maximum(limit, reached - 2 * self.error)
+        i, j = _positions(similarity >= limit[:, None].astype(np.float32))
+        i, j = i + row, j + column
+        cosine = pair_cosines(self.queries, self.pool, i, j)
+        better = cosine > self.found.cosine[i, -1]
+        rows = np.unique(i[better])
+        i = np.concatenate([np.repeat(rows, self.k), i[better]])
+        j = np.concatenate([self.found.index[rows].ravel(), j[better]])
+        cosine = np.concatenate([self.found.cosine[rows].ravel(), cosine[better]])
         order = np.lexsort((j, -cosine, i))
         start = np.searchsorted(i[order], rows)
         kept = order[start[:, None] + np.arange(self.k)]  # (rows, k)
-        self.cosine[rows] = cosine[kept]
-        self.index[rows] = j[kept]
-
-
-TILE = 2048
-"""Queries and candidates compared at a time: 16 MB of cosines."""
-MATCHES = 2**16
-"""Matching pairs looked at in one go."""
+        self.found.cosine[rows], self.found.index[rows] = cosine[kept], j[kept]
 
 
 def match_pairs(
     query_texts: np.ndarray, pool_texts: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """List all pairs of a query and a candidate of the same text.
-
-    Args:
-        query_texts: Number of each query's text (N,).
-        pool_texts: Number of each candidate's text (M,).
-
-    Yields:
-        Queries (P,) and candidates (P,); all pairs of a query come together, and P is
-        at most `MATCHES` where a query has not more by itself.
-    """
-    by_text = np.argsort(query_texts, kind="stable")
+    """Yield queries (P,) and candidates (P,) of the same texts, query by query."""
     order = np.argsort(pool_texts, kind="stable")
-    ordered, wanted = pool_texts[order], query_texts[by_text]
-    first = np.searchsorted(ordered, wanted, side="left")
-    counts = np.searchsorted(ordered, wanted, side="right") - first
-    ends = np.cumsum(counts)
-    start = 0
-    while start < len(wanted):
-        before = ends[start] - counts[start]
-        stop = max(start + 1, np.searchsorted(ends, before + MATCHES, side="right"))
-        rows = np.repeat(np.arange(start, stop), counts[start:stop])
+    for start in range(0, len(query_texts), MATCHES):
+        texts = query_texts[start : start + MATCHES]
+        first = np.searchsorted(pool_texts, texts, side="left", sorter=order)
+        counts = np.searchsorted(pool_texts, texts, side="right", sorter=order) - first
+        i = np.repeat(np.arange(len(texts)), counts)
         # Place within the query's own run of candidates
-        place = np.arange(before, before + len(rows)) - (ends - counts)[rows]
-        yield by_text[rows], order[first[rows] + place]
-        start = stop
-
-
-def match(
-    queries: UnitVectors,
-    pool: UnitVectors,
-    query_texts: np.ndarray,
-    pool_texts: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Compare every query with the candidates of its text.
-
-    Args:
-        queries: N vectors (D,).
-        pool: M vectors (D,).
-        query_texts: Number of each query's text (N,).
-        pool_texts: Number of each candidate's text (M,).
-
-    Returns:
-        Cosine of every query to the nearest of its candidates (N,) and of every
-        candidate to the nearest of its queries (M,), infinite where there is none; mean
-        cosine over all matching pairs, nan without any.
-    """
-    best, best_back = np.full(len(queries), -np.inf), np.full(len(pool), -np.inf)
-    total, count = 0.0, 0
-    for i, j in match_pairs(query_texts, pool_texts):
-        cosine = pair_cosines(queries, pool, i, j)
-        np.maximum.at(best, i, cosine)
-        np.maximum.at(best_back, j, cosine)
-        total += float(cosine.sum())
-        count += len(i)
-    best[np.isinf(best)] = np.inf
-    best_back[np.isinf(best_back)] = np.inf
-    return best, best_back, total / count if count else float("nan")
-
-
-def slices(length: int, step: int) -> Iterator[slice]:
-    """Cut 0..length into slices of `step`."""
-    for start in range(0, length, step):
-        yield slice(start, min(start + step, length))
+        place = np.arange(len(i)) - (np.cumsum(counts) - counts)[i]
+        yield i + start, order[first[i] + place]
 
 
 def search(
@@ -375,9 +204,7 @@ def search(
 
     A candidate with the text of the query is right. A wrong candidate that is exactly
     as near as the right one counts as nearer: a collapsed space must not look perfect.
-    Every cosine is computed once, in single precision, for both directions; what single
-    precision cannot decide is decided in double precision, so results do not depend on
-    `tile`.
+    Every cosine is computed once for both directions; results do not depend on `tile`.
 
     Args:
         queries: N vectors (D,).
@@ -389,25 +216,35 @@ def search(
 
     Returns:
         Neighbours of the queries in the pool, neighbours of the candidates among the
-        queries, mean cosine over all matching pairs.
+        queries, mean cosine over all matching pairs (nan without any).
 
     Raises:
-        ValueError: For vectors of two sizes, and k out of range.
+        ValueError: The vectors have two sizes, or k is out of range.
     """
-    if queries.size != pool.size:
-        raise ValueError(
-            f"embeddings must be of one size D: {queries.size} and {pool.size}"
-        )
-    if not 0 <= k <= min(len(queries), len(pool)):
-        raise ValueError(
-            f"k must be 0 to {min(len(queries), len(pool))}, the smaller side: {k}"
-        )
-    best, best_back, cosine = match(queries, pool, query_texts, pool_texts)
-    forward = Ranking(best, query_texts, pool_texts, k)
-    backward = Ranking(best_back, pool_texts, query_texts, k)
-    for rows in slices(len(queries), tile):
-        for columns in slices(len(pool), tile):
-            part = Tile.compute(queries, pool, rows, columns)
-            forward.update(part)
-            backward.update(part.T)
-    return forward.result(), backward.result(), cosine
+    n, m = len(queries), len(pool)
+    d, pool_d = queries.size, pool.size
+    if d != pool_d:
+        raise ValueError(f"embeddings must be of one size D: {d} and {pool_d}")
+    if not 0 <= k <= min(n, m):
+        raise ValueError(f"k must be 0 to {min(n, m)}, the smaller side: {k}")
+    best, best_back = np.full(n, -np.inf), np.full(m, -np.inf)
+    total, count = 0.0, 0
+    for i, j in match_pairs(query_texts, pool_texts):
+        cosine = pair_cosines(queries, pool, i, j)
+        np.maximum.at(best, i, cosine)
+        np.maximum.at(best_back, j, cosine)
+        total, count = total + float(cosine.sum()), count + len(i)
+    best[np.isinf(best)], best_back[np.isinf(best_back)] = np.inf, np.inf
+    forward = Ranking(queries, pool, best, query_texts, pool_texts, k)
+    backward = Ranking(pool, queries, best_back, pool_texts, query_texts, k)
+    for row in range(0, n, tile):
+        rows = queries.single(slice(row, row + tile))
+        for column in range(0, m, tile):
+            similarity = rows @ pool.single(slice(column, column + tile)).T
+            forward.update_rank(similarity, row, column)
+            backward.update_rank(similarity.T, column, row)
+            if k:
+                forward.update_nearest(similarity, row, column)
+                backward.update_nearest(similarity.T, column, row)
+    mean = total / count if count else float("nan")
+    return forward.found, backward.found, mean

@@ -3,11 +3,14 @@
 import pytest
 import torch
 
-from espnet_samu.decoder.batch_languages import TargetLanguages, insert
+from espnet_samu.decoder.batch_languages import (
+    BatchLanguages,
+    insert_language_tokens,
+)
 
 
 def test_by_hand():
-    languages = TargetLanguages(10, 7)
+    languages = BatchLanguages(10, 7)
     assert languages.rows(2, "cpu").tolist() == [7, 7]
     with languages.of_batch(torch.tensor([3, 4])):
         assert languages.rows(2, "cpu").tolist() == [3, 4]
@@ -25,7 +28,7 @@ def test_by_hand():
 
 
 def test_what_was_said_ends_with_an_error():
-    languages = TargetLanguages(10, None)
+    languages = BatchLanguages(10, None)
     with pytest.raises(KeyError):
         with languages.of_batch(torch.tensor([3])):
             raise KeyError
@@ -34,8 +37,8 @@ def test_what_was_said_ends_with_an_error():
 
 def test_refused():
     with pytest.raises(ValueError, match="lang_token_id 10 is not in .* list of 10"):
-        TargetLanguages(10, 10)
-    languages = TargetLanguages(10, None)
+        BatchLanguages(10, 10)
+    languages = BatchLanguages(10, None)
     with pytest.raises(ValueError, match=r"languages \[10, -1\] are not in"):
         with languages.of_batch(torch.tensor([10, 3, -1])):
             pass
@@ -43,6 +46,6 @@ def test_refused():
 
 def test_insert():
     tokens = torch.tensor([[2, 5, 6], [2, 7, 8]])
-    assert insert(tokens, None) is tokens
-    inserted = insert(tokens, torch.tensor([3, 4]))
+    assert insert_language_tokens(tokens, None) is tokens
+    inserted = insert_language_tokens(tokens, torch.tensor([3, 4]))
     assert inserted.tolist() == [[2, 3, 5, 6], [2, 4, 7, 8]]

@@ -5,9 +5,8 @@ import pytest
 
 from espnet_samu.retrieval import nearest
 from espnet_samu.retrieval.nearest import (
-    Tile,
+    Ranking,
     UnitVectors,
-    match,
     match_pairs,
     pair_cosines,
     search,
@@ -142,29 +141,34 @@ def test_noise_bounds_single_precision(scale):
     generator = np.random.default_rng(0)
     for vectors in (generator.normal(size=(200, 768)), np.ones((3, 768)) * 0.1):
         unit = UnitVectors((vectors * scale).astype(np.float32))
-        whole = slice(0, len(unit))
-        tile = Tile.compute(unit, unit, whole, whole)
-        error = np.abs(tile.similarity - tile.exact()).max()
-        assert error < tile.noise < 1e-4
+        whole, n = slice(0, len(unit)), len(unit)
+        similarity = unit.single(whole) @ unit.single(whole).T
+        i, j = (x.ravel() for x in np.indices((n, n)))
+        error = np.abs(similarity.ravel() - pair_cosines(unit, unit, i, j)).max()
+        bound = Ranking(unit, unit, np.ones(n), i[:n], j[:n], k=0).error
+        assert error < bound < 1e-4
 
 
 def test_match_pairs_lists_each_once(monkeypatch):
     queries, pool = np.array([3, 1, 1, 9, 2]), np.array([1, 2, 1, 3, 7, 1])
     expected = {(i, j) for i in range(5) for j in range(6) if queries[i] == pool[j]}
-    for limit in (1, 4, 100):
-        monkeypatch.setattr("espnet_samu.retrieval.nearest.MATCHES", limit)
+    for limit in (1, 2, 100):
+        monkeypatch.setattr(nearest, "MATCHES", limit)
         parts = [*match_pairs(queries, pool)]
         pairs = [pair for i, j in parts for pair in zip(i.tolist(), j.tolist())]
         assert len(pairs) == 8 and set(pairs) == expected
         assert limit == 100 or len(parts) > 2
 
 
-def test_match_by_hand():
+def test_by_hand():
     queries, pool = UnitVectors(np.eye(2)), UnitVectors(np.array([[3.0, 4.0], [0, 1]]))
     texts = np.array([5, 6]), np.array([5, 5])
-    best, best_back, mean = match(queries, pool, *texts)
-    np.testing.assert_array_equal(best, [0.6, np.inf])
-    np.testing.assert_array_equal(best_back, [0.6, 0.0])
+    forward, backward, mean = search(queries, pool, *texts, k=1)
+    # Both candidates are right for the first query, none for the second one.
+    assert (forward.rank.tolist(), backward.rank.tolist()) == ([1, 0], [2, 2])
+    assert (forward.index.tolist(), backward.index.tolist()) == ([[0], [1]], [[1], [1]])
+    np.testing.assert_array_equal(forward.cosine, [[0.6], [1.0]])
+    np.testing.assert_array_equal(backward.cosine, [[0.8], [1.0]])
     assert mean == pytest.approx(0.3)
 
 
