@@ -25,11 +25,11 @@ import yaml
 from espnet2 import __version__ as espnet_version
 
 from espnet_samu import __version__
-from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.layers.adapters import merge_lora
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.atomic import AtomicFolder
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 
 def save(model, extractor, folder: Path) -> None:

@@ -18,13 +18,14 @@ import torch
 
 from espnet_samu.checkpoint import export
 from espnet_samu.checkpoint.fairseq_config import (
-    SAMPLING_RATE,
     FairseqSettings,
     configuration,
 )
 from espnet_samu.checkpoint.foreign_pickle import load_with_placeholders
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.atomic import AtomicFolder
+from espnet_samu.utils.state_dict import load_strictly
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 _CONVOLUTION = r"(feature_extractor\.conv_layers\.\d+)"
 _LAYER = r"(encoder\.layers\.\d+)"
@@ -106,7 +107,8 @@ def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
         )
         config = huggingface.load_config(None, conf)
         model = huggingface.build(AutoModel, None, config)
-        _fill(model, rename(state))
+        what = f"not the architecture of {type(model).__name__}"
+        load_strictly(what, model, rename(state))
     except ValueError as error:
         raise ValueError(f"{checkpoint}: {error}") from error
     extractor = Wav2Vec2FeatureExtractor(
@@ -166,23 +168,3 @@ def rename(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
                 break
         renamed[key] = value.float()
     return renamed
-
-
-def _fill(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
-    """Load all of a state dict into all of a model, or say which keys differ."""
-    wanted = model.state_dict()
-    missing = sorted(wanted.keys() - state.keys())
-    unknown = sorted(state.keys() - wanted.keys())
-    shapes = [
-        f"{key} {tuple(value.shape)} for {tuple(wanted[key].shape)}"
-        for key, value in sorted(state.items())
-        if key in wanted and value.shape != wanted[key].shape
-    ]
-    if missing or unknown or shapes:
-        raise ValueError(
-            f"not the architecture of {type(model).__name__}: "
-            f"{len(missing)} tensors missing {missing[:5]}, "
-            f"{len(unknown)} not known {unknown[:5]}, "
-            f"{len(shapes)} of another shape {shapes[:5]}"
-        )
-    model.load_state_dict(state)

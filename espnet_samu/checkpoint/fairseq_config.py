@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from espnet_samu.checkpoint.foreign_pickle import to_container
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 
 class FairseqSettings:
@@ -85,8 +86,6 @@ def _arithmetic(node: ast.AST) -> Any:
         return _arithmetic(node.left) * _arithmetic(node.right)
     raise TypeError(f"{type(node).__name__} is not allowed")
 
-
-SAMPLING_RATE = 16000  # Hz
 
 _FIRST = "feature_extractor.conv_layers.0.0.weight"
 _LAYER_NORM = "feature_extractor.conv_layers.0.2.1.weight"

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from typeguard import typechecked
 
-from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.text.checkpoint import open_tensors
 from espnet_samu.utils import hub, huggingface
+from espnet_samu.utils.state_dict import check_tensors, shape_of
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 # Our names and transformers' for the same weights.
 _NAMES = {
@@ -60,7 +61,7 @@ def fill(model: torch.nn.Module, files: list[Path], tied: bool = True) -> None:
         logging.warning(f"{_MASK} is not in the checkpoint: it stays random")
         del wanted[_MASK]
     _tie(wanted, tensors, tied)
-    _check(wanted, tensors)
+    check_tensors("the checkpoint does not fit its config.json", tensors, wanted)
     for name, value in wanted.items():
         value.copy_(tensors[name][...])
 
@@ -85,34 +86,11 @@ def _tie(wanted: dict[str, Any], tensors: dict[str, Any], tied: bool) -> None:
 
 
 def _equal(first: Any, second: Any) -> bool:
-    size = _shape(first)[0]
-    return _shape(first) == _shape(second) and all(
+    size = shape_of(first)[0]
+    return shape_of(first) == shape_of(second) and all(
         torch.equal(first[row : row + _ROWS], second[row : row + _ROWS])
         for row in range(0, size, _ROWS)
     )
-
-
-def _check(wanted: dict[str, torch.Tensor], tensors: dict[str, Any]) -> None:
-    missing = sorted(wanted.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - wanted.keys())
-    shapes = [
-        f"{name} {_shape(tensors[name])} for {list(value.shape)}"
-        for name, value in wanted.items()
-        if name in tensors and _shape(tensors[name]) != list(value.shape)
-    ]
-    if missing or unknown or shapes:
-        raise ValueError(
-            "the checkpoint is not what its config.json says: "
-            f"{len(missing)} weights missing {missing[:5]}, "
-            f"{len(unknown)} not known {unknown[:5]}, "
-            f"{len(shapes)} of another shape {shapes[:5]}"
-        )
-
-
-def _shape(tensor: Any) -> list[int]:
-    if isinstance(tensor, torch.Tensor):
-        return list(tensor.shape)
-    return list(tensor.get_shape())
 
 
 # Settings that change what is found and that st_inference has not, with the values

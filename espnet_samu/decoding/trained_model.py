@@ -1,7 +1,6 @@
 """Loading of a trained translation model."""
 
 import argparse
-import re
 from pathlib import Path
 
 from espnet2.st.espnet_model import ESPnetSTModel
@@ -9,10 +8,7 @@ from espnet2.st.espnet_model import ESPnetSTModel
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.tasks.st import STTask
 from espnet_samu.utils.safe_reading import read_yaml
-
-_SHAPES = re.compile(
-    r"size mismatch for (\S+): .*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)"
-)
+from espnet_samu.utils.state_dict import StateDictError
 
 
 def load_model(
@@ -45,16 +41,13 @@ def load_model(
         if isinstance(error, FileNotFoundError) or file is None:
             raise
         raise ValueError(f"{file} cannot be read; is it whole? {error}") from error
-    except RuntimeError as error:
-        shapes = _SHAPES.findall(str(error))
-        if not shapes:
+    except StateDictError as error:
+        if not error.other_shapes:
             raise
-        name, theirs, ours = shapes[0]
         n_tokens = len(read_yaml(config)["token_list"])
         raise ValueError(
-            f"{file} is not a checkpoint of {config}: {len(shapes)} parameters have "
-            f"other shapes, e.g. {name} {theirs} in the file and {ours} in the model "
-            f"of {n_tokens} tokens; is it of another vocabulary?"
+            f"{error}; the model has {n_tokens} tokens: is the checkpoint of another "
+            "vocabulary?"
         ) from None
     if not isinstance(model.decoder, MBartDecoder):
         raise ValueError(

@@ -8,8 +8,8 @@ from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
 from espnet_samu.utils.torch_modules import valid_mask
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
-SAMPLING_RATE = 16000  # Hz
 WINDOW = 400  # samples at 16 kHz: 25 ms
 HOP = 160  # samples at 16 kHz: 10 ms
 FFT = 512

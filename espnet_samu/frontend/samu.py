@@ -12,13 +12,13 @@ from typeguard import typechecked
 from espnet_samu.frontend import padding
 from espnet_samu.frontend.abs_family import AbsFamily
 from espnet_samu.frontend.hidden_state import StateChoice
-from espnet_samu.frontend.log_mel import SAMPLING_RATE, LogMelFamily
+from espnet_samu.frontend.log_mel import LogMelFamily
 from espnet_samu.frontend.waveform_family import WaveformFamily
 from espnet_samu.frontend.whisper_family import WhisperFamily
 from espnet_samu.utils import hub, huggingface
 from espnet_samu.utils.init_param import MASK_VECTOR
 from espnet_samu.utils.torch_modules import eval_frozen
-from espnet_samu.utils.waveform import UnusableWaveforms
+from espnet_samu.utils.waveform import SAMPLING_RATE, UnusableWaveforms
 
 FAMILIES = {
     "wav2vec2": WaveformFamily,

@@ -7,8 +7,8 @@ import torchaudio
 from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
-from espnet_samu.frontend.log_mel import SAMPLING_RATE
 from espnet_samu.utils.torch_modules import valid_mask
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 HOP = 160  # samples at 16 kHz: 10 ms
 FFT = 400  # samples at 16 kHz: 25 ms

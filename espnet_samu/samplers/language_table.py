@@ -10,8 +10,9 @@ import numpy as np
 from espnet_samu.samplers.balanced_sampler import BalancedSampler
 from espnet_samu.scoring.table import format_number, format_table
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
-_SAMPLES_PER_HOUR = 16000 * 3600  # at 16 kHz
+_SAMPLES_PER_HOUR = SAMPLING_RATE * 3600
 
 
 def describe_languages(

@@ -34,6 +34,7 @@ from espnet_samu.utils.init_param import (
 )
 from espnet_samu.utils.kaldi_io import check_data_files
 from espnet_samu.utils.safe_reading import read_yaml
+from espnet_samu.utils.state_dict import load_strictly
 
 
 def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
@@ -217,11 +218,6 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         model, args = super().build_model_from_file(config_file, None, device)
         if model_file is not None:
             state = read_state_dict(model_file)
-            missing, unexpected = model.load_state_dict(state, strict=False)
-            if missing or unexpected:
-                raise ValueError(
-                    f"{model_file} is not a checkpoint of {config_file}: "
-                    f"{len(missing)} parameters missing {missing[:3]}, "
-                    f"{len(unexpected)} too many {unexpected[:3]}"
-                )
+            what = f"{model_file} is not a checkpoint of {config_file}"
+            load_strictly(what, model, state)
         return model, args

@@ -17,6 +17,7 @@ from espnet_samu.train.distillation_head import DistillationHead
 from espnet_samu.utils.init_param import read_weights
 from espnet_samu.utils.kaldi_io import check_data_files
 from espnet_samu.utils.safe_reading import read_yaml
+from espnet_samu.utils.state_dict import load_strictly
 
 _DATA = "--samu_data_path_and_name_and_type"
 _SHAPE = "--samu_shape_file"
@@ -145,17 +146,11 @@ class KeptDistillation:
     def _fill(self, head: DistillationHead) -> None:
         state = read_weights(self.student)
         state = {k: v for k, v in state.items() if k.startswith(_HEAD)}
-        theirs = {k: tuple(v.shape) for k, v in state.items()}
-        ours = {k: tuple(v.shape) for k, v in head.state_dict().items()}
-        for name in sorted({*theirs, *ours}):
-            if theirs.get(name) != ours.get(name):
-                raise ValueError(
-                    f"samu_weight: {name} of the student {self.student} is "
-                    f"{theirs.get(name, 'missing')}, but this model's encoder asks "
-                    f"for {ours.get(name, 'none')}: set frontend_conf and "
-                    "encoder_conf as in the distillation"
-                )
-        head.load_state_dict(state)
+        what = (
+            f"samu_weight: the student {self.student} does not fit this model's "
+            "encoder; set frontend_conf and encoder_conf as in the distillation"
+        )
+        load_strictly(what, head, state)
 
     def iter_factory(self, distributed_option: DistributedOption) -> AbsIterFactory:
         """Build the iterators of the distillation's batches."""

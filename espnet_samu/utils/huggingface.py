@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from espnet_samu.utils.state_dict import check_names
+
 
 def load_config(
     model: str | None,
@@ -258,13 +260,8 @@ def build(
     missing = [k for k in missing if not k.endswith("masked_spec_embed")]
     mismatched = sorted(str(k) for k in info["mismatched_keys"])
     leftover = sorted(_of_the_model(built, info["unexpected_keys"], unused))
-    if missing or mismatched or leftover:
-        raise ValueError(
-            f"{model}: the checkpoint is not of the model that its config.json and "
-            f"model_conf describe: missing {missing[:5]} ({len(missing)} in all), of "
-            f"another shape {mismatched[:5]} ({len(mismatched)}), without a place "
-            f"{leftover[:5]} ({len(leftover)})"
-        )
+    what = f"{model}: the checkpoint does not fit its config.json and model_conf"
+    check_names(what, missing, leftover, mismatched)
     logging.info(
         f"{model}: weights loaded, {len(info['unexpected_keys'])} tensors not used"
     )

@@ -10,6 +10,7 @@ import torch
 
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.safe_reading import check_zip_size, read_yaml
+from espnet_samu.utils.state_dict import load_strictly
 from espnet_samu.utils.torch_modules import WRAPPED, adapter_keys
 
 
@@ -150,9 +151,7 @@ def load_base(model: torch.nn.Module, path: Path | str, sha256: str) -> None:
         ValueError: Its content is another one, or not of this model.
     """
     weights = read_base(path, sha256)
-    unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
-    if unexpected:
-        raise ValueError(f"{path}: the model has no {', '.join(unexpected[:3])}")
+    load_strictly(f"{path} is of another model", model, weights, is_partial=True)
     load_without(model, frozenset(weights))
 
 

@@ -239,7 +239,7 @@ def test_bad_files(files, st_exp, samu_exp, tmp_path):
     with pytest.raises(FileNotFoundError, match="st_train_config .*yaml is missing"):
         Speech2Text(st_model_file=tmp_path / "none.pth")
     # 30 tokens in one, 32 in the other
-    message = "other shapes, e.g. .* in the model of 32 tokens; is it of another vocabu"
+    message = "of another shape .*; the model has 32 tokens: is the .* another vocabula"
     with pytest.raises(ValueError, match=message):
         Speech2Text(files["st_train_config"], st_exp / "1epoch.pth")
 

@@ -116,7 +116,7 @@ def test_embedding_and_output_layer(ours, checkpoint):
         model = ours()
         fill(model, checkpoint(drop, **both), tied)
         check(model, checkpoint.state)
-    with pytest.raises(ValueError, match=rf"1 weights missing \['{OUTPUT_LAYER}'\]"):
+    with pytest.raises(ValueError, match=rf"1 missing \['{OUTPUT_LAYER}'\]"):
         fill(ours(), checkpoint(), tied=False)
     both[OUTPUT_LAYER.replace(".", "__")][82, 3] += 1e-3
     with pytest.raises(ValueError, match=rf"{OUTPUT_LAYER}\) is not the embedding"):
@@ -147,9 +147,9 @@ def test_other_weights(ours, checkpoint):
     with pytest.raises(ValueError) as info:
         fill(ours(), files)
     for part in (
-        "2 weights missing ['enc_to_dec_proj.weight', "
+        "2 missing ['enc_to_dec_proj.weight', "
         "'encoder.feature_projection.layer_norm.bias']",
-        "2 not known ['decoder.final_logits_bias', 'quantizer']",
+        "2 unexpected ['decoder.final_logits_bias', 'quantizer']",
         "1 of another shape ['enc_to_dec_proj.bias [15] for [16]']",
     ):
         assert part in str(info.value)

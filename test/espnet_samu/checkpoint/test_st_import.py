@@ -287,7 +287,7 @@ def test_refused(published, exp, tmp_path):
     config = json.loads(path.read_text())
     config["decoder"]["decoder_layers"] = 3
     path.write_text(json.dumps(config))
-    missing = r"published: .*26 weights missing \['decoder.model.decoder.layers.2"
+    missing = r"published: .*26 missing \['decoder.model.decoder.layers.2"
     with pytest.raises(ValueError, match=missing):
         import_st(str(folder), exp)
     assert [path.name for path in exp.parent.iterdir()] == [exp.name]

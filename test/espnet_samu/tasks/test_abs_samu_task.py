@@ -138,12 +138,12 @@ def test_checkpoint_must_fit(samu_exp, tmp_path):
     state = torch.load(samu_exp / "1epoch.pth")
     bias = state.pop("projector.linear.bias")
     torch.save(state, tmp_path / "model.pth")
-    message = r"1 parameters missing \['projector.linear.bias'\], 0 too many"
+    message = r"tensors 1 missing \['projector.linear.bias'\]$"
     with pytest.raises(ValueError, match=message):
         SAMUTask.build_model_from_file(config, tmp_path / "model.pth")
     state.update({"projector.linear.bias": bias, "decoder.weight": bias})
     torch.save(state, tmp_path / "model.pth")
-    with pytest.raises(ValueError, match=r"0 .* missing .*, 1 too many \['decoder"):
+    with pytest.raises(ValueError, match=r"tensors 1 unexpected \['decoder"):
         SAMUTask.build_model_from_file(config, tmp_path / "model.pth")
     # deepspeed's checkpoints have one key
     del state["decoder.weight"]

@@ -62,13 +62,11 @@ def test_refused_student(keeping_cmd, student, tmp_path):
         STTask.main(cmd=[*start, "--samu_model", str(alone)])
     conf = yaml.safe_load((student.parent / "config.yaml").read_text())
     config = tmp_path / "config.yaml"
-    with pytest.raises(
-        ValueError, match=r"projector.linear.bias of .* \(4,\), .* \(5,\)"
-    ):
+    with pytest.raises(ValueError, match=r"projector.linear.bias \[4\] for \[5\]"):
         other = {**conf, "projector_conf": {"output_size": 5}}
         config.write_text(yaml.safe_dump(other))
         STTask.main(cmd=[*start, "--samu_model", str(alone)])
-    with pytest.raises(ValueError, match="pooling.* is missing, but this"):
+    with pytest.raises(ValueError, match=r"does not fit .* 1 missing \['pooling"):
         state = torch.load(alone, weights_only=True)
         rest = {k: v for k, v in state.items() if not k.startswith("pooling.")}
         torch.save(rest, alone)

@@ -94,7 +94,7 @@ def test_missing_and_other_file(make_model, tmp_path):
     save_base(weights, tmp_path / "base.pth")
     with pytest.raises(ValueError, match="config.yaml says 000000000000..."):
         load_base(model, tmp_path / "base.pth", "0" * 64)
-    with pytest.raises(ValueError, match="the model has no embed.weight, out.weight"):
+    with pytest.raises(ValueError, match="2 unexpected .'embed.weight', 'out.weight'"):
         load_base(model["body"], tmp_path / "base.pth", checksum(weights))
 
 

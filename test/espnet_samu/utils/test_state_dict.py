@@ -1,0 +1,42 @@
+"""Tests of espnet_samu.utils.state_dict."""
+
+import pickle
+
+import pytest
+import torch
+
+from espnet_samu.utils.state_dict import StateDictError, check_tensors, load_strictly
+
+
+def test_load_strictly():
+    model, other = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    load_strictly("f.pth", model, other.state_dict())
+    assert torch.equal(model.weight, other.weight)
+    state = {"bias": torch.zeros(3)}
+    load_strictly("f.pth", model, state, is_partial=True)
+    assert model.bias.tolist() == [0, 0, 0] and torch.equal(model.weight, other.weight)
+
+
+@pytest.mark.parametrize("load", [load_strictly, None])
+def test_one_message_for_all(load):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 3, False))
+    state = {"0.weight": torch.zeros(2, 2), "0.bias": torch.zeros(3)}
+    state.update({f"x{i}": torch.zeros(1) for i in range(7)})
+    with pytest.raises(ValueError) as error:
+        if load is None:
+            check_tensors("f.pth is of another model", state, model.state_dict())
+        else:
+            load("f.pth is of another model", model, state)
+    assert str(error.value) == (
+        "f.pth is of another model: tensors 1 missing ['1.weight'], 7 unexpected "
+        "['x0', 'x1', 'x2', 'x3', 'x4'], 1 of another shape "
+        "['0.weight [2, 2] for [3, 2]']"
+    )
+    assert error.value.other_shapes == ("0.weight [2, 2] for [3, 2]",)
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+def test_partial_still_names_the_others():
+    with pytest.raises(StateDictError, match=r"^f: tensors 1 unexpected \['x'\]$"):
+        state = {"x": torch.zeros(1)}
+        load_strictly("f", torch.nn.Linear(1, 1), state, is_partial=True)
