@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Translation models of the published sizes, random weights: memory and time.
+"""Models of the published sizes, random weights: memory and time.
 
 XLS-R 300M and the decoder of mBART-large-50, built from their configurations without
 their weights: one training step and one batched decoding, with all 250,054 tokens and
 with a trimmed vocabulary; then the decoder alone, its frames given, once more with
-gradient_checkpointing. Random weights: losses and translations mean nothing. Peaks are
-those of the process's memory, above what it held before, so that weights are not in
-them.
+gradient_checkpointing. Peaks are those of the process's memory, above what it held
+before, so that weights are not in them. With --student SIZE: updates of a student of
+XLS-R's size. Random weights: losses and translations mean nothing.
 """
 
 import argparse
@@ -16,13 +16,30 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import torch
-from full_size_student import COMMON, SIZES
 from report import peak_memory, print_report
 
 from espnet_samu.scoring.table import format_table
 
+# Sizes of Babu et al., "XLS-R", arXiv 2111.09296, Table 2.
+SIZES = {
+    "300M": dict(hidden_size=1024, num_hidden_layers=24, intermediate_size=4096),
+    "1B": dict(hidden_size=1280, num_hidden_layers=48, intermediate_size=5120),
+    "2B": dict(hidden_size=1920, num_hidden_layers=48, intermediate_size=7680),
+}
+COMMON = dict(
+    model_type="wav2vec2",
+    num_attention_heads=16,
+    feat_extract_norm="layer",
+    do_stable_layer_norm=True,
+    conv_bias=True,
+    layerdrop=0.0,
+    mask_time_prob=0.5,
+    mask_feature_prob=0.25,
+    mask_feature_length=64,
+)
 # Tang et al., arXiv 2008.00401: decoder of facebook/mbart-large-50.
 MBART_LARGE = dict(
     model_type="mbart",
@@ -129,8 +146,8 @@ def decode(model, speech, lengths, n_tokens: int, backend: str) -> None:
     assert all(best[0].length == n_tokens for best in found)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Measure one vocabulary in this process; the last line is a JSON object."""
+def measure(args: argparse.Namespace) -> dict:
+    """Return the figures of a translation model of one vocabulary."""
     from espnet_samu.layers.trainable import count_parameters
 
     model = build(args).train()
@@ -170,7 +187,88 @@ def run(args: argparse.Namespace) -> None:
     figures["peak_above_weights_gib_gradients"] = (
         phases["gradients"].highest - weights.before
     )
-    print(json.dumps(figures))
+    return figures
+
+
+def build_student(size: str, dtype: str, gradient_checkpointing: bool):
+    """Student and optimiser, as train_samu.yaml makes them."""
+    from espnet_samu.encoder.passthrough import PassthroughEncoder
+    from espnet_samu.frontend.samu import SamuFrontend
+    from espnet_samu.loss.cosine import CosineLoss
+    from espnet_samu.pooling.attention import AttentionPooling
+    from espnet_samu.projector.tanh import TanhProjector
+    from espnet_samu.samu_model import ESPnetSAMUModel
+
+    torch.manual_seed(0)
+    frontend = SamuFrontend(
+        model_conf={**COMMON, **SIZES[size]},
+        dtype=dtype,
+        gradient_checkpointing=gradient_checkpointing,
+    )
+    width = frontend.output_size()
+    return ESPnetSAMUModel(
+        frontend,
+        PassthroughEncoder(input_size=width),
+        AttentionPooling(input_size=width),
+        TanhProjector(input_size=width, output_size=768),
+        {"cosine": CosineLoss()},
+        {"cosine": 1.0},
+    ).train()
+
+
+def run_student(args: argparse.Namespace) -> None:
+    """Train a student in this process and print its report."""
+    from espnet_samu.layers.trainable import count_parameters
+
+    start = time.perf_counter()
+    model = build_student(args.student, args.dtype, args.gradient_checkpointing)
+    seconds_build = time.perf_counter() - start
+    counts = count_parameters(model)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=1e-4, betas=(0.9, 0.98))
+    samples = int(args.seconds * 16000)
+    speech = torch.randn(args.batch_size, samples) * 0.1
+    lengths = torch.full((args.batch_size,), samples)
+    teacher = torch.nn.functional.normalize(torch.randn(args.batch_size, 768))
+    updates, losses = [], []
+    for _ in range(args.updates):
+        start = time.perf_counter()
+        loss, _, _ = model(speech, lengths, teacher)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        updates.append(time.perf_counter() - start)
+        losses.append(loss.item())
+        assert torch.isfinite(norm), "gradients are not finite"
+    peak = peak_memory()
+    figures = {
+        "size": args.student,
+        "dtype": args.dtype,
+        "gradient_checkpointing": args.gradient_checkpointing,
+        "batch_size": args.batch_size,
+        "seconds_of_audio": args.seconds,
+        "parameters": {k: c._asdict() for k, c in counts.items()},
+        "seconds_build": seconds_build,
+        "seconds_by_update": updates,
+        "loss_by_update": losses,
+        "peak_gib": peak,
+    }
+    rows = [
+        [name, f"{c.total / 1e6:.1f}", f"{c.trainable / 1e6:.1f}"]
+        for name, c in counts.items()
+    ]
+    rows.append(["seconds to build", f"{seconds_build:.1f}", ""])
+    rows += [[f"seconds, update {i}", f"{s:.1f}", ""] for i, s in enumerate(updates, 1)]
+    rows.append(["peak memory, GiB", f"{peak:.1f}", ""])
+    print_report(
+        f"Student of XLS-R {args.student}'s configuration, random weights: "
+        f"{args.updates} updates on {args.batch_size} x {args.seconds:g} s, "
+        f"{args.dtype}, gradient checkpointing {args.gradient_checkpointing}",
+        ["module", "parameters, M", "trained, M"],
+        rows,
+        figures,
+    )
 
 
 PHASES = ("gradients", "update", "generate", "beam_search")
@@ -204,31 +302,51 @@ def table_row(figures: dict) -> list:
     return cells
 
 
-def main() -> None:
-    """Run each vocabulary in a process of its own."""
+def measure_apart(options: Sequence[str]) -> dict:
+    """Return the figures of :func:`measure`, from a process of its own."""
+    command = [sys.executable, __file__, *options]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    parser.add_argument("--student", choices=SIZES, help="Measure a student instead")
     parser.add_argument("--vocab", type=int, default=0, help="One of them; 0: both")
     parser.add_argument("--trimmed", type=int, default=16000, help="Tokens kept")
     parser.add_argument("--decoder_only", action="store_true")
-    parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=10.0, help="Audio of each")
+    parser.add_argument("--batch_size", type=int, help="Default: 4; of a student 1")
+    parser.add_argument(
+        "--seconds", type=float, help="Audio of each. Default: 10; of a student 20"
+    )
     parser.add_argument("--tokens", type=int, default=40, help="Of each translation")
     parser.add_argument("--gradient_checkpointing", action="store_true")
     parser.add_argument("--trainable", default="lna_ed", help="Preset of layers/")
-    args = parser.parse_args()
+    parser.add_argument("--updates", type=int, default=3, help="Of a student")
+    parser.add_argument("--dtype", default="float32", help="Autocast of a student")
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Measure a student, or each vocabulary in a process of its own."""
+    options = list(sys.argv[1:] if cmd is None else cmd)
+    args = get_parser().parse_args(options)
+    defaults = (4, 10.0) if args.student is None else (1, 20.0)
+    args.batch_size = args.batch_size or defaults[0]
+    args.seconds = args.seconds or defaults[1]
+    if args.student is not None:
+        run_student(args)
+        return
     if args.vocab:
-        run(args)
+        print(json.dumps(measure(args)))
         return
     results, ratios = [], {}
-    for what, options in MODELS.items():
+    for what, extra in MODELS.items():
         for vocab in (FULL, args.trimmed):
-            command = [sys.executable, __file__, *sys.argv[1:], "--vocab", str(vocab)]
-            done = subprocess.run(
-                [*command, *options], check=True, stdout=subprocess.PIPE, text=True
-            )
-            results.append(json.loads(done.stdout.splitlines()[-1]))
+            results.append(measure_apart([*options, "--vocab", str(vocab), *extra]))
         ratios.update(compare(what, *results[-2:]))
     columns = "model,parameters M,trained M,weights GiB,gradients GiB"
     for name in ("forward and backward", "update", "generate", "beam_search"):

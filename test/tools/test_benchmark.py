@@ -1,0 +1,126 @@
+"""Every benchmark at a tiny size: it runs, and its last line has the figures."""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+# What benchmarks import when they run: here it does not count for a test's time.
+from espnet2.asr.decoder import hugging_face_transformers_decoder  # noqa: F401
+from espnet2.legacy.nets import batch_beam_search  # noqa: F401
+from transformers import BertModel, Wav2Vec2BertModel, Wav2Vec2Model  # noqa: F401
+
+from espnet_samu import samu_model, st_model  # noqa: F401
+from espnet_samu.decoding import beam_search  # noqa: F401
+
+FOLDER = Path(__file__).parents[2] / "tools" / "benchmark"
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Benchmarks set the number of threads."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Imports a benchmark, as a script finds its neighbours."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+@pytest.fixture
+def last_line(monkeypatch, capsys):
+    """Runs a main function; the figures that it prints."""
+
+    def run(main, *options):
+        monkeypatch.setattr(sys, "argv", ["benchmark", *options])
+        main()
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return run
+
+
+def test_decode(load, last_line):
+    options = "--cells 40:6:2 --dim 16 --layers 1 --frames 10 --repeats 1"
+    figures = last_line(load("decode").main, *options.split())
+    (cell,) = figures["cells"]
+    assert cell["same_tokens_beam_search"] == cell["same_tokens_generate"] == 1.0
+    assert set(cell["seconds"]) == {"raw", "generate", "beam_search"}
+
+
+def test_distill(load, last_line, monkeypatch):
+    distill = load("distill")
+    monkeypatch.setattr(distill, "peak_of", lambda name, argv: 1.0)
+    options = "--teacher small --batch_size 2 --seconds 0.5 --tokens 4 --repeats 1"
+    figures = last_line(distill.main, *options.split())
+    assert figures["ratio"] > 0 and figures["memory_saved_gib"] == 0
+
+
+@pytest.fixture
+def full_size(load, monkeypatch):
+    """The benchmark with small models, measured in this process."""
+    module = load("full_size")
+    tiny = dict(
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=[16] * 7,
+        num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2,
+    )
+    monkeypatch.setitem(module.SIZES, "300M", {"hidden_size": 1024, **tiny})
+    monkeypatch.setattr(module, "COMMON", {"model_type": "wav2vec2"})
+    small = {**module.MBART_LARGE, "decoder_layers": 1, "decoder_ffn_dim": 16}
+    monkeypatch.setattr(module, "MBART_LARGE", small)
+    monkeypatch.setattr(module, "FULL", 60)
+    monkeypatch.setattr(module, "MODELS", {"whole model": []})
+
+    def measure_here(options):
+        args = module.get_parser().parse_args(options)
+        return json.loads(json.dumps(module.measure(args)))
+
+    monkeypatch.setattr(module, "measure_apart", measure_here)
+    return module
+
+
+def test_full_size_model(full_size, last_line):
+    options = "--trimmed 40 --batch_size 2 --seconds 0.3 --tokens 5"
+    figures = last_line(full_size.main, *options.split())
+    assert [r["vocab"] for r in figures["results"]] == [60, 40]
+    assert figures["results"][0]["parameters"]["frontend"]["trainable"] > 0
+    assert len(figures["trimmed_over_full"]) == 9
+
+
+def test_full_size_student(full_size, last_line):
+    options = "--student 300M --seconds 0.3 --updates 2"
+    figures = last_line(full_size.main, *options.split())
+    assert figures["batch_size"] == 1 and len(figures["loss_by_update"]) == 2
+
+
+def test_retrieval(load):
+    retrieval = load("retrieval")
+    # Both in this process: another one would import everything again.
+    figures = {
+        name: retrieval.run(name, 300, 16, 1.0, 4)
+        for name in ("ours", "ranks", "naive")
+    }
+    assert figures["ours"]["r1"] == figures["naive"]["r1"] == figures["ranks"]["r1"]
+    assert 0 < figures["ours"]["r1"] < 1
+
+
+def test_sampler(load, tmp_path):
+    sampler = load("sampler")
+    args = sampler.get_parser().parse_args(
+        ["--utterances", "2000", "--batch_bins", "100000", "--repeats", "1"]
+    )
+    args = argparse.Namespace(**{**vars(args), "folder": tmp_path})
+    sampler.make_corpus(tmp_path, 2000)
+    assert all(value >= 0 for value in sampler.measure_large(args).values())
+    assert "ours" in sampler.measure_pairwise(args)
