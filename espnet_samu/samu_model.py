@@ -1,4 +1,4 @@
-"""Distillation of a sentence encoder into a speech encoder."""
+"""Student of the distillation: a speech encoder trained towards sentence embeddings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from espnet_samu.utils.waveform import (
 
 @dataclass(frozen=True)
 class SAMUOutput:
-    """What the student makes of a batch."""
+    """Output of the student for a batch."""
 
     frames: torch.Tensor
     """Frame-level features (B, T, D)."""
@@ -39,7 +39,7 @@ class SAMUOutput:
 
 
 class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
-    """Speech encoder, pooling and projector, trained to the teacher's embedding.
+    """Speech encoder, pooling and projector, trained towards the teacher's embeddings.
 
     The teacher does not take part: its sentence embeddings come with the data.
 
@@ -88,7 +88,7 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
     def encode(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames (B, T, D) and their number (B,).
+        """Return encoder frames (B, T, D) and their numbers (B,).
 
         Args:
             speech: Waveforms (B, N).
@@ -99,7 +99,7 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
         )
 
     def embed(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> SAMUOutput:
-        """Utterance embeddings.
+        """Return utterance embeddings.
 
         Args:
             speech: Waveforms (B, N).
@@ -118,7 +118,7 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
         utt_id: Sequence[str] | None = None,
         **kwargs,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """Distance to the teacher.
+        """Return the distillation loss.
 
         Args:
             speech: Waveforms (B, N).
@@ -150,5 +150,5 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
     def collect_feats(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor, **kwargs
     ) -> dict[str, torch.Tensor]:
-        """Waveforms as they are: shapes are all that is collected."""
+        """Return the waveforms: statistics are their shapes only."""
         return {"feats": speech, "feats_lengths": speech_lengths}

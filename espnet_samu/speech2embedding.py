@@ -19,7 +19,7 @@ from espnet_samu.utils.waveform import (
 
 
 class Speech2Embedding:
-    """Utterance embeddings in the teacher's space of sentence embeddings.
+    """Encoder of waveforms to utterance embeddings in the teacher's space.
 
     Several threads may share one object: their calls follow each other.
 

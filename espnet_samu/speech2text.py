@@ -32,7 +32,7 @@ recordings."""
 
 
 class Speech2Text:
-    """Translation of waveforms by a model with an ``mbart`` decoder.
+    """Translator of waveforms: a trained model with an ``mbart`` decoder.
 
     Several threads may share one object: their calls follow each other.
 

@@ -1,4 +1,4 @@
-"""Translation with a target language for each utterance."""
+"""Translation model: target languages, auxiliary distillation, frozen first updates."""
 
 import contextlib
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _STATS = {
 
 
 class SamuSTModel(UpdateCounter, ESPnetSTModel):
-    """ESPnet's model of the same parameters, with what ``mbart`` makes possible.
+    """ESPnet's translation model with the same parameters, extended for ``mbart``.
 
     * The batch may say the target language of each utterance, ``tgt_lang``.
     * Frontend and encoder may be left alone in the first updates, while the length
@@ -75,7 +75,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
         samu_utt_id: Sequence[str] | None = None,
         **kwargs,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """ESPnet's loss, and that of the distillation.
+        """Return ESPnet's loss plus the weighted distillation loss.
 
         Args:
             speech: Waveforms (B, N).
@@ -138,7 +138,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
     def _distil(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor, teacher: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Loss of the distillation, and its statistics."""
+        """Return the distillation loss and its statistics."""
         head = self.distillation
         # As around ESPnet's frontends: half precision is too coarse for a distance.
         with torch.autocast(speech.device.type, enabled=False):
@@ -150,7 +150,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
     def target_languages(
         self, ids: torch.Tensor | None
     ) -> contextlib.AbstractContextManager[None]:
-        """Say the target languages of the batch that comes.
+        """Set the target languages of the next batch, in a with block.
 
         Args:
             ids: Rows of their tokens (B, 1) or (B,). None: the default.
@@ -174,7 +174,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
         tgt_lang: torch.Tensor | None,
         utt_id: Sequence[str] | None,
     ) -> None:
-        """Name the utterance whose translation the decoder cannot read."""
+        """Raise an error that names an utterance too long for the decoder."""
         if not self.has_target_languages:
             return
         has_token = tgt_lang is not None or self.decoder.lang_token_id is not None
@@ -188,12 +188,12 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
     def _extract_feats(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames (B, T, D) of the frontend and their number (B,)."""
+        """Return the frontend's frames (B, T, D) and their numbers (B,)."""
         with self.encoder_mode():
             return super()._extract_feats(speech, speech_lengths)
 
     def _detach_if_frozen(self, encoder, inputs, outputs):
-        """A hook of the encoder: no gradient goes into it, or below."""
+        """Stop gradients at a frozen encoder (hook)."""
         if not self.encoder_is_frozen():
             return outputs
         frames, *others = outputs
@@ -201,7 +201,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
 
 
 def _do_without_distillation(model: SamuSTModel, incompatible) -> None:
-    """A hook of load_state_dict: decoding needs nothing of the distillation."""
+    """Drop the distillation's weights from a load for decoding (hook)."""
     if model.distillation is None:
         incompatible.unexpected_keys[:] = [
             key

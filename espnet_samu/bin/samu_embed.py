@@ -28,7 +28,7 @@ class _Vectors(dict[Utterance, np.ndarray]):
     """Utterance embeddings (E,) by utterance."""
 
     def save(self, results: Mapping[Utterance, np.ndarray]) -> None:
-        """Add those of some utterances."""
+        """Add the results of some utterances."""
         self.update(results)
 
 

@@ -99,7 +99,7 @@ def _search_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _speech_files(triples: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
-    """File and type of the one input, ``speech``.
+    """Return file and type of the one input, ``speech``.
 
     Raises:
         ValueError: There are other inputs.
@@ -114,7 +114,7 @@ def _speech_files(triples: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
 
 
 def _dependencies(args: argparse.Namespace) -> dict[str, Any]:
-    """What the translations of an utterance depend on."""
+    """Return what the translations of an utterance depend on."""
     depends = {name: getattr(args, name) for name in _TEXT}
     depends.update(dtype=args.dtype, chunk_seconds=args.chunk_seconds)
     depends.update(_search_options(args), espnet_samu=espnet_samu.__version__)

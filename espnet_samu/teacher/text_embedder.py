@@ -140,7 +140,7 @@ class TextEmbedder:
                     logging.info(f"{name}: {done}/{total} sentences, {rate:.0f}/s")
 
     def _copies(self, first: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
-        """Return this file's sentences that other files have embedded."""
+        """Yield utterance and vector of sentences that other files have embedded."""
         with Archives() as archives:
             for sentence, utt in first.items():
                 if sentence in self._place_of:

@@ -122,7 +122,7 @@ def scripts(character: str) -> frozenset[str]:
 
 
 def _is_common(character: str) -> bool:
-    """ASCII, word start, digits, punctuation and currencies of all scripts."""
+    """Return whether a character is common to all scripts, e.g. punctuation."""
     if character.isascii() or character == WORD_START:
         return True
     category = unicodedata.category(character)

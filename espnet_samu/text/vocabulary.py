@@ -108,7 +108,7 @@ class Vocabulary:
 
     @property
     def least_probable(self) -> int | None:
-        """Return the row of the piece with the lowest score, if it matters."""
+        """Row of the least probable piece, the cost of <unk>; None for BPE."""
         if self.is_bpe:
             return None
         return self.pieces[min(self.pieces, key=self.scores.__getitem__)]
