@@ -67,7 +67,7 @@ class Conversion(NamedTuple):
     dropped: dict[str, int]
     """Number of tensors left out, by the head they belong to."""
     assumed: list[str]
-    """Settings that the checkpoint does not tell."""
+    """Settings missing in the checkpoint, which were assumed."""
 
 
 def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
@@ -86,7 +86,7 @@ def convert(checkpoint: Path | str, output_dir: Path | str) -> Conversion:
     Raises:
         ValueError: output_dir holds the checkpoint or what fairseq_convert has not
             made; the file cannot be read, is of another architecture (names the keys
-            that are missing or not known), or does not tell a setting.
+            that are missing or unexpected), or lacks a setting.
     """
     from transformers import AutoModel, Wav2Vec2FeatureExtractor
 

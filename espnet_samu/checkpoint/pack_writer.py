@@ -30,7 +30,7 @@ def write_pack(
 ) -> None:
     """Write a packed model.
 
-    ESPnet's ``pack`` takes the files that it is told. Here those come along that the
+    ESPnet's ``pack`` takes the files of its options. Here those come along that the
     configuration names and decoding reads: the tokenizer of token_type
     ``hugging_face``, from its folder or the hub's cache, that of ``bpe``, the frozen
     weights of ``save_trained_only``. Files from outside the current folder, where an

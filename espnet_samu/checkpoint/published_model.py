@@ -108,7 +108,7 @@ _NEUTRAL = {
     "suppress_tokens": None,
     "begin_suppress_tokens": None,
 }
-# Where the model tells no length [ours]: that of conf/decode_st.yaml.
+# If the model sets no length [ours]: that of conf/decode_st.yaml.
 _MOST_TOKENS = 200
 
 
@@ -279,7 +279,7 @@ class PublishedST:
             tokenizer = AutoTokenizer.from_pretrained(
                 self.source, revision=self.revision, trust_remote_code=False
             )
-        # The last one if the kind of tokeniser is not told (transformers 5.23).
+        # The last one if the class of the tokeniser is missing (transformers 5.23).
         except (OSError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{self.source} has no tokeniser that can be read: it needs "

@@ -11,8 +11,8 @@ class BatchLanguages:
 
     Args:
         vocab_size: Length V of the token list.
-        default: Row of the language of all batches of which nothing else is said;
-            None: no such token.
+        default: Row of the language of batches without languages of their own; None:
+            no language token.
 
     Raises:
         ValueError: A row is not in the token list.

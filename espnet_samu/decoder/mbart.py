@@ -50,7 +50,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         revision: Branch, tag or commit on the hub.
         lang_token_id: Row of the target-language token; None: there is no such token.
         frame_dropout: Dropout of the speech frames' features in training. It keeps
-            the decoder from leaning on what sets one source language apart, which
+            the decoder from relying on features of a single source language, which
             helps languages without translations (our choice, not the paper's).
         gradient_checkpointing: Keep only what goes into each layer and compute the
             rest once more for the gradients: less memory, more time.

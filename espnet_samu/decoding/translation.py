@@ -65,8 +65,8 @@ class Detokenizer:
 
     def __call__(self, tokens: Sequence[str]) -> str:
         """Return the text of tokens, one line."""
-        heard = [t for t in tokens if t not in _SILENT and not is_code(t)]
-        return " ".join(self.tokenizer.tokens2text(heard).splitlines())
+        words = [t for t in tokens if t not in _SILENT and not is_code(t)]
+        return " ".join(self.tokenizer.tokens2text(words).splitlines())
 
 
 def _locate(model: str) -> str:
@@ -194,7 +194,7 @@ class TranslationMaker:
         token_list: Tokens; line n is row n of the embedding.
         detokenize: Text of tokens.
         length_penalty: Exponent of the length by which scores were divided.
-        language: Target language where no other is said; None: not known.
+        language: Default target language; None: not known.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class LogMel(torch.nn.Module):
         n_mels: Number of mel bins M.
         stack: Number S of 10 ms frames that are joined to one output frame; what is
             left at the end (fewer than S frames) is cut.
-        fmax: Upper edge of the bins in Hz. 4000 or less hears telephone speech (8 kHz)
+        fmax: Upper edge of the bins in Hz. 4000 or less suits telephone speech (8 kHz)
             and wideband speech alike.
 
     Raises:

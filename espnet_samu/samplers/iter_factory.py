@@ -60,7 +60,7 @@ class PairedIterator:
 class PairedIterFactory(AbsIterFactory):
     """Factory of iterators that add a batch of a second data set to each batch.
 
-    Both sides are told the epoch, from which, with the seed, all follows: an epoch
+    Both sides depend on the epoch and the seed only: an epoch
     after a resume is that of an uninterrupted run.
 
     Args:

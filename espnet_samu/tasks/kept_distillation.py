@@ -28,8 +28,7 @@ class KeptDistillation:
     """Head and data of the distillation, as in the student's config.yaml.
 
     Pooling, projector, losses, data and batches are those that the student was
-    distilled with, so that nothing has to be said twice; data and batch size can be
-    others.
+    distilled with, so that no option is given twice; data and batch size can differ.
 
     Args:
         args: Options of the training of the translation model.

@@ -37,7 +37,7 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
 
     * ``--use_src_lang false`` of st.sh works: a model without transcripts.
     * ``--tgt_lang_token en_XX`` names the target-language token of ``mbart``.
-    * Data named ``tgt_lang`` say another target language for each utterance.
+    * Data named ``tgt_lang`` give the target language of each utterance.
     * ``--samu_weight`` keeps the distillation on.
     """
 
@@ -132,8 +132,8 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
         """Build the optimisers; each step counts as an update of the model.
 
         Raises:
-            ValueError: The data do not say the target languages that the model needs,
-                or the student has an encoder that the model has no place for.
+            ValueError: The data lack the target languages that the model needs, or the
+                model lacks parameters of the student's encoder.
         """
         if not args.collect_stats and not args.dry_run:
             _check_target_languages(args, model)
@@ -181,7 +181,7 @@ def _check_target_languages(args: argparse.Namespace, model: SamuSTModel) -> Non
             f"{args.decoder} has none; they are for decoder: mbart"
         )
     if any(said) and args.ngpu > 1 and not args.distributed:
-        # DataParallel's threads would share what is said of one part of the batch.
+        # DataParallel's threads would share the languages of one part of the batch.
         raise ValueError(
             f"target languages (tgt_lang) on {args.ngpu} GPUs need "
             "--multiprocessing_distributed true"

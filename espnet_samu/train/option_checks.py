@@ -14,8 +14,8 @@ from espnet_samu.utils.torch_modules import outside_adapters
 def has_unused_parameters(model: torch.nn.Module) -> bool:
     """Return whether an update may leave trained parameters without a gradient.
 
-    DistributedDataParallel has to be told so (ESPnet's ``unused_parameters``): else
-    it stops in the second update. So do
+    DistributedDataParallel then needs ESPnet's ``unused_parameters``: else it stops in
+    the second update. Parameters have no gradient in some updates with
 
     * an encoder that the first updates leave alone (``freeze_encoder_updates``);
     * LayerDrop, in transformers' models and in ESPnet's encoders;
@@ -23,7 +23,7 @@ def has_unused_parameters(model: torch.nn.Module) -> bool:
       (``mask_feature_prob`` without ``mask_time_prob``).
 
     Args:
-        model: Of ESPnet; what is frozen says so already.
+        model: Of ESPnet; frozen parameters already have ``requires_grad`` False.
     """
     if getattr(model, "freeze_encoder_updates", 0) > 0:
         return True

@@ -108,7 +108,7 @@ def base_of(checkpoint: Path | str) -> Path | None:
     """Return the file of the frozen weights that a checkpoint lacks.
 
     Args:
-        checkpoint: Its config.yaml, if there is one, says so.
+        checkpoint: Beside its config.yaml, which names the file.
 
     Returns:
         Checked; None: the checkpoint has all weights.
