@@ -144,7 +144,7 @@ def test_a_partial_checkpoint_names_its_keys(samu_exp, tmp_path):
     state = torch.load(samu_exp / "1epoch.pth", weights_only=True)
     state.pop("projector.linear.bias")
     torch.save(state, tmp_path / "partial.pth")
-    with pytest.raises(ValueError, match=r"1 parameters missing .*projector.linear.b"):
+    with pytest.raises(ValueError, match=r"1 missing .*projector.linear.b"):
         Speech2Embedding(samu_exp / "config.yaml", tmp_path / "partial.pth")
 
 

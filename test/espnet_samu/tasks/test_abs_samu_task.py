@@ -232,7 +232,7 @@ def test_resumed_with_other_options(samu_cmd, trained, data, caplog):
     assert (trained / "config.yaml").read_text() == config
     resume(samu_cmd, trained, **conf)
     assert "Resumed after epoch 1. " in caplog.text
-    assert "than before: optim_conf.lr 0.1 -> 0.0" in caplog.text
+    assert "from here on: optim_conf.lr 0.1 -> 0.0" in caplog.text
     first, second = (torch.load(trained / f"{n}epoch.pth") for n in (1, 2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert (

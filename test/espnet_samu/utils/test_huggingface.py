@@ -58,7 +58,7 @@ def test_refused(folder):
     "model_type, name, message",
     [
         ("whisper", "layerdrop", "near layerdrop: encoder_layerdrop, decoder_layerdr"),
-        ("mbart", "num_beams", "num_beams: how translations are searched is said in"),
+        ("mbart", "num_beams", "num_beams: search options belong to"),
         ("wav2vec2", "dtype", "dtype is not a field of Wav2Vec2Config$"),
         ("wav2vec2", "gradient_checkpointing", "gradient_checkpointing is not a field"),
     ],

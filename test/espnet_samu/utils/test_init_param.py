@@ -89,7 +89,7 @@ def test_round_trip(make_model, tmp_path):
 def test_missing_and_other_file(make_model, tmp_path):
     model = make_model()
     weights = frozen_weights(model)
-    with pytest.raises(FileNotFoundError, match="base.pth is missing: the checkpoints"):
+    with pytest.raises(FileNotFoundError, match="base.pth is missing: checkpoints"):
         load_base(model, tmp_path / "base.pth", "0" * 64)
     save_base(weights, tmp_path / "base.pth")
     with pytest.raises(ValueError, match="config.yaml says 000000000000..."):
@@ -116,7 +116,7 @@ def test_no_state_dict(tmp_path, name):
     else:
         torch.save(content, path)
     with pytest.raises(
-        ValueError, match=f"{path} is .*no checkpoint of a model"
+        ValueError, match=f"{path} is .*not a model checkpoint"
     ) as end:
         read_state_dict(path)
     assert str(end.value).count("\n") == 0
@@ -126,7 +126,7 @@ def test_cut_state_dict(tmp_path):
     path = tmp_path / "a.pth"
     torch.save({"a": torch.zeros(2)}, path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=f"{path} is damaged, or no checkpoint"):
+    with pytest.raises(ValueError, match=f"{path} is damaged, or is not a model"):
         read_state_dict(path)
 
 
