@@ -27,7 +27,6 @@ import sys
 from types import ModuleType
 from typing import NamedTuple
 
-
 OLDEST_ESPNET = "202610"
 """The oldest version of ESPnet that has what this package uses."""
 

@@ -115,9 +115,7 @@ def test_no_state_dict(tmp_path, name):
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(
-        ValueError, match=f"{path} is .*not a model checkpoint"
-    ) as end:
+    with pytest.raises(ValueError, match=f"{path} is .*not a model checkpoint") as end:
         read_state_dict(path)
     assert str(end.value).count("\n") == 0
 
