@@ -142,12 +142,15 @@ class AudioStore:
         Returns:
             What each of them is.
         """
-        paths = list(dict.fromkeys(paths))
+        found: dict[str, Recording | AudioFault] = {}
         if self.mode == "stat":
-            return {path: self._stat(path) for path in paths}
+            for path in paths:
+                if path not in found:
+                    found[path] = self._stat(path)
+            return found
+        paths = list(dict.fromkeys(paths))
         if self._known is None:
             self._known = self._read()
-        found: dict[str, Recording | AudioFault] = {}
         for path in paths:
             known = self._recall(path)
             if known is not None:

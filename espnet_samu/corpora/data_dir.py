@@ -95,8 +95,9 @@ def write_data_dir(data: DataDir, output: Path, inputs: Iterable[Path] = ()) -> 
     folders = {os.path.dirname(path) for path in data.wavs.values()}
     replaced = AtomicFolder(output, MAKER, [*inputs, *folders])
     by_speaker: dict[str, list[str]] = {}
-    for utt, speaker in sorted(data.files["utt2spk"].items()):
-        by_speaker.setdefault(speaker, []).append(utt)
+    speakers = data.files["utt2spk"]
+    for utt in sorted(speakers):
+        by_speaker.setdefault(speakers[utt], []).append(utt)
     spk2utt = {speaker: " ".join(utts) for speaker, utts in by_speaker.items()}
     with replaced as folder:
         files = {**data.files, "wav.scp": data.wavs, "spk2utt": spk2utt}

@@ -273,7 +273,7 @@ class ManifestReader:
                 f"duplicate id '{row['id']}' (also in line {self.data.lines[utt]})",
                 "make the ids unique",
             )
-        return utt, speaker or utt
+        return utt, sys.intern(speaker) or utt
 
     def recording(self, row: dict[str, str]) -> str:
         """Return the absolute path of the audio."""
