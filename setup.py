@@ -17,7 +17,7 @@ TEMPLATE = "egs2/TEMPLATE/samu_st1"
 
 requirements = [
     # The oldest one that is supported stands in espnet_samu/registry.py, too.
-    "espnet[train,st]>=202610",
+    "espnet[train,st]>=202610.post2",
     "torch>=2.11.0",
     # torchaudio stopped at 2.11: ESPnet runs it beside every later torch.
     "torchaudio>=2.11.0",

@@ -22,12 +22,11 @@ ESPnet's own classes therefore load a model of ours after one call::
 import importlib
 import importlib.abc
 import importlib.machinery
-import re
 import sys
 from types import ModuleType
 from typing import NamedTuple
 
-OLDEST_ESPNET = "202610"
+OLDEST_ESPNET = "202610.post2"
 """The oldest version of ESPnet that has what this package uses."""
 
 
@@ -89,10 +88,10 @@ def check_espnet() -> None:
         ImportError: It is older than :data:`OLDEST_ESPNET`.
     """
     from espnet2 import __version__ as found
+    from packaging.version import Version
 
-    month = re.match(r"\d*", found)[0]
     # A checkout that was not installed has no version.
-    if found != "0.0.0" and int(month or 0) < int(OLDEST_ESPNET):
+    if found != "0.0.0" and Version(found) < Version(OLDEST_ESPNET):
         raise ImportError(
             f"espnet_samu needs ESPnet >= {OLDEST_ESPNET}, found {found}; run: "
             f"pip install 'espnet>={OLDEST_ESPNET}'"

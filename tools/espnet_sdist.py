@@ -3,8 +3,8 @@
 
 The wheel of ESPnet holds its Python code; recipes, templates and shell scripts come
 with the source distribution only. `install` brings that of the very version which is
-installed to tools/espnet (or links to a checkout, ESPNET_ROOT); `verify` proves that
-no file of it was altered since.
+installed to tools/espnet (or links to a checkout, ESPNET_ROOT, whose Python code is not
+used); `verify` proves that no file of it was altered since.
 """
 
 import argparse
@@ -163,7 +163,10 @@ def link_checkout(checkout: Path, tree: Path, version: str) -> str:
         link.unlink(missing_ok=True)
         link.symlink_to(checkout)
         link.replace(tree)
-    return f"a link to {checkout}"
+    return (
+        f"a link to {checkout} (its recipes and scripts; Python code is that of the "
+        f"installed ESPnet {version})"
+    )
 
 
 def install(tree: Path, downloads: Path, version: str, checkout: str | None) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from espnet_samu.bin import new_recipe
+
 ROOT = Path(__file__).parents[3]
 MINI = ROOT / "egs2" / "mini_asterisk" / "samu_st1"
 TEMPLATE = ROOT / "egs2" / "TEMPLATE"
@@ -147,7 +149,7 @@ def test_wrong_place(tree):
     before = listing(tree)
     status, output = setup(tree, "egs2/my_corpus")
     assert status == 1
-    assert "TEMPLATE/samu_st1 should exist" in output
+    assert "TEMPLATE should exist" in output
     assert listing(tree) == before
 
 
@@ -159,6 +161,24 @@ def test_without_espnet(tree):
     assert status == 1
     assert f"make -C {tree}/tools setup" in output
     assert not (tree / "egs2" / "my_corpus").exists()
+
+
+def test_clone_of_espnet_without_our_template(tree, capsys):
+    """What the package holds is brought there, once; what is there is kept."""
+    ours = tree / "egs2" / "TEMPLATE" / "samu_st1"
+    ours.unlink()
+    assert new_recipe.main([str(tree / "egs2/one/samu_st1")]) == 0
+    assert str(ours) in capsys.readouterr().out
+    assert list(new_recipe.different_files(TEMPLATE / "samu_st1", ours)) == []
+    assert (ours / "samu_st.sh").stat().st_mode & 0o111
+    assert (tree / "egs2/one/samu_st1/samu_st.sh").resolve() == ours / "samu_st.sh"
+    (ours / "conf" / "train_st.yaml").write_text("frontend: mine\n")
+    assert new_recipe.main([str(tree / "egs2/two/samu_st1")]) == 0
+    assert str(ours) not in capsys.readouterr().out
+    copy = tree / "egs2/two/samu_st1/conf/train_st.yaml"
+    assert copy.read_text() == "frontend: mine\n"
+    names = list(new_recipe.different_files(TEMPLATE / "samu_st1", ours))
+    assert names == ["conf/train_st.yaml"]
 
 
 def test_no_argument(tree):
