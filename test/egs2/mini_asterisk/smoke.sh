@@ -82,6 +82,38 @@ for name in s3prl default adapters lora; do
     expect "exp/st_train_st_${name}_raw_multi_en/${decode_dir}/test/text"
 done
 
+# The template's configurations take other families by their model alone: published files,
+# small sizes (covost2's smoke test has XLS-R and mBART-50, europarl's WavLM and NLLB).
+family() {
+    local name=$1 encoder=$2 decoder=$3 st_exp
+    (. ./path.sh && python3 "${main_root}/test/egs2/tiny_models.py" "${work}/${name}" \
+        --encoder "${encoder}" --decoder "${decoder}") > "${work}/log" 2>&1 \
+        || fail "tiny_models.py failed"
+    for task in samu st; do
+        sed -e "s|model: facebook/wav2vec2.*|model: ${work}/${name}/encoder|" \
+            -e "s|model: facebook/mbart.*|model: ${work}/${name}/decoder|" \
+            -e "s/output_size: 768/output_size: 128/" \
+            -e "s/dtype: bfloat16/dtype: float32/" \
+            -e "s/^max_epoch: .*/max_epoch: 1/" \
+            -e "s/^num_iters_per_epoch: .*/num_iters_per_epoch: 3/" \
+            -e "s/^batch_bins: .*/batch_bins: 400000/" \
+            -e "s/^num_workers: .*/num_workers: 1/" \
+            "../../TEMPLATE/samu_st1/conf/train_${task}.yaml" \
+            > "conf/tuning/train_${task}_${name}.yaml"
+    done
+    run --stage 5 --stop_stage 14 --skip_packing false --test_sets test \
+        --samu_config "conf/tuning/train_samu_${name}.yaml" \
+        --st_config "conf/tuning/train_st_${name}.yaml" \
+        --inference_samu_model valid.r1.best.pth \
+        --tgt_token_type hugging_face \
+        --hugging_face_model_name_or_path "${work}/${name}/decoder"
+    st_exp=exp/st_train_st_${name}_raw_multi_en_samu_train_samu_${name}_raw
+    expect "exp/samu_train_samu_${name}_raw/retrieval_valid.r1.best/test/retrieval.json" \
+        "${st_exp}/${decode_dir}/test/score_st/report.html" "${st_exp}"/*.zip
+}
+family whisper openai/whisper-base/resaved-4.31.0 facebook/m2m100_418M/resaved-4.46.0
+family w2v_bert facebook/w2v-bert-2.0/resaved-4.37.1 facebook/nllb-200-distilled-600M
+
 # Another student, and translation from it.
 run --stage 8 --stop_stage 12 --samu_config conf/tuning/train_samu_augment.yaml \
     --st_config conf/tuning/train_st_augment.yaml --test_sets test
