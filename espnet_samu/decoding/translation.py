@@ -127,7 +127,8 @@ class ModelLanguages:
                 "tgt_lang is not given, and the model has no language of its own; it "
                 f"knows {', '.join(self.known.codes)}"
             )
-        return self.known.ids(self.default if n is None else n for n in names)
+        ids = self.known.ids(self.default if n is None else n for n in names)
+        return torch.tensor(ids, dtype=torch.long)
 
 
 _FRAME = SAMPLING_RATE // 50  # samples, 20 ms

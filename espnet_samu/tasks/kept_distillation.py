@@ -12,7 +12,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet_samu.loss.distillation import DistillationLoss
 from espnet_samu.tasks.samu import SAMUBuilder, SAMUTask
 from espnet_samu.teacher import cache
-from espnet_samu.teacher.cache import IDENTITY, TEACHER_FILE, check_teacher
+from espnet_samu.teacher.identity import IDENTITY, TEACHER_FILE, check_teacher
 from espnet_samu.train.distillation_head import DistillationHead
 from espnet_samu.utils.init_param import read_weights
 from espnet_samu.utils.kaldi_io import check_data_files

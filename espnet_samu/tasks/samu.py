@@ -38,7 +38,7 @@ from espnet_samu.projector.abs_projector import AbsProjector
 from espnet_samu.projector.tanh import TanhProjector
 from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.tasks.abs_samu_task import AbsSamuTask
-from espnet_samu.teacher.cache import check_teacher
+from espnet_samu.teacher.identity import check_teacher
 from espnet_samu.train.samu_trainer import SAMUTrainer
 
 frontend_choices = ClassChoices(

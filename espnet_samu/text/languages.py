@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import torch
 from typeguard import typechecked
 
 from espnet_samu.utils.kaldi_io import read_text
@@ -40,9 +39,9 @@ class TargetLanguages:
             self._found[name] = self._rows[self._code(name)]
         return self._found[name]
 
-    def ids(self, names: Iterable[str]) -> torch.Tensor:
-        """Return the rows (B,) of the languages of a batch."""
-        return torch.tensor([self.id(name) for name in names], dtype=torch.long)
+    def ids(self, names: Iterable[str]) -> list[int]:
+        """Return the rows of the languages of a batch."""
+        return [self.id(name) for name in names]
 
     def _code(self, name: str) -> str:
         if name in self._rows:

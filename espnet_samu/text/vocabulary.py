@@ -8,7 +8,7 @@ import sentencepiece
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
 from typeguard import typechecked
 
-from espnet_samu.text.checkpoint import Layout
+from espnet_samu.text.layout import Layout
 
 
 def read_token_list(token_list: str | Path | Sequence[str]) -> list[str]:

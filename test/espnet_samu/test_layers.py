@@ -52,7 +52,8 @@ def imports(source: str) -> Iterator[tuple[int, str]]:
 PLACES = sorted(
     path
     for path in ROOT.iterdir()
-    if not path.name.startswith("__") and (path.is_dir() or path.suffix == ".py")
+    if not path.name.startswith("__")
+    and (path.suffix == ".py" or any(path.glob("*.py")))
 )
 
 

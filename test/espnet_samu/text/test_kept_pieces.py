@@ -6,8 +6,8 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from espnet_samu.text.checkpoint import find_layout
 from espnet_samu.text.kept_pieces import choose, main_scripts, merge_steps, scripts
+from espnet_samu.text.layout import find_layout
 from espnet_samu.text.vocabulary import Vocabulary
 
 # "ab" joins first, then "cd", "bc" never in "abcd", then "abcd".

@@ -25,17 +25,15 @@ def test_rows():
     # never the word "de", which is a token too
     names = ["de", "de_DE", "deu_Latn", "__de__", "zh-CN", "zh", "EN"]
     rows = languages.ids(names)
-    assert rows.tolist() == [4, 4, 4, 4, 5, 5, 3] and str(rows.dtype) == "torch.int64"
+    assert rows == [4, 4, 4, 4, 5, 5, 3]
     # once more, from what was found
-    assert languages.ids(names).tolist() == rows.tolist()
-    assert languages.ids([]).shape == (0,)
+    assert languages.ids(names) == rows
+    assert languages.ids([]) == []
 
 
 @pytest.mark.parametrize("code", ["__de__", "deu_Latn"])
 def test_codes_of_other_models(code):
-    assert TargetLanguages(["a", "b", code]).ids(["de", "de_DE", code]).tolist() == (
-        [2, 2, 2]
-    )
+    assert TargetLanguages(["a", "b", code]).ids(["de", "de_DE", code]) == ([2, 2, 2])
 
 
 def test_refused():

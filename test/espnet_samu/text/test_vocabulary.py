@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from espnet_samu.text.checkpoint import Layout
+from espnet_samu.text.layout import Layout
 from espnet_samu.text.vocabulary import Vocabulary, check_bpemodel, read_token_list
 
 

@@ -150,7 +150,8 @@ def test_every_command_ends_this_way():
         path
         for folder in ("espnet_samu/bin", "egs2/*/samu_st1/local")
         for path in ROOT.glob(f"{folder}/*.py")
-        if path.name != "make_downloads.py"
+        # They run in a Python without packages.
+        if path.name not in ("make_downloads.py", "new_recipe.py")
     ]
     ended = {
         p.name: re.findall("__main__.*\n    (.*)", p.read_text()) for p in commands
