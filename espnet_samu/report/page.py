@@ -46,21 +46,6 @@ def load_macros(name: str, folder: Path = TEMPLATES) -> TemplateModule:
     return _environment(folder).get_template(name).module
 
 
-def make_table(
-    caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1
-) -> Markup:
-    """Return a table that scrolls by itself where the page is narrow.
-
-    Args:
-        caption: What the table shows.
-        header: Column titles.
-        rows: Cells, as many as there are titles.
-        texts: Columns from the left that are text, the others are numbers. The first
-            one of a row is its header.
-    """
-    return load_macros("components.html").table(caption, header, rows, texts)
-
-
 def make_definitions(items: Iterable[tuple[str, str]]) -> Markup:
     """Return a list of names and what they stand for."""
     return load_macros("components.html").definitions(items)

@@ -147,16 +147,6 @@ def is_code(token: str) -> bool:
     return _CODE.fullmatch(token) is not None
 
 
-def codes_of(token_list: Iterable[str]) -> list[str]:
-    """Return the language codes of a token list, including added ones."""
-    return [token for token in token_list if is_code(token)]
-
-
-def to_mbart(lang: str) -> str:
-    """Return mBART-50's code of a language; see :func:`to_code`."""
-    return to_code(lang, MBART50_CODES)
-
-
 def to_code(lang: str, codes: Sequence[str]) -> str:
     """Return a model's code for a language in its usual script.
 

@@ -7,7 +7,6 @@ from espnet_samu.report.page import (
     load_macros,
     make_definitions,
     make_page,
-    make_table,
 )
 
 
@@ -22,13 +21,14 @@ def test_text_is_escaped_once():
 
 
 def test_table():
-    text = make_table('"What"', ["system", "BLEU"], [["<a>", "1.0"]])
+    make_table = load_macros("components.html").table
+    text = make_table('"What"', ["system", "BLEU"], [["<a>", "1.0"]], 1)
     assert '<th class="number" scope="col">BLEU</th>' in text
     assert '<th scope="row">&lt;a&gt;</th>' in text
     assert '<td class="number">1.0</td>' in text
     assert "<caption>&#34;What&#34;</caption>" in text
     assert 'aria-label="&#34;What&#34;"' in text
-    first = make_table("", ["a", "b"], [["x", "y"]], texts=2)
+    first = make_table("", ["a", "b"], [["x", "y"]], 2)
     assert '<th scope="col">b</th>' in first and "<td>y</td>" in first
 
 

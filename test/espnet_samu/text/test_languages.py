@@ -9,11 +9,9 @@ from espnet_samu.text.languages import (
     MBART25_CODES,
     MBART50_CODES,
     TargetLanguages,
-    codes_of,
     find_tgt_langs,
     scripts_of,
     to_code,
-    to_mbart,
 )
 
 TOKENS = ["<s>", "de", "▁de", "en_XX", "de_DE", "zh_CN", "<mask>"]
@@ -81,13 +79,13 @@ NLLB = """
 def test_codes_are_those_of_transformers():
     assert list(MBART50_CODES) == tokenization_mbart50.FAIRSEQ_LANGUAGE_CODES
     assert MBART25_CODES[-1] == "zh_CN"
-    assert all(to_mbart(code) == code for code in MBART50_CODES)
+    assert all(to_code(code, MBART50_CODES) == code for code in MBART50_CODES)
 
 
 @pytest.mark.parametrize("pair", (COVOST + EUROPARL + NLLB).split())
 def test_names_of_corpora(pair):
     name, code = pair.split("=")
-    assert to_mbart(name) == code
+    assert to_code(name, MBART50_CODES) == code
 
 
 @pytest.mark.parametrize(
@@ -95,7 +93,7 @@ def test_names_of_corpora(pair):
     [("EN", "en_XX"), ("en_xx", "en_XX"), ("pt-BR", "pt_XX"), (" zh_cn ", "zh_CN")],
 )
 def test_spelling(name, code):
-    assert to_mbart(name) == code
+    assert to_code(name, MBART50_CODES) == code
 
 
 @pytest.mark.parametrize(
@@ -114,11 +112,12 @@ def test_spelling(name, code):
 )
 def test_unknown(name, expected):
     with pytest.raises(ValueError, match=f"language '.*' has no code.*{expected}"):
-        to_mbart(name)
+        to_code(name, MBART50_CODES)
 
 
 def test_added_languages():
-    codes = codes_of(["<s>", "▁a_B", "en_XX", "EN_xx", "ca_ES", "en_XXL"])
+    tokens = ["<s>", "▁a_B", "en_XX", "EN_xx", "ca_ES", "en_XXL"]
+    codes = TargetLanguages(tokens).codes
     assert codes == ["en_XX", "ca_ES"]
     assert to_code("ca", codes) == "ca_ES"
     assert to_code("cat_Latn", codes) == "ca_ES"
@@ -137,12 +136,12 @@ def test_added_languages():
         ("por_Latn", "__pt__", "por_Latn"),
     ],
 )
-def test_languages_codes_of_other_models(name, m2m100, nllb):
+def test_names_in_other_models(name, m2m100, nllb):
     iso = tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"]
-    codes = codes_of(f"__{code}__" for code in iso)
+    codes = TargetLanguages([f"__{code}__" for code in iso]).codes
     assert len(codes) == 100
     assert to_code(name, codes) == m2m100
-    codes = codes_of(tokenization_nllb.FAIRSEQ_LANGUAGE_CODES)
+    codes = TargetLanguages(tokenization_nllb.FAIRSEQ_LANGUAGE_CODES).codes
     assert len(codes) == 202
     assert to_code(name, codes) == nllb
 
