@@ -127,6 +127,7 @@ class Series:
 BESIDE = 14  # characters of a name that stands left of its row; longer ones go above
 ABOVE = 50  # characters of a line above a row
 LINE = 0.15  # inches, the height of such a line
+TITLE, TICKS = 0.34, 0.26  # inches above and below the axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,8 +147,43 @@ class Rows:
     height: float
     """Height of all rows."""
 
-    def write_names(self, axes: "Axes") -> None:
-        """Write the names; the axes' unit downwards is an inch."""
+    @property
+    def figure_height(self) -> float:
+        """Inches from the title's top to the bottom of the ticks' labels."""
+        return sum((TITLE, self.height, TICKS))
+
+    def open_axes(self, right: float) -> "Axes":
+        """Return the axes of a new figure, as high as the rows, below a title.
+
+        Args:
+            right: Inches that are left free right of the axes.
+        """
+        from matplotlib.figure import Figure
+
+        height = self.figure_height
+        return Figure(figsize=(WIDTH, height)).add_axes(
+            (
+                self.left / WIDTH,
+                TICKS / height,
+                (WIDTH - self.left - right) / WIDTH,
+                self.height / height,
+            )
+        )
+
+    def finish_axes(self, axes: "Axes", title: str) -> None:
+        """Write title and names, draw the grid; the unit downwards is an inch."""
+        axes.set_ylim(self.height, 0)
+        self._write_names(axes)
+        axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
+        axes.grid(axis="x", color=GRID, linewidth=0.5)
+        axes.set_axisbelow(True)
+        for side in axes.spines.values():
+            side.set_visible(False)
+        y = 1 - 0.08 / self.figure_height
+        axes.figure.text(0.01, y, title, fontsize=FONT + 1, color=INK, va="top")
+
+    def _write_names(self, axes: "Axes") -> None:
+        """Write the names of the rows."""
         if self.heads[0] == 0.0:
             centres = [top + self.bars / 2 for top in self.tops]
             axes.set_yticks(centres, self.names, fontsize=FONT, color=INK)
@@ -222,20 +258,8 @@ def draw_bars(
         digits: Decimals of the numbers at the bars.
         mark: Value to draw a line at; numbers stand at the edge then, out of its way.
     """
-    from matplotlib.figure import Figure
-
     rows = place_rows(categories, len(series) * BAR, GAP)
-    heights = {"top": 0.34, "axes": rows.height, "bottom": 0.26}
-    height, left = sum(heights.values()), rows.left
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes(
-        (
-            left / WIDTH,
-            heights["bottom"] / height,
-            (WIDTH - left - 0.38) / WIDTH,  # numbers stand right of the bars
-            heights["axes"] / height,
-        )
-    )
+    axes = rows.open_axes(right=0.38)  # numbers stand right of the bars
     for category, top in zip(categories, rows.tops):
         for j, one in enumerate(series):
             if category not in one.values:
@@ -260,12 +284,5 @@ def draw_bars(
     if mark is not None:
         axes.axvline(mark, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.set_xlim(0, limit)
-    axes.set_ylim(heights["axes"], 0)
-    rows.write_names(axes)
-    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
-    axes.grid(axis="x", color=GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    figure.text(0.01, 1 - 0.08 / height, title, fontsize=FONT + 1, color=INK, va="top")
-    return inline_svg(figure, name, title, describe(categories, series, digits))
+    rows.finish_axes(axes, title)
+    return inline_svg(axes.figure, name, title, describe(categories, series, digits))

@@ -49,20 +49,8 @@ def draw_forest(
         series: Points of every row, at least one series.
         digits: Decimals of the numbers.
     """
-    from matplotlib.figure import Figure
-
     rows = place_rows(categories, len(series) * LANE, GAP)
-    heights = {"top": 0.34, "axes": rows.height, "bottom": 0.26}
-    height, left = sum(heights.values()), rows.left
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes(
-        (
-            left / WIDTH,
-            heights["bottom"] / height,
-            (WIDTH - left - 0.48) / WIDTH,  # numbers stand right of the axes
-            heights["axes"] / height,
-        )
-    )
+    axes = rows.open_axes(right=0.48)  # numbers stand right of the axes
     numbers = [0.0]
     for category, top in zip(categories, rows.tops):
         for j, one in enumerate(series):
@@ -84,21 +72,14 @@ def draw_forest(
             )
     margin = 0.04 * (max(numbers) - min(numbers)) or 1.0
     axes.set_xlim(min(numbers) - margin, max(numbers) + margin)
-    axes.set_ylim(heights["axes"], 0)
     # Of the height of the points only: not through names that stand above them.
     ends = [top + rows.bars for top in rows.tops]
     axes.vlines(
         [0.0] * len(ends), rows.tops, ends, color=INK, linewidth=0.8, linestyle=ZERO
     )
-    rows.write_names(axes)
-    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
     axes.locator_params(axis="x", nbins=5)
-    axes.grid(axis="x", color=GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    figure.text(0.01, 1 - 0.08 / height, title, fontsize=FONT + 1, color=INK, va="top")
-    return inline_svg(figure, name, title, describe(categories, series, digits))
+    rows.finish_axes(axes, title)
+    return inline_svg(axes.figure, name, title, describe(categories, series, digits))
 
 
 HEIGHT = 2.5  # inches
