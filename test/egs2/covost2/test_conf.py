@@ -200,7 +200,8 @@ def test_translation(built, vocabularies, name):
     texts = {"text": torch.tensor([[4, 5], [5, -1]])}
     texts["text_lengths"] = torch.tensor([2, 1])
     if "many" in name:
-        texts["tgt_lang"] = TargetLanguages(tokens).ids(["zh-CN", "cy"])
+        rows = TargetLanguages(tokens).ids(["zh-CN", "cy"])
+        texts["tgt_lang"] = torch.tensor(rows)[:, None]
     step(model, **texts)
     assert trained(model) == TRAINED[name]
 
@@ -229,7 +230,7 @@ def test_target_languages_of_the_corpus(vocabularies, decoder):
 
     tokens = (vocabularies[decoder] / "tokens.txt").read_text("utf-8").splitlines()
     rows = TargetLanguages(tokens).ids([*FROM_ENGLISH, "en"])
-    assert len(set(rows.tolist())) == 16
+    assert len(set(rows)) == 16
 
 
 @pytest.mark.parametrize("name", [n for n in ST if read(n).get("init_from_samu")])

@@ -196,7 +196,7 @@ def test_default_target_language(built, name):
     else:
         assert token == tokens.index(codes[1])  # English
     # What utt2tgt_lang calls the nine languages, the model has.
-    assert TargetLanguages(tokens).ids(NINE).tolist() == list(range(7, 16))
+    assert TargetLanguages(tokens).ids(NINE) == list(range(7, 16))
 
 
 @pytest.mark.parametrize("name", [n for n in ST if "xlsr" not in n])
