@@ -159,7 +159,7 @@ def manifest(case: Case) -> Call:
     def find_lost() -> Iterator[str]:
         lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip()]
         kept = len(ids_of(sets / "utt2spk"))
-        faults = sets.with_name("train.faults.tsv")
+        faults = sets.with_name("local") / "train" / "faults.tsv"
         counted = len(faults.read_text().splitlines()) - 1 if faults.exists() else 0
         if kept + counted != len(lines) - 1:
             yield f"{len(lines) - 1} lines, {kept} kept, {counted} counted"
@@ -239,11 +239,11 @@ def europarl(case: Case) -> Call:
         for split in ("train", "dev", "test"):
             lst = tree.folder("de-en", split) / "segments.lst"
             lines = [line for line in lst.read_bytes().split(b"\n") if line.strip()]
-            counts = (case.output / "data/local/x2en/counts.tsv").read_text()
-            rows = [line.split("\t") for line in counts.splitlines()[1:]]
-            mine = [row for row in rows if row[0] == f"{split}.de-en"]
+            counts = (case.output / "data/local/x2en/counts.json").read_text()
+            sets = {(s["set"], s["split"]): s for s in json.loads(counts)["sets"]}
+            mine = sets["de-en", split]
             kept = len(ids_of(case.output / "data" / f"{split}.de-en" / "utt2spk"))
-            if int(mine[0][1]) != len(lines) or int(mine[0][2]) != kept:
+            if mine["listed"] != len(lines) or mine["kept"] != kept:
                 yield f"{split}: {len(lines)} segments, counts say {mine}, {kept} kept"
 
     return Call(command.main, cmd, find_lost)
@@ -467,9 +467,9 @@ def recordings(case: Case) -> Call:
     cmd += [f"--clips_dir={case.output}/clips", "--drop_faulty=true"]
 
     def find_lost() -> Iterator[str]:
-        faults = sets.with_name("train.faults.tsv")
+        faults = sets.with_name("local") / "train" / "faults.tsv"
         lines = faults.read_text().splitlines()[1:] if faults.exists() else []
-        named = [*ids_of(sets / "utt2spk"), *(line.split("\t")[1] for line in lines)]
+        named = [*ids_of(sets / "utt2spk"), *(line.split("\t")[2] for line in lines)]
         if sorted(named) != sorted(utts):
             yield f"{len(utts)} utterances, named are {named}"
 

@@ -1,5 +1,10 @@
 #!/usr/bin/env python3
-"""Prepare a corpus: the Kaldi data directories of a recipe's stage 1."""
+"""Prepare a corpus: read and check it, and write Kaldi data directories.
+
+Recipes call it in stage 1. Recordings are decoded once and written as 16 kHz FLAC; what
+is kept, changed and left out is in counts.md, counts.json and faults.tsv of
+<output_dir>/local/<name>, for a manifest data/local/<set>.
+"""
 
 import argparse
 import logging
@@ -17,9 +22,17 @@ from espnet_samu.corpora.audio_store import MODES
 from espnet_samu.utils.command import run
 
 AUDIO_HELP = (
-    "convert: decode and check each recording once, write it as 16 kHz FLAC unless it "
-    "is that; stat: only see that it is there"
+    "convert: decode and check each recording once, and write it as 16 kHz FLAC unless "
+    "it is that; stat: only check that the file is there and not empty"
 )
+CLIPS_HELP = "Folder of the converted recordings"
+JOBS_HELP = "Threads that decode recordings"
+
+
+class HelpFormatter(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+    """Lines of a description as they are, and defaults."""
 
 
 def str2bool(value: str) -> bool:
@@ -32,57 +45,120 @@ def str2bool(value: str) -> bool:
 def add_manifest(parser: argparse.ArgumentParser) -> None:
     """Add the options of a user's own corpus."""
     add = parser.add_argument
-    add("--manifest", type=Path, required=True, help="TSV, see README")
-    add("--output_dir", type=Path, required=True, help="data/<set>")
-    add("--src_lang", default="multi", help="Suffix of transcripts")
-    add("--tgt_lang", default="en", help="Suffix of translations")
-    add("--src_case", default="tc", help="Case tag of transcripts")
-    add("--tgt_case", default="tc", help="Case tag of translations")
-    add("--langs", default="", help="Source languages allowed, e.g. 'es fr' (any)")
-    add("--samu", type=str2bool, default=False, help="Transcribed speech only")
-    add("--use_src_lang", type=str2bool, default=True, help="Needs transcripts")
+    add(
+        "--manifest",
+        type=Path,
+        required=True,
+        help="Tab-separated file with a header line: id audio language transcript "
+        "translation target_language [speaker start end]",
+    )
+    add("--output_dir", type=Path, required=True, help="Data directory: data/<set>")
+    add("--src_lang", default="multi", help="Suffix of the transcripts' file")
+    add("--tgt_lang", default="en", help="Suffix of the translations' file")
+    add("--src_case", default="tc", help="Case tag of the transcripts' file")
+    add("--tgt_case", default="tc", help="Case tag of the translations' file")
+    add("--langs", default="", help="Source languages allowed, 'es fr'; empty: any")
+    add(
+        "--samu",
+        type=str2bool,
+        default=False,
+        help="Transcribed speech for the distillation: translations are not needed",
+    )
+    add(
+        "--use_src_lang",
+        type=str2bool,
+        default=True,
+        help="false: transcripts are neither needed nor written",
+    )
     add("--audio", choices=MODES, default="convert", help=AUDIO_HELP)
-    add("--clips_dir", type=Path, default=Path("dump/clips"), help="Of converted audio")
+    add("--clips_dir", type=Path, default=Path("dump/clips"), help=CLIPS_HELP)
     add(
         "--drop_faulty",
         type=str2bool,
         default=False,
         help="Leave out utterances whose audio cannot be used, instead of stopping",
     )
-    add("--nj", type=int, default=1, help="Threads for the audio")
-    add("--check_only", type=str2bool, default=False, help="Write nothing")
+    add("--nj", type=int, default=1, help=JOBS_HELP)
+    add(
+        "--check_only",
+        type=str2bool,
+        default=False,
+        help="Check everything, convert the audio, and write no data directory",
+    )
 
 
 def add_covost2(parser: argparse.ArgumentParser) -> None:
     """Add the options of CoVoST-2."""
     add = parser.add_argument
-    add("--commonvoice", type=Path, help="Release 4: <lang>/...")
-    add("--covost2", type=Path, help="covost_v2.<src>_<tgt>.tsv[.tar.gz]")
+    add(
+        "--commonvoice",
+        type=Path,
+        help="Folder of Common Voice release 4: <lang>/{validated.tsv,clips}",
+    )
+    add(
+        "--covost2",
+        type=Path,
+        help="Folder of the translations: covost_v2.<src>_<tgt>.tsv[.tar.gz]",
+    )
     add(
         "--scenario",
         choices=[*covost2_directions.SCENARIOS],
         default="x2en",
-        help="Directions",
+        help="Directions that are trained on and tested",
     )
-    add("--langs", default="", help="Only these languages beside English: 'fr,de'")
-    add("--dev_per_direction", type=int, default=300, help="In dev.<tag>; 0: all")
-    add("--samu_langs", default="", help="Of the distillation; 'none': no such sets")
-    add("--samu_commonvoice", type=Path, help="Release for them, if another")
-    add("--samu_train_set", default="samu_train", help="Name of the set")
-    add("--samu_valid_set", default="samu_dev", help="Name of the set")
-    add("--samu_dev_per_lang", type=int, default=100, help="Sentences for development")
-    add("--samu_max_clips", type=int, default=100000, help="Of a language; 0: all")
-    add("--audio", choices=MODES, default="convert", help="What is done about clips")
-    add("--clips_dir", type=Path, default=Path("dump/clips"), help="Converted clips")
-    add("--nj", type=int, default=4, help="Threads for the clips")
-    add("--output_dir", type=Path, default=Path("data"), help="Data directories")
+    add("--langs", default="", help="Languages beside English, 'fr,de'; empty: all")
+    add(
+        "--dev_per_direction",
+        type=int,
+        default=300,
+        help="Utterances of a direction in the development set of all of them; 0: all",
+    )
+    add(
+        "--samu_langs",
+        default="",
+        help="Languages of the distillation, 'fr,de,cs'; empty: those of "
+        "<conf_dir>/samu_langs.tsv that are there; none: no such sets",
+    )
+    add(
+        "--samu_commonvoice",
+        type=Path,
+        help="Release that the distillation takes its clips from, if another one",
+    )
+    add("--samu_train_set", default="samu_train", help="Name of the distillation set")
+    add("--samu_valid_set", default="samu_dev", help="Name of its development set")
+    add(
+        "--samu_dev_per_lang",
+        type=int,
+        default=100,
+        help="Sentences of a language in the distillation's development set",
+    )
+    add(
+        "--samu_max_clips",
+        type=int,
+        default=100000,
+        help="Most clips of a language in the distillation set; 0: all",
+    )
+    add("--audio", choices=MODES, default="convert", help=AUDIO_HELP)
+    add("--clips_dir", type=Path, default=Path("dump/clips"), help=CLIPS_HELP)
+    add("--nj", type=int, default=4, help=JOBS_HELP)
+    add(
+        "--output_dir",
+        type=Path,
+        default=Path("data"),
+        help="Folder of the data directories",
+    )
     add(
         "--keep_quotes",
         type=str2bool,
         default=False,
         help="Leave the quotes of CSV writers in Common Voice's transcripts",
     )
-    add("--conf_dir", type=Path, default=Path("conf"), help="Of the recipe")
+    add(
+        "--conf_dir",
+        type=Path,
+        default=Path("conf"),
+        help="Folder with the recipe's lists of languages and of published counts",
+    )
     add(
         "--list_directions",
         action="store_true",
@@ -93,42 +169,65 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
 def add_europarl_st(parser: argparse.ArgumentParser) -> None:
     """Add the options of Europarl-ST."""
     add = parser.add_argument
-    add("--root", type=Path, required=True, help="Holds <src>/audios")
-    add("--output_dir", type=Path, default=Path("data"), help="Data directories")
+    add(
+        "--root",
+        type=Path,
+        required=True,
+        help="Folder v1.1 of the corpus, with <src>/audios and <src>/<tgt>/<split>",
+    )
+    add(
+        "--output_dir",
+        type=Path,
+        default=Path("data"),
+        help="Folder of the data directories",
+    )
     add(
         "--scenario",
         choices=europarl_st_directions.SCENARIOS,
         default="x2en",
-        help="Directions",
+        help="x2en: all languages to English; m2m: all to all; zeroshot: tested as "
+        "x2en, trained on --st_src_langs",
     )
-    add("--tag", default="x2en", help="Names the combined sets")
-    add("--src_langs", default="", help="Languages spoken; default: all")
-    add("--tgt_langs", default="", help="Of the translations")
-    add("--st_src_langs", default="", help="Trained on: zeroshot")
-    add("--samu_langs", default="", help="Of the distillation; default: all")
-    add("--samu_train_set", default="samu_train", help="Name of the set")
-    add("--samu_valid_set", default="samu_dev", help="Name of the set")
-    add("--with_noisy", type=str2bool, default=False, help="Train on train-noisy, too")
-    add("--clips_dir", type=Path, default=Path("dump/clips"), help="Of converted audio")
-    add("--nj", type=int, default=2, help="Threads for the audio")
+    add("--tag", default="x2en", help="Name of the combined sets: train.<tag>")
+    add("--src_langs", default="", help="Languages spoken, 'de,fr'; empty: all")
+    add(
+        "--tgt_langs",
+        default="",
+        help="Languages of the translations; empty: en, for m2m all",
+    )
+    add("--st_src_langs", default="", help="Languages that zeroshot is trained on")
+    add("--samu_langs", default="", help="Languages of the distillation; empty: all")
+    add("--samu_train_set", default="samu_train", help="Name of the distillation set")
+    add("--samu_valid_set", default="samu_dev", help="Name of its development set")
+    add(
+        "--with_noisy",
+        type=str2bool,
+        default=False,
+        help="Train on the split train-noisy, too",
+    )
+    add("--clips_dir", type=Path, default=Path("dump/clips"), help=CLIPS_HELP)
+    add("--nj", type=int, default=2, help=JOBS_HELP)
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    corpora = parser.add_subparsers(
+        dest="corpus", required=True, metavar="CORPUS", title="corpora"
+    )
     for module, add_options in (
         (manifest, add_manifest),
         (covost2, add_covost2),
         (europarl_st, add_europarl_st),
     ):
-        doc = module.__doc__.splitlines()[0]
         name = module.__name__.rpartition(".")[2]
         corpus = corpora.add_parser(
             name,
-            help=doc,
-            description=doc,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            help=module.__doc__.splitlines()[0],
+            description=module.__doc__.replace("``", ""),
+            formatter_class=HelpFormatter,
         )
         add_options(corpus)
         corpus.set_defaults(prepare=module.prepare)

@@ -6,11 +6,11 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import batched, chain
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +20,7 @@ from espnet_samu.utils.atomic import remove_stale, temporary_name
 from espnet_samu.utils.command import progress
 
 MODES = ("convert", "stat")
-_SHARE = 256  # recordings that a thread takes at a time
+_AHEAD = 16  # recordings of each thread that wait, or wait to be noted
 _KNOWN = "known.1.tsv"  # another number after a change of what is found
 
 
@@ -160,17 +160,27 @@ class AudioStore:
             logging.info(f"{len(new)} of {len(paths)} recordings are decoded")
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_stale(self.folder)
-        with ThreadPoolExecutor(self.jobs) as pool, self._table(
-            "a" if new else "r"
-        ) as f:
-            shares = pool.map(lambda s: [*map(self._look, s)], batched(new, _SHARE))
-            done = progress(chain.from_iterable(shares), len(new), "recordings")
+        with self._table("a" if new else "r") as f:
+            done = progress(self._look_at_all(new), len(new), "recordings")
             for path, (result, entry) in zip(new, done):
                 found[path] = result
                 self._known[path] = entry
                 # Other processes may add lines, too: each is written in one piece.
                 f.write("\t".join(map(str, (path, *entry))) + "\n")
         return found
+
+    def _look_at_all(
+        self, paths: Iterable[str]
+    ) -> Iterator[tuple[Recording | AudioFault, tuple]]:
+        """Decode recordings in threads; few are ahead of what is noted."""
+        waiting: deque[Future] = deque()
+        with ThreadPoolExecutor(self.jobs) as pool:
+            for path in paths:
+                waiting.append(pool.submit(self._look, path))
+                if len(waiting) == _AHEAD * self.jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def _table(self, mode: str) -> IO[str]:
         path = self.folder / _KNOWN

@@ -17,6 +17,7 @@ from typing import NamedTuple, TextIO
 
 from espnet_samu.corpora.audio import AudioFault
 from espnet_samu.corpora.audio_store import AudioStore
+from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.data_dir import stem
 from espnet_samu.corpora.text import clean_text, csv_unquote
 
@@ -200,6 +201,25 @@ class Validated:
     """Numbers of lines that cannot be used."""
     unquoted: list[str] = field(default_factory=list)
     """File names of clips from whose transcripts CSV quotes were removed."""
+
+    def note(self, counts: Counts, lang: str, folder: Path) -> None:
+        """Note what is wrong with the file.
+
+        Args:
+            counts: Of the corpus.
+            lang: The language.
+            folder: Common Voice's folder of the language.
+        """
+        file = folder / "validated.tsv"
+        for name, line in self.duplicates:
+            counts.note(lang, name, "duplicate in validated.tsv", file, line)
+        for line in self.malformed:
+            reason = "malformed line of validated.tsv"
+            counts.note(lang, f"line {line}", reason, file, line)
+        if self.unquoted:
+            example = f"such as that of {self.unquoted[0]}"
+            what = f"of {len(self.clips)} transcripts, {example}"
+            counts.note_quotes(lang, len(self.unquoted), what)
 
 
 def speaker_id(client: str, name: str) -> str:

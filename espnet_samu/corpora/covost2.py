@@ -1,4 +1,4 @@
-"""Data preparation of CoVoST-2: the sets of a scenario and of the distillation.
+"""CoVoST-2: the sets of a scenario's directions, and those of the distillation.
 
 Reads Common Voice (release 4: ``<lang>/validated.tsv``, ``<lang>/clips/*.mp3``) and
 CoVoST-2's translations, and writes Kaldi data directories: for every direction
@@ -19,10 +19,10 @@ from espnet_samu.corpora.common_voice import (
     Validated,
     read_validated,
 )
+from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.covost2_directions import (
     SCENARIOS,
     SPLITS,
-    Counts,
     Direction,
     Scenario,
     choose_scenario,
@@ -30,8 +30,8 @@ from espnet_samu.corpora.covost2_directions import (
     read_published,
 )
 from espnet_samu.corpora.covost2_distillation import (
+    CovostHeldOut,
     Distillation,
-    HeldOut,
     Limits,
 )
 from espnet_samu.corpora.covost2_translations import (
@@ -136,7 +136,7 @@ class ScenarioSets:
         """Read the clips of a direction's source language."""
         folder = self.folders[direction]
         validated = read_validated(folder, self.keep_quotes)
-        self.counts.note_validated(direction.source, validated, folder)
+        validated.note(self.counts, direction.source, folder)
         return validated
 
     def write(self, direction: Direction, validated: Validated) -> None:
@@ -165,8 +165,10 @@ class ScenarioSets:
 
     def save(self, folder: Path, published: Mapping[str, Mapping[str, int]]) -> None:
         """Write counts, faults and speakers that are in two splits."""
-        table = self.counts.table(self.scenario.directions, published)
-        self.counts.save(folder, table)
+        for direction in self.scenario.directions:
+            for split, number in published.get(direction.source, {}).items():
+                self.counts.of(direction.name, split).published = number
+        self.counts.save(folder)
         with atomic_write(folder / "speakers.tsv") as f:
             f.write("direction\tsplits\tspeaker\n")
             f.writelines("\t".join(overlap) + "\n" for overlap in self.overlaps)
@@ -259,7 +261,7 @@ def make_distillation(
     work = args.output_dir / "local" / args.samu_train_set
     langs = split_list(args.samu_langs)
     langs = langs or read_languages(args.conf_dir / "samu_langs.tsv")
-    held_out = HeldOut(common_voice, args.covost2, release)
+    held_out = CovostHeldOut(common_voice, args.covost2, release)
     limits = Limits(args.samu_dev_per_lang, args.samu_max_clips)
     distillation = Distillation(release, held_out, clips, limits, args.keep_quotes)
     langs = distillation.present(langs)
@@ -279,7 +281,7 @@ def make_distillation(
         logging.info("distillation: the sets are there already")
     else:
         marker.clear()
-        table = distillation.make(langs, work, outputs)
-        distillation.counts.save(work, table)
+        distillation.make(langs, work, outputs)
+        distillation.counts.save(work, total=True)
         marker.set(outputs.values())
     print((work / "counts.md").read_text("utf-8"))

@@ -1,16 +1,10 @@
-"""CoVoST-2's directions and scenarios, and the counts of each."""
+"""CoVoST-2's directions and scenarios, and the published counts of each."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from espnet_samu.corpora.common_voice import Validated
-from espnet_samu.scoring.table import format_table
-from espnet_samu.utils.atomic import atomic_write
 
 ENGLISH = "en"
 SPLITS = ("train", "dev", "test")
@@ -146,119 +140,3 @@ def read_published(path: Path) -> dict[str, dict[str, int]]:
             raise ValueError(f"{path}:{number}: need source, train, dev, test: {line}")
         table[fields[0]] = dict(zip(SPLITS, map(int, fields[1:])))
     return table
-
-
-class Counts:
-    """Utterances of every direction and split, and what became of them."""
-
-    def __init__(self) -> None:
-        self.listed: Counter[tuple[str, str]] = Counter()
-        """Lines of the translations by direction and split."""
-        self.dropped: dict[tuple[str, str], Counter[str]] = {}
-        """Of these, not used: by reason."""
-        self.faults: list[tuple[str, str, str, str, Path, int]] = []
-        """Direction (or language), split, clip, reason, file and line of each."""
-        self.unquoted: dict[str, tuple[int, int, str]] = {}
-        """By language, where CSV quotes were removed: of how many transcripts, of how
-        many in all, file name of the first clip."""
-        self.overlaps: list[tuple[str, str, str, int, int]] = []
-        """Direction, two splits, speakers in both, their utterances in the second."""
-
-    def drop(
-        self, direction: str, split: str, clip: str, reason: str, file: Path, line: int
-    ) -> None:
-        """Note an utterance that is not used, and the line that lists it."""
-        self.dropped.setdefault((direction, split), Counter())[reason] += 1
-        self.faults.append((direction, split, clip, reason, file, line))
-
-    def note(self, lang: str, clip: str, reason: str, file: Path, line: int) -> None:
-        """Note what belongs to no split, such as a line that cannot be read."""
-        self.faults.append((lang, "-", clip, reason, file, line))
-
-    def note_validated(self, lang: str, validated: Validated, folder: Path) -> None:
-        """Note what is wrong with validated.tsv of a language."""
-        file = folder / "validated.tsv"
-        for name, line in validated.duplicates:
-            self.note(lang, name, "duplicate in validated.tsv", file, line)
-        for line in validated.malformed:
-            reason = "malformed line of validated.tsv"
-            self.note(lang, f"line {line}", reason, file, line)
-        if validated.unquoted:
-            number, total = len(validated.unquoted), len(validated.clips)
-            self.unquoted[lang] = number, total, validated.unquoted[0]
-
-    def quote_notes(self) -> list[str]:
-        """Return a line of markdown for each language whose quotes were removed."""
-        return [
-            f"- {lang}: CSV quotes removed from {number} of {total} transcripts, such "
-            f"as that of {name}"
-            for lang, (number, total, name) in self.unquoted.items()
-        ]
-
-    def kept(self, direction: str, split: str) -> int:
-        """Return the number of utterances that are used."""
-        dropped = self.dropped.get((direction, split), Counter())
-        return self.listed[direction, split] - dropped.total()
-
-    def table(
-        self,
-        directions: list[Direction],
-        published: Mapping[str, Mapping[str, int]],
-    ) -> str:
-        """Return the markdown table: our counts beside the published ones."""
-        reasons = sorted({r for dropped in self.dropped.values() for r in dropped})
-        header = ["direction", "split", "listed", *reasons, "kept", "published"]
-        rows = []
-        for direction in directions:
-            for split in SPLITS:
-                dropped = self.dropped.get((direction.name, split), Counter())
-                kept = self.kept(direction.name, split)
-                wanted = published.get(direction.source, {}).get(split)
-                rows.append(
-                    [direction.name, split, str(self.listed[direction.name, split])]
-                    + [str(dropped[reason]) for reason in reasons]
-                    + [str(kept), "-" if wanted is None else str(wanted)]
-                    + ["-" if wanted is None else f"{kept - wanted:+d}"]
-                )
-        table = format_table([*header, "difference"], rows, text_columns=2)
-        shared: dict[str, list[str]] = {}
-        for name, first, second, speakers, utterances in self.overlaps:
-            shared.setdefault(name, []).append(
-                f"{speakers} of {first} in {second} ({utterances} utterances there)"
-            )
-        lines = [f"- {n}: speakers: {', '.join(pairs)}" for n, pairs in shared.items()]
-        others = Counter(
-            (lang, reason) for lang, split, _, reason, *_ in self.faults if split == "-"
-        )
-        lines += [f"- {lang}: {n} x {why}" for (lang, why), n in others.items()]
-        return "\n".join([table, *lines, *self.quote_notes()]).rstrip() + "\n"
-
-    def save(self, folder: Path, table: str) -> None:
-        """Write counts.md, counts.json and faults.tsv."""
-        with atomic_write(folder / "faults.tsv") as f:
-            f.write("set\tsplit\tclip\treason\tfile\tline\n")
-            f.writelines("\t".join(map(str, fault)) + "\n" for fault in self.faults)
-        content = {
-            "sets": [
-                {
-                    "direction": name,
-                    "split": split,
-                    "listed": listed,
-                    "dropped": dict(self.dropped.get((name, split), {})),
-                    "kept": self.kept(name, split),
-                }
-                for (name, split), listed in self.listed.items()
-            ],
-            "csv_quotes_removed": {
-                lang: number for lang, (number, *_) in self.unquoted.items()
-            },
-            "speaker_overlaps": [
-                dict(zip(("direction", "first", "second", "speakers", "utts"), overlap))
-                for overlap in self.overlaps
-            ],
-        }
-        with atomic_write(folder / "counts.json") as f:
-            json.dump(content, f, indent=2)
-            f.write("\n")
-        with atomic_write(folder / "counts.md") as f:
-            f.write(table)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,32 +16,24 @@ from espnet_samu.corpora.common_voice import (
     read_validated,
     utterance_id,
 )
-from espnet_samu.corpora.covost2_directions import (
-    ENGLISH,
-    INTO_ENGLISH,
-    SCENARIOS,
-    Counts,
-)
+from espnet_samu.corpora.counts import WHOLE, Counts
+from espnet_samu.corpora.covost2_directions import ENGLISH, INTO_ENGLISH, SCENARIOS
 from espnet_samu.corpora.covost2_translations import COLUMNS, find_translations
 from espnet_samu.corpora.data_dir import (
     TRANSCRIPTS,
     DataDir,
-    clip_of,
     combine,
-    read_lines,
-    stem,
     text_file,
     write_data_dir,
 )
-from espnet_samu.corpora.held_out import sentence_key
+from espnet_samu.corpora.held_out import HeldOut, sentence_key
 from espnet_samu.corpora.utterance import Utterance
-from espnet_samu.scoring.table import format_table
 
 ALL = SCENARIOS["multi"].test
 HELD_OUT = ("dev", "test")
 
 
-class HeldOut:
+class CovostHeldOut(HeldOut):
     """Clips and sentences of the development and test sets of all directions.
 
     Whatever the scenario: translations of every direction that can be found count,
@@ -58,14 +49,13 @@ class HeldOut:
     def __init__(
         self, common_voice: CommonVoice, covost2: Path, *others: CommonVoice
     ) -> None:
+        super().__init__()
         self.common_voice = common_voice
         self.others = others
         found = {d: find_translations(covost2, common_voice, d) for d in ALL}
         self.translations = {d: tsv for d, tsv in found.items() if tsv is not None}
         self.languages = {direction.source for direction in self.translations}
         """Source languages whose translations were found."""
-        self.clips: set[str] = set()
-        self.sentences: set[bytes] = set()
         self.unknown: dict[str, tuple[int, int]] = {}
         """By language whose sentences are not all known: held-out clips without a
         transcript, held-out clips."""
@@ -92,42 +82,22 @@ class HeldOut:
             for name, translation, split in TsvReader(tsv, COLUMNS):
                 if split in HELD_OUT:
                     names[direction.source].add(name)
-                    self.sentences.add(sentence_key(translation))
+                    self.add([translation])
         for lang, clips in names.items():
             self.clips |= clips
             unknown = set(clips)
             for folder in self.folders(lang):
                 said = read_validated(folder).clips
                 common = clips & said.keys()
-                self.sentences |= {sentence_key(said[n].sentence) for n in common}
+                self.add(said[name].sentence for name in common)
                 unknown -= common
             # What release 4 has no transcript of is in no test set either.
             if unknown and self.common_voice.find(lang) is None:
                 self.unknown[lang] = len(unknown), len(clips)
-        # Nothing to recognise a sentence by.
-        self.sentences.discard(sentence_key(""))
-
-    def check(self, data_dir: Path) -> None:
-        """See that a data directory has nothing of them.
-
-        Raises:
-            ValueError: It has; names one clip or sentence.
-        """
-        held_out = set(map(stem, self.clips))
-        for utt, wav in read_lines(data_dir / "wav.scp"):
-            if clip_of(wav) in held_out:
-                raise ValueError(f"{data_dir}: {utt.decode()} is of a dev or test set")
-        for utt, text in read_lines(data_dir / text_file(TRANSCRIPTS)):
-            if sentence_key(text.decode()) in self.sentences:
-                raise ValueError(
-                    f"{data_dir}: {utt.decode()} says a sentence of a dev or test set"
-                )
 
 
 DEV_SHARE = 0.05
 """Largest share of the sentences of a language that are for development [ours]."""
-CLIP_OF_TEST = "clip of a dev or test set"
-SENTENCE_OF_TEST = "sentence of a dev or test set"
 SENTENCE_OF_DEV = "sentence of development"
 TOO_MANY = "over --samu_max_clips"
 UNKNOWN = "clips of dev and test sets whose sentence is not known"
@@ -157,7 +127,7 @@ class Distillation:
     def __init__(
         self,
         common_voice: CommonVoice,
-        held_out: HeldOut,
+        held_out: CovostHeldOut,
         clips: Clips,
         limits: Limits,
         keep_quotes: bool = False,
@@ -168,8 +138,6 @@ class Distillation:
         self.clips = clips
         self.limits = limits
         self.counts = Counts()
-        self.left_out: list[str] = []
-        """Lines below the table: languages whose held-out sentences are not known."""
 
     def present(self, langs: Sequence[str]) -> list[str]:
         """Return the languages that can be used; the others are logged."""
@@ -203,21 +171,18 @@ class Distillation:
                 "sets the sentence is not known, which other clips may say. Put "
                 f"validated.tsv of release 4 into {folder}; it needs no clips"
             )
-            self.left_out.append(f"- {lang}: left out: {UNKNOWN}: {count}\n")
+            self.counts.notes.append(f"{lang}: left out: {UNKNOWN}: {count}")
         return [lang for lang in langs if lang not in unknown]
 
     def make(
         self, langs: Sequence[str], work: Path, outputs: Mapping[str, Path]
-    ) -> str:
+    ) -> None:
         """Write the sets of all languages.
 
         Args:
             langs: Languages that are there.
             work: Folder for the sets of single languages.
             outputs: Data directories ``train`` and ``dev``.
-
-        Returns:
-            Markdown table of what was kept and dropped.
 
         Raises:
             ValueError: Nothing is left.
@@ -241,7 +206,6 @@ class Distillation:
             text = text_file(TRANSCRIPTS)
             combine({part: {text: text} for part in folders}, outputs[split])
             self.held_out.check(outputs[split])
-        return self.table(langs)
 
     def choose(self, lang: str) -> dict[str, dict[str, Clip]]:
         """Choose the clips of a language.
@@ -251,22 +215,21 @@ class Distillation:
         """
         folder = self.common_voice.language(lang)
         validated = read_validated(folder, self.keep_quotes)
-        self.counts.note_validated(lang, validated, folder)
-        self.counts.listed[lang, "-"] = len(validated.clips)
+        validated.note(self.counts, lang, folder)
+        self.counts.of(lang).listed = len(validated.clips)
 
         def drop(name: str, reason: str) -> None:
             line = validated.clips[name].line
             file = folder / "validated.tsv"
-            self.counts.drop(lang, "-", name, reason, file, line)
+            self.counts.drop(lang, WHOLE, name, reason, file, line)
 
         by_sentence: dict[bytes, list[str]] = {}
         wordless = sentence_key("")
         for name, clip in validated.clips.items():
             key = sentence_key(clip.sentence)
-            if name in self.held_out.clips:
-                drop(name, CLIP_OF_TEST)
-            elif key in self.held_out.sentences:
-                drop(name, SENTENCE_OF_TEST)
+            reason = self.held_out.reason(name, key)
+            if reason is not None:
+                drop(name, reason)
             elif key == wordless:
                 drop(name, "empty transcript")
             else:
@@ -308,7 +271,7 @@ class Distillation:
     def write(self, output: Path, lang: str, chosen: Mapping[str, Clip]) -> None:
         """Write the data directory of one language and split."""
         folder = self.common_voice.language(lang)
-        data = DataDir()
+        data = DataDir([text_file(TRANSCRIPTS)])
         for name, clip in chosen.items():
             utterance = Utterance(
                 id=utterance_id(clip, lang, name),
@@ -318,26 +281,5 @@ class Distillation:
                 transcript=clip.sentence,
                 line=clip.line,
             )
-            data.add(utterance, [text_file(TRANSCRIPTS)])
+            data.add(utterance)
         write_data_dir(data, output)
-
-    def table(self, langs: Sequence[str]) -> str:
-        """Return the markdown table of all languages and their sum."""
-        dropped = {
-            lang: self.counts.dropped.get((lang, "-"), Counter()) for lang in langs
-        }
-        always = [CLIP_OF_TEST, SENTENCE_OF_TEST]
-        reasons = always + sorted({r for d in dropped.values() for r in d} - {*always})
-        rows = []
-        total: Counter[str] = Counter()
-        for lang in langs:
-            numbers = Counter(listed=self.counts.listed[lang, "-"], **dropped[lang])
-            numbers["kept"] = self.counts.kept(lang, "-")
-            total += numbers
-            rows.append([lang, numbers])
-        rows.append(["all", total])
-        columns = ["listed", *reasons, "kept"]
-        cells = [[name, *(str(n[column]) for column in columns)] for name, n in rows]
-        table = format_table(["language", *columns], cells, text_columns=1)
-        notes = [f"{note}\n" for note in self.counts.quote_notes()]
-        return "".join([table, *notes, *self.left_out])

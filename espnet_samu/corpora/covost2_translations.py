@@ -14,7 +14,8 @@ from espnet_samu.corpora.common_voice import (
     Validated,
     utterance_id,
 )
-from espnet_samu.corpora.covost2_directions import SPLITS, Counts, Direction
+from espnet_samu.corpora.counts import Counts
+from espnet_samu.corpora.covost2_directions import SPLITS, Direction
 from espnet_samu.corpora.data_dir import TRANSCRIPTS, DataDir, text_file, write_data_dir
 from espnet_samu.corpora.text import clean_text
 from espnet_samu.corpora.utterance import Utterance
@@ -83,6 +84,7 @@ def join(
         ValueError: The file cannot be read, or has no line of any split.
     """
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+    sets = {split: counts.of(direction.name, split) for split in SPLITS}
     seen: set[str] = set()
     reader = TsvReader(tsv, COLUMNS)
     for name, translation, label in reader:
@@ -91,7 +93,7 @@ def join(
             if label not in UNUSED:
                 counts.note(direction.name, name, "unknown split", tsv, reader.line)
             continue
-        counts.listed[direction.name, split] += 1
+        sets[split].listed += 1
         clip = validated.clips.get(name)
         translation = clean_text(translation)
         reason = None
@@ -174,14 +176,20 @@ def count_overlaps(
     def speakers(utterances: Iterable[Utterance]) -> set[str]:
         return {utterance.speaker for utterance in utterances}
 
-    found = []
+    found, notes = [], []
     for first, second in combinations(SPLITS, 2):
         both = speakers(splits[first]) & speakers(splits[second])
         if both:
             utts = sum(u.speaker in both for u in splits[second])
-            counts.overlaps.append((direction.name, first, second, len(both), utts))
+            entry = {"direction": direction.name, "first": first, "second": second}
+            entry |= {"speakers": len(both), "utts": utts}
+            counts.details.setdefault("speaker_overlaps", []).append(entry)
+            where = f"{first} in {second}"
+            notes.append(f"{len(both)} of {where} ({utts} utterances there)")
             pair = f"{first}+{second}"
             found += [(direction.name, pair, speaker) for speaker in sorted(both)]
+    if notes:
+        counts.notes.append(f"{direction.name}: speakers: {', '.join(notes)}")
     return found
 
 
@@ -209,8 +217,8 @@ def write_direction(
     if tags:
         transcripts.append(text_file(TRANSCRIPTS))
         translations += map(text_file, tags)
-    data = DataDir()
+    data = DataDir(transcripts, translations)
     for utterance in utterances:
         clip = clips.path(folder, utterance.audio)
-        data.add(utterance._replace(audio=clip), transcripts, translations)
+        data.add(utterance._replace(audio=clip))
     write_data_dir(data, output)

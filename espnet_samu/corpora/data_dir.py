@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,50 +24,51 @@ SAFE_PATH = re.compile(r"[\w.,+@%=/-]+")
 """What wav.scp may name: ``--speed_perturb_factors`` hands it to a shell."""
 
 
-@dataclass
 class DataDir:
-    """The columns of a data directory.
+    """The utterances of a data directory, by id.
 
-    Attributes:
-        wavs: Recording id -> absolute path.
-        files: File name -> utterance id -> value.
-        lines: Utterance id -> line of the corpus' file.
+    Each is kept as bytes, not as an object for each of its fields: corpora have
+    hundreds of thousands.
+
+    Args:
+        transcripts: Names of the files that transcripts are written to.
+        translations: The same of translations; with any, ``utt2tgt_lang`` has the
+            target language.
     """
 
-    wavs: dict[str, str] = field(default_factory=dict)
-    files: dict[str, dict[str, str]] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
-
-    def add(
-        self,
-        utterance: Utterance,
-        transcripts: Iterable[str] = (),
-        translations: Iterable[str] = (),
+    def __init__(
+        self, transcripts: Iterable[str] = (), translations: Iterable[str] = ()
     ) -> None:
-        """Add an utterance.
+        self.columns = {"utt2spk": "speaker", "utt2lang": "language"}
+        """Field of an utterance by the name of its file."""
+        self.columns |= dict.fromkeys(transcripts, "transcript")
+        if translations := dict.fromkeys(translations, "translation"):
+            self.columns |= {**translations, "utt2tgt_lang": "target_language"}
+        self._fields: dict[str, bytes] = {}
 
-        Args:
-            utterance: Its id must be new.
-            transcripts: Names of the files that its transcript is written to.
-            translations: The same of its translation; with any, utt2tgt_lang has the
-                target language.
-        """
-        utt = utterance.id
-        self.lines[utt] = utterance.line
-        self._put("utt2spk", utt, utterance.speaker)
-        self._put("utt2lang", utt, utterance.language)
-        for file in transcripts:
-            self._put(file, utt, utterance.transcript)
-        for file in translations:
-            self._put(file, utt, utterance.translation)
-            self._put("utt2tgt_lang", utt, utterance.target_language)
-        if utterance.recording:
-            piece = f"{utterance.recording} {utterance.start} {utterance.end}"
-            self._put("segments", utt, piece)
-        self.wavs[utterance.recording or utt] = utterance.audio
+    def __len__(self) -> int:
+        """Return the number of utterances."""
+        return len(self._fields)
 
-    def _put(self, file: str, utt: str, value: str) -> None:
-        self.files.setdefault(file, {})[utt] = value
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids, in the order in which utterances were added."""
+        return iter(self._fields)
+
+    def __contains__(self, utt: str) -> bool:
+        """Return whether an id is there."""
+        return utt in self._fields
+
+    def __getitem__(self, utt: str) -> Utterance:
+        """Return an utterance."""
+        return Utterance(utt, *marshal.loads(self._fields[utt]))
+
+    def add(self, utterance: Utterance) -> None:
+        """Add an utterance, or replace the one of its id."""
+        self._fields[utterance.id] = marshal.dumps(utterance[1:])
+
+    def remove(self, utt: str) -> None:
+        """Remove an utterance."""
+        del self._fields[utt]
 
 
 def write_data_dir(data: DataDir, output: Path, inputs: Iterable[Path] = ()) -> None:
@@ -81,30 +83,45 @@ def write_data_dir(data: DataDir, output: Path, inputs: Iterable[Path] = ()) -> 
         ValueError: ``output`` holds an input or something else; an id or a path cannot
             be used.
     """
-    for utt, speaker in data.files["utt2spk"].items():
-        for value in {utt, speaker}:
+    folders: set[str] = set()
+    recordings: dict[str, str] = {}  # id -> path, if utterances are cut out of them
+    for utterance in map(data.__getitem__, data):
+        for value in {utterance.id, utterance.speaker}:
             fault = id_fault(value)
             if fault is not None:
                 raise ValueError(f"{output}: the id {value!r} {fault}")
-    for path in data.wavs.values():
-        if not SAFE_PATH.fullmatch(path):
+        if not SAFE_PATH.fullmatch(utterance.audio):
             raise ValueError(
-                f"{output}: {path!r} has a blank or a character that a shell takes for "
-                "its own; rename it"
+                f"{output}: {utterance.audio!r} has a blank or a character that a "
+                "shell takes for its own; rename it"
             )
-    folders = {os.path.dirname(path) for path in data.wavs.values()}
-    replaced = AtomicFolder(output, MAKER, [*inputs, *folders])
-    by_speaker: dict[str, list[str]] = {}
-    speakers = data.files["utt2spk"]
-    for utt in sorted(speakers):
-        by_speaker.setdefault(speakers[utt], []).append(utt)
-    spk2utt = {speaker: " ".join(utts) for speaker, utts in by_speaker.items()}
-    with replaced as folder:
-        files = {**data.files, "wav.scp": data.wavs, "spk2utt": spk2utt}
-        for name, values in files.items():
-            # Code points sort as UTF-8 bytes do: this is LC_ALL=C.
-            with (folder / name).open("w", encoding="utf-8", newline="\n") as out:
-                out.writelines(f"{key} {values[key]}\n" for key in sorted(values))
+        folders.add(os.path.dirname(utterance.audio))
+        if utterance.recording:
+            recordings[utterance.recording] = utterance.audio
+    with AtomicFolder(output, MAKER, [*inputs, *folders]) as folder:
+        columns = dict(data.columns)
+        if recordings:
+            wavs = (f"{rec} {recordings[rec]}\n" for rec in sorted(recordings))
+            (folder / "wav.scp").write_text("".join(wavs), "utf-8", newline="\n")
+            columns["segments"] = "piece"
+        else:
+            columns["wav.scp"] = "audio"
+        write_columns(data, columns, folder)
+        write_spk2utt(folder)
+
+
+def write_columns(data: DataDir, columns: Mapping[str, str], folder: Path) -> None:
+    """Write one file for each field, sorted by utterance."""
+    with ExitStack() as stack:
+        files = [
+            (attrgetter(field), stack.enter_context((folder / name).open("wb")))
+            for name, field in columns.items()
+        ]
+        # Code points sort as UTF-8 bytes do: this is LC_ALL=C.
+        for utt in sorted(data):
+            utterance = data[utt]
+            for field, file in files:
+                file.write(f"{utt} {field(utterance)}\n".encode())
 
 
 TRANSCRIPTS = "multi"
@@ -189,8 +206,7 @@ def merge_files(sources: Sequence[tuple[Path, set[bytes] | None]], output: Path)
 
 
 def write_spk2utt(folder: Path) -> None:
-    """Write spk2utt: speakers are prefixes of one length, so utterances of one are
-    side by side."""
+    """Write spk2utt of utt2spk, where utterances of a speaker are side by side."""
     with (folder / "spk2utt").open("wb") as out:
         pairs = read_lines(folder / "utt2spk")
         for speaker, group in groupby(pairs, key=lambda pair: pair[1]):

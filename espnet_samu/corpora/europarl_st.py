@@ -1,16 +1,15 @@
-"""Data preparation of Europarl-ST: the sets of a scenario and of the distillation.
+"""Europarl-ST: the sets of a scenario's directions, and those of the distillation.
 
 The corpus has whole interventions as audio, and for each direction the times of its
 sentences. Each recording is decoded and checked once, and kept as FLAC of 16 kHz and
 one channel; ``segments`` point into it. Everything is read and checked before a set is
-written. Prints a table of counts.
+written.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from espnet_samu.corpora.audio_store import AudioStore
 from espnet_samu.corpora.europarl_st_directions import (
@@ -21,7 +20,7 @@ from espnet_samu.corpora.europarl_st_directions import (
     make_plan,
 )
 from espnet_samu.corpora.europarl_st_reader import Recordings, Segment
-from espnet_samu.corpora.europarl_st_sets import DataSets, Tally
+from espnet_samu.corpora.europarl_st_sets import DataSets
 from espnet_samu.corpora.faults import CorpusError
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import progress
@@ -40,50 +39,11 @@ PUBLISHED = {
 }
 
 
-def counts_table(tallies: Sequence[Tally]) -> str:
-    """A line for each set, and below it what was left out or changed."""
-    width = max(len(tally.name) for tally in tallies)
-    lines = [f"{'set':<{width}}{'in corpus':>11}{'kept':>9}{'hours':>9}{'others':>8}"]
-    for tally in tallies:
-        others = PUBLISHED.get(tally.name, "-")
-        lines.append(
-            f"{tally.name:<{width}}{tally.seen:>11}{tally.kept:>9}{tally.hours:>9.2f}"
-            f"{others:>8}"
-        )
-        lines += [f"    {n} {reason}" for reason, n in sorted(tally.reasons.items())]
-    return "\n".join(lines)
-
-
-def write_report(tallies: Sequence[Tally], root: Path, folder: Path) -> None:
-    """Write ``counts.tsv``, ``segments.tsv`` and ``sets``.
-
-    Args:
-        tallies: Counts of the sets.
-        root: Of the corpus.
-        folder: Where the files go.
-    """
-    with atomic_write(folder / "counts.tsv") as out:
-        out.write("set\tin_corpus\tkept\thours\treason\tcount\n")
-        for tally in tallies:
-            start = f"{tally.name}\t{tally.seen}\t{tally.kept}\t{tally.hours:.4f}"
-            for reason, count in sorted(tally.reasons.items()) or [("-", 0)]:
-                out.write(f"{start}\t{reason}\t{count}\n")
-    with atomic_write(folder / "segments.tsv") as out:
-        out.write("set\taction\treason\tfile\tline\tspeech\tstart\tend\n")
-        for tally in tallies:
-            for action, reason, s in tally.listed:
-                place = f"{s.lst(root)}\t{s.line}\t{s.speech}"
-                times = f"{s.start / 1000:.3f}\t{s.end / 1000:.3f}"
-                out.write(f"{tally.name}\t{action}\t{reason}\t{place}\t{times}\n")
-    with atomic_write(folder / "sets") as out:
-        out.writelines(f"{tally.name}\n" for tally in tallies)
-
-
 MOST_FAULTS = 20  # that are listed
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write all sets and print a table of counts.
+    """Write all sets, and print their counts.
 
     Raises:
         ValueError: The options, the corpus or the machine are not as needed.
@@ -98,8 +58,12 @@ def prepare(args: argparse.Namespace) -> None:
     sets = DataSets(corpus, plan, recordings, args.output_dir, args.tag)
     sets.write_distillation(args.samu_train_set, args.samu_valid_set)
     sets.write_directions()
-    write_report(sets.tallies, args.root, folder)
-    print(counts_table(sets.tallies))
+    for (name, split), row in sets.counts.sets.items():
+        row.published = PUBLISHED.get(f"{split}.{name}")
+    sets.counts.save(folder)
+    with atomic_write(folder / "sets") as out:
+        out.writelines(f"{name}\n" for name in sets.names)
+    print((folder / "counts.md").read_text("utf-8"))
 
 
 def read_all(corpus: Corpus, plan: Plan) -> Iterator[Segment]:

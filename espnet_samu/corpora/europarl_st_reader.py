@@ -87,9 +87,14 @@ class Segment:
         """
         return f"{self.speaker_id}-{self.recording}-{self.start:08d}_{self.end:08d}"
 
-    def lst(self, root: Path) -> Path:
-        """The file that it comes from."""
-        return root / self.src / self.tgt / self.split / "segments.lst"
+    @property
+    def piece(self) -> str:
+        """Speech, start and end in seconds."""
+        return f"{self.speech} {self.start / 1000:.3f} {self.end / 1000:.3f}"
+
+    def place(self, root: Path) -> tuple[Path, int]:
+        """The file that it comes from, and the line."""
+        return root / self.src / self.tgt / self.split / "segments.lst", self.line
 
 
 # Line ends of other systems and control characters, which would break Kaldi's lines.
@@ -266,8 +271,7 @@ class Recordings:
             first = next(iter(missing.values()))
             more = f" ({len(missing)} speeches have none)" if len(missing) > 1 else ""
             raise CorpusError(
-                first.lst(self.root),
-                first.line,
+                *first.place(self.root),
                 f"no audio: {first.src}/audios/{first.speech}.m4a is missing{more}",
                 f"unpack it, or put a {', '.join(SUFFIXES[:-1])} there",
             )

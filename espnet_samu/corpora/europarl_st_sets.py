@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from espnet_samu.corpora.data_dir import DataDir, write_data_dir
+from espnet_samu.corpora.counts import WHOLE, Counts
+from espnet_samu.corpora.data_dir import DataDir, text_file, write_data_dir
 from espnet_samu.corpora.europarl_st_directions import SPLITS, Corpus, Plan
 from espnet_samu.corpora.europarl_st_reader import Recordings, Segment
 from espnet_samu.corpora.utterance import Utterance
 
 
-@dataclass
 class Tally:
     """Counts of one data directory, and its segments that were not taken as they are.
 
-    Attributes:
-        name: Of the data directory.
-        seen: Segments of the corpus that were looked at.
-        kept: Segments in the data directory.
-        milliseconds: Of the kept ones.
-        reasons: Number of segments by reason, dropped and changed ones.
-        listed: Action (dropped, changed), reason, segment.
+    Args:
+        counts: Of the corpus.
+        root: Of the corpus.
+        name: Of the set, such as ``de-en``.
+        split: Of the set.
     """
 
-    name: str
-    seen: int = 0
-    kept: int = 0
-    milliseconds: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    listed: list[tuple[str, str, Segment]] = field(default_factory=list)
+    def __init__(
+        self, counts: Counts, root: Path, name: str, split: str = WHOLE
+    ) -> None:
+        self.counts = counts
+        self.root = root
+        self.key = name, split
+        self.row = counts.of(name, split)
+        self.row.seconds = 0.0
 
     @property
-    def hours(self) -> float:
-        """Of the kept segments."""
-        return self.milliseconds / 3_600_000
+    def name(self) -> str:
+        """Name of the data directory, such as ``train.de-en``."""
+        name, split = self.key
+        return name if split == WHOLE else f"{split}.{name}"
 
     def keep(self, segment: Segment) -> None:
-        """Count a segment of the data directory."""
+        """Count the speech of a segment of the data directory."""
         start, end = segment.audio or (segment.start, segment.end)
-        self.kept += 1
-        self.milliseconds += end - start
+        self.row.seconds = (self.row.seconds or 0.0) + (end - start) / 1000
 
     def change(self, segment: Segment, reason: str) -> None:
         """Count and list a segment that is kept with other times."""
-        self.reasons[reason] += 1
-        self.listed.append(("changed", reason, segment))
+        self.counts.change(*self.key, segment.piece, reason, *segment.place(self.root))
 
     def drop(self, segment: Segment, reason: str) -> None:
         """Count and list a segment that is left out."""
-        self.reasons[reason] += 1
-        self.listed.append(("dropped", reason, segment))
+        self.counts.drop(*self.key, segment.piece, reason, *segment.place(self.root))
 
     def merge(self, reason: str) -> None:
         """Count a segment that the set has already: that is no fault to list."""
-        self.reasons[reason] += 1
+        self.row.dropped[reason] += 1
 
 
 SHORTEST = 200  # milliseconds
@@ -96,7 +93,7 @@ def clean(
     """
     taken: set[tuple[str, int, int]] = set()
     for segment in segments:
-        tally.seen += 1
+        tally.row.listed += 1
         if not segment.transcript:
             tally.drop(segment, NO_TRANSCRIPT)
         elif translated and not segment.translation:
@@ -179,7 +176,9 @@ class DataSets:
         self.recordings = recordings
         self.output = output
         self.tag = tag
-        self.tallies: list[Tally] = []
+        self.counts = Counts()
+        self.names: list[str] = []
+        """Of the data directories that were written."""
         self.split_of = corpus.split_of(plan.tested)
         self.samu_directions = corpus.directions(plan.samu_langs)
         self.samu_split_of = corpus.split_of(self.samu_directions)
@@ -191,24 +190,24 @@ class DataSets:
             ValueError: A set would be empty.
         """
         for split in SPLITS:
-            combined = Tally(f"{split}.{self.tag}")
+            combined = self._tally(self.tag, split)
             own = self.plan.tested if split == "test" else self.plan.trained
-            together = DataDir()
+            together = self._data("multi", self.tag)
             for src, tgt in self.plan.tested:
-                tally = Tally(f"{split}.{src}-{tgt}")
-                data = DataDir()
+                tally = self._tally(f"{src}-{tgt}", split)
+                data = self._data(src, tgt)
                 segments = self.corpus.segments(src, tgt, split)
                 used = (src, tgt) in own
                 for segment in clean(segments, self.recordings, tally):
-                    self._put(data, segment, src, tgt)
+                    data.add(self._utterance(segment, f"-{tgt}"))
                     if not used:
                         continue
-                    combined.seen += 1
+                    combined.row.listed += 1
                     if self.split_of[src, segment.speech] != split:
                         combined.drop(segment, HELD_OUT)
                         continue
                     combined.keep(segment)
-                    self._put(together, segment, "multi", self.tag)
+                    together.add(self._utterance(segment, f"-{tgt}"))
                 self._write(data, tally)
             self._write(together, combined)
 
@@ -223,10 +222,10 @@ class DataSets:
             ValueError: A set would be empty.
         """
         for split, name in (("train", train_set), ("dev", valid_set)):
-            tally = Tally(name)
-            data = DataDir()
+            tally = self._tally(name)
+            data = self._data("multi")
             for segment in self._transcribed(split, tally):
-                self._put(data, segment, "multi", None)
+                data.add(self._utterance(segment))
             self._write(data, tally)
 
     def _transcribed(self, split: str, tally: Tally) -> Iterator[Segment]:
@@ -234,7 +233,7 @@ class DataSets:
         taken: set[tuple[str, int, int]] = set()
         for src, tgt in self.samu_directions:
             for segment in self.corpus.segments(src, tgt, split):
-                tally.seen += 1
+                tally.row.listed += 1
                 if self.samu_split_of[src, segment.speech] != split:
                     tally.drop(segment, HELD_OUT)
                 elif not segment.transcript:
@@ -248,15 +247,20 @@ class DataSets:
                         tally.keep(fitted)
                         yield fitted
 
-    def _put(self, data: DataDir, segment: Segment, src: str, tgt: str | None) -> None:
-        """Add a segment to a data directory; tgt None: without its translation."""
+    def _tally(self, name: str, split: str = WHOLE) -> Tally:
+        """Return the counts of a data directory."""
+        return Tally(self.counts, self.corpus.root, name, split)
+
+    @staticmethod
+    def _data(src: str, tgt: str | None = None) -> DataDir:
+        """Return an empty data directory; tgt None: without translations."""
+        return DataDir([text_file(src)], [] if tgt is None else [text_file(tgt)])
+
+    def _utterance(self, segment: Segment, suffix: str = "") -> Utterance:
+        """Return a segment as an utterance, with a suffix to its id."""
         start, end = segment.audio or (segment.start, segment.end)
-        utterance = Utterance(
-            id=(
-                segment.utterance
-                if tgt is None
-                else f"{segment.utterance}-{segment.tgt}"
-            ),
+        return Utterance(
+            id=f"{segment.utterance}{suffix}",
             speaker=segment.speaker_id,
             audio=self.recordings.entries[segment.recording],
             language=segment.src,
@@ -269,16 +273,15 @@ class DataSets:
             end=f"{end / 1000:.3f}",
             line=segment.line,
         )
-        translations = [] if tgt is None else [f"text.tc.{tgt}"]
-        data.add(utterance, [f"text.tc.{src}"], translations)
 
     def _write(self, data: DataDir, tally: Tally) -> None:
         """Write a data directory."""
-        if not data.wavs:
-            reasons = "; ".join(f"{n}: {why}" for why, n in tally.reasons.items())
+        if not data:
+            dropped = tally.row.dropped.items()
+            reasons = "; ".join(f"{n}: {why}" for why, n in dropped)
             raise ValueError(
-                f"{tally.name} would be empty: none of {tally.seen} segments is left"
-                + (f" ({reasons})" if reasons else "")
+                f"{tally.name} would be empty: none of {tally.row.listed} segments is "
+                "left" + (f" ({reasons})" if reasons else "")
             )
         write_data_dir(data, self.output / tally.name)
-        self.tallies.append(tally)
+        self.names.append(tally.name)

@@ -1,9 +1,19 @@
-"""Keys of sentences that no training set may hold."""
+"""Sentences and clips that no training set may hold, and how they are recognised."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from espnet_samu.corpora.data_dir import (
+    TRANSCRIPTS,
+    clip_of,
+    read_lines,
+    stem,
+    text_file,
+)
 
 # Letters that stand for an apostrophe, and marks of vowels and tatweel in Arabic.
 # U+0653 to U+0655 are parts of letters.
@@ -68,3 +78,50 @@ def sentence_key(sentence: str) -> bytes:
     text = unicodedata.normalize("NFKC", text).replace("i\u0307", "i")
     text = text.translate(_SAME).translate(_CONTENT)
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+CLIP_OF_TEST = "clip of a dev or test set"
+SENTENCE_OF_TEST = "sentence of a dev or test set"
+
+
+class HeldOut:
+    """Clips and sentences of development and test sets."""
+
+    def __init__(self) -> None:
+        self.clips: set[str] = set()
+        """File names."""
+        self.sentences: set[bytes] = set()
+        """Keys of transcripts, and of translations in whatever language."""
+        self._wordless = sentence_key("")
+
+    def add(self, sentences: Iterable[str]) -> None:
+        """Hold sentences out; one without words recognises nothing."""
+        self.sentences.update(map(sentence_key, sentences))
+        self.sentences.discard(self._wordless)
+
+    def reason(self, clip: str, key: bytes) -> str | None:
+        """Return why no training set may hold a clip, else None.
+
+        Args:
+            clip: Its file name.
+            key: That of its sentence.
+        """
+        if clip in self.clips:
+            return CLIP_OF_TEST
+        return SENTENCE_OF_TEST if key in self.sentences else None
+
+    def check(self, data_dir: Path) -> None:
+        """Check that a data directory has nothing of them.
+
+        Raises:
+            ValueError: It has; names one clip or sentence.
+        """
+        held_out = set(map(stem, self.clips))
+        for utt, wav in read_lines(data_dir / "wav.scp"):
+            if clip_of(wav) in held_out:
+                raise ValueError(f"{data_dir}: {utt.decode()} is of a dev or test set")
+        for utt, text in read_lines(data_dir / text_file(TRANSCRIPTS)):
+            if sentence_key(text.decode()) in self.sentences:
+                raise ValueError(
+                    f"{data_dir}: {utt.decode()} says a sentence of a dev or test set"
+                )

@@ -1,17 +1,17 @@
-"""A corpus of your own: a Kaldi data directory of a manifest."""
+"""A corpus of your own: one data directory, from a manifest."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from espnet_samu.corpora.audio_store import AudioStore
+from espnet_samu.corpora.counts import WHOLE, Counts, Fault, save_faults
 from espnet_samu.corpora.data_dir import write_data_dir
-from espnet_samu.corpora.faults import MOST, ManifestErrors
-from espnet_samu.corpora.manifest_reader import ManifestOptions, ManifestReader
+from espnet_samu.corpora.faults import MOST, ManifestError, ManifestErrors
+from espnet_samu.corpora.manifest_fields import ManifestOptions
+from espnet_samu.corpora.manifest_reader import ManifestReader
 from espnet_samu.utils.atomic import atomic_write
 
 
@@ -32,50 +32,63 @@ def prepare(args: argparse.Namespace) -> None:
     )
     audio = AudioStore(args.clips_dir, args.audio, args.nj)
     reader = ManifestReader(args.manifest, options, audio, args.drop_faulty)
-    faults = args.output_dir.with_name(f"{args.output_dir.name}.faults.tsv")
-    faults.unlink(missing_ok=True)
+    name = args.output_dir.name
+    report = args.output_dir.parent / "local" / name
+    (report / "faults.tsv").unlink(missing_ok=True)
     try:
         data = reader.read()
     except ManifestErrors as e:
         if len(e.mistakes) > MOST:
-            save(faults, [(m.line, "-", m.problem) for m in e.mistakes])
+            faults = report / "faults.tsv"
+            save_faults(faults, [fault_of(name, args.manifest, m) for m in e.mistakes])
             raise ValueError(f"{e}\n    all of them: {faults}") from None
         raise
-    if reader.dropped:
-        save(faults, [(line, utt, str(fault)) for line, utt, fault in reader.dropped])
-    if not args.check_only:
-        write_data_dir(data, args.output_dir, [args.manifest, *reader.folders])
-        report(args.output_dir, reader, faults)
+    if args.check_only:
+        return
+    write_data_dir(data, args.output_dir, [args.manifest, *reader.folders])
+    save_ids(report / "ids.tsv", reader.renamed)
+    count(name, reader).save(report)
+    print((report / "counts.md").read_text("utf-8"))
 
 
-def save(path: Path, rows: Iterable[tuple[int, str, str]]) -> None:
-    """Write line, utterance id and problem of each row."""
-    with atomic_write(path) as out:
-        out.write("line\tid\tproblem\n")
-        out.writelines("\t".join(map(str, row)) + "\n" for row in rows)
+def save_ids(path: Path, renamed: Mapping[str, tuple[str, str]]) -> None:
+    """Write the ids that were replaced: the new one, speaker and id in the manifest."""
+    path.unlink(missing_ok=True)
+    if renamed:
+        with atomic_write(path) as f:
+            f.write("utterance\tspeaker\tid\n")
+            for utt, (speaker, own) in renamed.items():
+                f.write(f"{utt}\t{speaker}\t{own}\n")
 
 
-def report(output: Path, reader: ManifestReader, faults: Path) -> None:
-    """Say what was written, and what was left out or changed."""
-    data = reader.data
-    languages = {
-        "languages": data.files["utt2lang"],
-        "target languages": data.files.get("utt2tgt_lang", {}),
-    }
-    listed = [
-        f"{name} {' '.join(sorted(set(codes.values())))}"
-        for name, codes in languages.items()
-        if codes
-    ]
-    logging.info("%s: %d utterances, %s", output, len(data.lines), ", ".join(listed))
-    if reader.unquoted:
-        logging.info("%s: CSV quotes of %d fields removed", output, reader.unquoted)
-    if reader.dropped:
-        reasons = Counter(fault.reason for *_, fault in reader.dropped)
-        logging.warning(
-            "%s: %d utterances left out (%s), see %s",
-            output,
-            len(reader.dropped),
-            "; ".join(f"{n}: {why}" for why, n in reasons.most_common()),
-            faults,
+def fault_of(name: str, manifest: Path, mistake: ManifestError) -> Fault:
+    """Return a mistake as a line of ``faults.tsv``."""
+    place = manifest, mistake.line
+    return Fault(name, WHOLE, "-", "refused", mistake.problem, "", *place)
+
+
+def count(name: str, reader: ManifestReader) -> Counts:
+    """Return what was kept, left out and changed."""
+    counts = Counts()
+    row = counts.of(name)
+    row.listed = len(reader.data) + len(reader.dropped)
+    if reader.audio.mode == "convert":
+        row.seconds = reader.seconds
+    for line, utt, fault in reader.dropped:
+        place = reader.path, line
+        counts.drop(name, WHOLE, utt, fault.reason, *place, fault.detail)
+    for what, languages in (
+        ("languages", reader.languages),
+        ("target languages", reader.target_languages),
+    ):
+        if languages:
+            listed = ", ".join(f"{code} {n}" for code, n in sorted(languages.items()))
+            counts.notes.append(f"{name}: {what}: {listed}")
+    if reader.fields.unquoted:
+        counts.note_quotes(name, reader.fields.unquoted, "fields")
+    if reader.renamed:
+        number = len(reader.renamed)
+        counts.notes.append(
+            f"{name}: {number} ids that cannot be file names were replaced, see ids.tsv"
         )
+    return counts

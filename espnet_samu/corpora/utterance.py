@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from typing import NamedTuple
 
 LONGEST = 128  # characters of an id
+_LONGEST_SPEAKER = 100  # characters; the rest is the utterance's
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # by far the most, and fast
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+_READABLE = 40  # characters of an id that stay in its replacement
 
 
 class Utterance(NamedTuple):
@@ -37,16 +41,23 @@ class Utterance(NamedTuple):
     line: int = 0
     """Line number, from 1, in the file that lists the utterance."""
 
+    @property
+    def piece(self) -> str:
+        """What ``segments`` has: recording, start and end."""
+        return f"{self.recording} {self.start} {self.end}"
+
 
 def id_fault(value: str) -> str | None:
     """Return why an utterance or speaker id cannot be used, else None.
 
     ESPnet names files after ids.
     """
-    if _PLAIN.fullmatch(value):
-        return None
     if not value:
         return "is empty"
+    if not value.strip("."):
+        return "has dots alone"
+    if _PLAIN.fullmatch(value):
+        return None
     if any(map(str.isspace, value)):
         return "has a space"
     if "/" in value:
@@ -57,3 +68,30 @@ def id_fault(value: str) -> str | None:
     if len(value) > LONGEST or len(value.encode()) > 200:
         return f"is longer than {LONGEST} characters"
     return None
+
+
+def safe_ids(utt: str, speaker: str = "") -> tuple[str, str]:
+    """Return the ids of an utterance and its speaker as file names can have them.
+
+    The first begins with the second: Kaldi's tools need the utterances of a speaker
+    together after sorting. An id that is too long, or has what no file name should
+    have, is replaced by its end and a checksum, which keeps two such ids apart.
+
+    Args:
+        utt: Id of the utterance, with or without its speaker before it.
+        speaker: Id of the speaker; empty: not known, and the utterance's own.
+    """
+    if not speaker:
+        utt = _replaced(utt) if id_fault(utt) else utt
+        return utt, utt
+    rest = utt.removeprefix(f"{speaker}-")
+    if id_fault(speaker) or len(speaker.encode()) > _LONGEST_SPEAKER:
+        speaker = _replaced(speaker)
+    if id_fault(f"{speaker}-{rest}"):
+        rest = _replaced(rest)
+    return f"{speaker}-{rest}", speaker
+
+
+def _replaced(value: str) -> str:
+    end = _UNSAFE.sub("_", value)[-_READABLE:]
+    return f"{end}_{blake2b(value.encode(), digest_size=6).hexdigest()}"

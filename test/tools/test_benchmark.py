@@ -127,3 +127,13 @@ def test_sampler(load, tmp_path):
     sampler.make_corpus(tmp_path, 2000)
     assert all(value >= 0 for value in sampler.measure_large(args).values())
     assert "ours" in sampler.measure_pairwise(args)
+
+
+def test_prepare(load, last_line, monkeypatch):
+    prepare = load("prepare")
+    monkeypatch.setattr(prepare, "measure_apart", prepare.measure)
+    figures = last_line(prepare.main, *"--rows 60 --scenario en2x".split())
+    for corpus in ("manifest", "covost2"):
+        assert figures[f"{corpus}_wall_seconds"] > 0
+        assert figures[f"{corpus}_cpu_seconds"] > 0
+        assert 0 < figures[f"{corpus}_peak_gb"] < 100

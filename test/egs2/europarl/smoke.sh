@@ -76,8 +76,8 @@ describe() {
 }
 
 check_data() {
-    expect_words "data/local/${tag}/counts.tsv" "train.de-en" "duplicate"
-    expect_words "data/local/${tag}/counts.tsv" "test.de-en" "extended to 0.2 s"
+    expect_words "data/local/${tag}/counts.md" "de-en" "duplicate"
+    expect_words "data/local/${tag}/counts.md" "de-en" "extended to 0.2 s"
     expect dump/raw/{train,dev,test}."${tag}"/{wav.scp,utt2lang,utt2tgt_lang,text.tc.multi}
     expect data/multi_"${tag}"_token_list/*/{tokens.txt,bpe.model,trim.json}
 }

@@ -1,5 +1,6 @@
 """Small corpora in the layouts of CoVoST-2 and Europarl-ST, and their preparation."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -78,11 +79,15 @@ def counts(data):
     """Return a function that reads (in corpus, kept, {reason: count}) of a set."""
 
     def counts(name, tag="x2en"):
-        lines = (data / "local" / tag / "counts.tsv").read_text("utf-8").splitlines()
-        rows = [line.split("\t") for line in lines if line.startswith(f"{name}\t")]
-        assert rows, f"no counts of {name}"
-        reasons = {row[4]: int(row[5]) for row in rows if row[4] != "-"}
-        return int(rows[0][1]), int(rows[0][2]), reasons
+        split, _, direction = name.rpartition(".")
+        content = json.loads((data / "local" / tag / "counts.json").read_text())
+        (row,) = (
+            row
+            for row in content["sets"]
+            if (row["split"], row["set"]) == (split or "-", direction)
+        )
+        reasons = {**row["dropped"], **row.get("changed", {})}
+        return row["listed"], row["kept"], reasons
 
     return counts
 
@@ -97,3 +102,20 @@ def read(path):
 def read_fixture():
     """The function above."""
     return read
+
+
+def tables(text):
+    """Read the tables of counts.md: rows by column title."""
+    found = []
+    for part in text.split("\n\n"):
+        lines = [line for line in part.splitlines() if line.startswith("|")]
+        cells = [[c.strip() for c in line.strip("| ").split(" | ")] for line in lines]
+        if cells:
+            found.append([dict(zip(cells[0], row)) for row in cells[2:]])
+    return found
+
+
+@pytest.fixture(scope="session", name="tables")
+def tables_fixture():
+    """The function above."""
+    return tables

@@ -2,6 +2,8 @@
 
 import io
 import os
+import signal
+from pathlib import Path
 
 import av
 import numpy as np
@@ -230,7 +232,7 @@ def test_a_recording_is_decoded_once(tmp_path, files, monkeypatch):
         return original(path)
 
     monkeypatch.setattr(audio, "decode", decode)
-    monkeypatch.setattr(audio_store, "_SHARE", 2)
+    monkeypatch.setattr(audio_store, "_AHEAD", 1)
     contents = {
         "a.ogg": files["ogg"],
         "b.flac": files["flac"],
@@ -258,6 +260,42 @@ def test_a_recording_is_decoded_once(tmp_path, files, monkeypatch):
     (tmp_path / "a.ogg").write_bytes(files["ogg"] * 2)
     (next((tmp_path / "clips").glob("e-*.flac"))).unlink()
     assert add() != first and decoded == ["a.ogg", "e.wav"]
+
+
+def test_goes_on_after_a_kill(tmp_path, files, monkeypatch):
+    monkeypatch.setattr(audio_store, "_AHEAD", 2)
+    names = [f"{number}.wav" for number in range(12)]
+    for name in names:
+        (tmp_path / name).write_bytes(files["wav"])
+    paths = [str(tmp_path / name) for name in names]
+    clips = tmp_path / "clips"
+    if (child := os.fork()) == 0:
+        write, written = soundfile.SoundFile.write, []
+
+        def die(self, block):
+            write(self, block)
+            written.append(block)
+            if len(written) == 10:  # of one block each
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        soundfile.SoundFile.write = die
+        AudioStore(clips, jobs=2).add(paths)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert list(clips.glob(".*.tmp-*"))
+    done = len((clips / "known.1.tsv").read_text().splitlines())
+    assert 0 < done < 10
+    decoded = []
+    original = audio.decode
+    monkeypatch.setattr(
+        audio, "decode", lambda path: decoded.append(path) or original(path)
+    )
+    found = AudioStore(clips, jobs=2).add(paths)
+    assert sorted(decoded) == sorted(paths[done:])
+    assert not list(clips.glob(".*"))
+    clips = {Path(recording.path) for recording in found.values()}
+    assert len(clips) == len(names)
+    assert len({clip.read_bytes() for clip in clips}) == 1
 
 
 def test_an_interrupted_conversion_leaves_nothing(tmp_path, files, monkeypatch):

@@ -15,7 +15,7 @@ from espnet_samu.corpora.covost2_directions import (
     choose_scenario,
     read_published,
 )
-from espnet_samu.corpora.covost2_distillation import HeldOut
+from espnet_samu.corpora.covost2_distillation import CovostHeldOut
 from espnet_samu.corpora.data_dir import Marker, combine
 from espnet_samu.corpora.held_out import sentence_key
 from espnet_samu.utils.command import run
@@ -111,12 +111,12 @@ def test_splits(prepare):
     assert not (test / "text.tc.en2x").exists()
 
 
-def test_counts_and_faults(prepare, corpus, capsys):
+def test_counts_and_faults(prepare, corpus, capsys, tables):
     work = prepare(audio="convert") / "local" / "x2en_fr_sv-SE"
     counts = json.loads((work / "counts.json").read_text())
-    sets = {(s["direction"], s["split"]): s for s in counts["sets"]}
+    sets = {(s["set"], s["split"]): s for s in counts["sets"]}
     assert sets["fr-en", "train"] == {
-        "direction": "fr-en",
+        "set": "fr-en",
         "split": "train",
         "listed": 15,
         "dropped": {
@@ -143,33 +143,56 @@ def test_counts_and_faults(prepare, corpus, capsys):
     assert speakers[0] == f"fr-en\ttrain+test\t{client(1)[:16]}"
     assert len(speakers) == 4
     faults = (work / "faults.tsv").read_text().splitlines()[1:]
-    tables = corpus[1] / "covost_v2.fr_en.tsv", corpus[0] / RELEASE / "fr/validated.tsv"
-    translations, validated = map(str, tables)
+    translations = f"{corpus[1]}/covost_v2.fr_en.tsv"
+    validated = f"{corpus[0]}/{RELEASE}/fr/validated.tsv"
     assert sorted(faults) == sorted(
         "\t".join(fault)
-        for fault in [
-            ("fr-en", "train", clip("fr", 11), "duplicate clip", translations, "13"),
-            ("fr-en", "train", clip("fr", 12), "empty transcript", translations, "14"),
-            ("fr-en", "train", clip("fr", 13), "empty translation", translations, "15"),
-            ("fr-en", "train", clip("fr", 14), "missing audio", translations, "16"),
-            ("fr-en", "train", clip("fr", 15), "zero-length audio", translations, "17"),
-            ("fr-en", "train", clip("fr", 16), "undecodable audio", translations, "18"),
-            ("fr-en", "train", clip("fr", 17), "not in validated.tsv", translations)
-            + ("19",),
-            ("fr", "-", clip("fr", 10), "duplicate in validated.tsv", validated, "12"),
-            ("fr", "-", "line 64", "malformed line of validated.tsv", validated, "64"),
-            ("fr", "-", "line 65", "malformed line of validated.tsv", validated, "65"),
-            ("fr-en", "-", "line 21", "malformed line of translations", translations)
-            + ("21",),
-        ]
+        for fault in (
+            [
+                ("fr-en", "train", clip("fr", n), "dropped", reason, translations, line)
+                for n, reason, line in (
+                    (11, "duplicate clip", "13"),
+                    (12, "empty transcript", "14"),
+                    (13, "empty translation", "15"),
+                    (14, "missing audio", "16"),
+                    (15, "zero-length audio", "17"),
+                    (16, "undecodable audio", "18"),
+                    (17, "not in validated.tsv", "19"),
+                )
+            ]
+            + [
+                (name, "-", what, "noted", reason, file, line)
+                for name, what, reason, file, line in (
+                    ("fr", clip("fr", 10), "duplicate in validated.tsv", validated)
+                    + ("12",),
+                    ("fr", "line 64", "malformed line of validated.tsv", validated)
+                    + ("64",),
+                    ("fr", "line 65", "malformed line of validated.tsv", validated)
+                    + ("65",),
+                    ("fr-en", "line 21", "malformed line of translations")
+                    + (translations, "21"),
+                )
+            ]
+        )
     )
-    table = capsys.readouterr().out
-    line = next(row for row in table.splitlines() if row.startswith("| fr-en"))
-    cells = [cell.strip() for cell in line.strip("| ").split("|")]
-    assert cells[:3] == ["fr-en", "train", "15"]
-    assert cells[-3:] == ["8", "207374", "-207366"]
-    assert "- fr-en: speakers: 1 of train in test (1 utterances there)\n" in table
-    assert table == (work / "counts.md").read_text() + "\n"
+    printed = capsys.readouterr().out
+    assert printed == (work / "counts.md").read_text() + "\n"
+    rows, kinds = tables(printed)
+    assert (
+        rows[0].items()
+        >= {
+            **{"set": "fr-en", "split": "train", "listed": "15", "duplicate clip": "1"},
+            **{"kept": "8", "published": "207374", "difference": "-207366"},
+        }.items()
+    )
+    assert kinds[0] == {
+        "reason": "malformed line of validated.tsv",
+        "what is done": "noted",
+        "first example": f"line 64 ({validated}:64)",
+        "number": "2",
+    }
+    assert len(kinds) == 10
+    assert "- fr-en: speakers: 1 of train in test (1 utterances there)\n" in printed
 
 
 def test_directions_together(prepare):
@@ -330,10 +353,10 @@ def distil(prepare, samu_langs, **options):
     """Make the sets of the distillation; dropped clips by language and reason."""
     data = prepare(samu_langs=samu_langs, **options)
     counts = json.loads((data / "local" / "samu_train" / "counts.json").read_text())
-    return data, {entry["direction"]: entry for entry in counts["sets"]}
+    return data, {entry["set"]: entry for entry in counts["sets"]}
 
 
-def test_distillation(prepare, corpus, capsys):
+def test_distillation(prepare, corpus, tables):
     data, counts = distil(prepare, "fr,sv-SE,en,cs", audio="convert")
     dropped = counts["fr"]["dropped"]
     assert counts["fr"]["listed"] == 61
@@ -363,10 +386,14 @@ def test_distillation(prepare, corpus, capsys):
     clips = {*numbers(train), *numbers(dev)}
     assert not clips & {f"fr_{n}" for n in (7, 8, 9, 12, 14, 15, 16, 20, 21, 22)}
     assert clips >= {f"fr_{n}" for n in (1, 2, 3, 10, 11, 13, 18)}
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    cells = [cell.strip() for cell in last.strip("| ").split("|")]
-    assert cells[:4] == ["all", "114", "9", "3"]  # listed, clips and sentences of test
-    assert int(cells[-1]) == len(langs)
+    table = (data / "local" / "samu_train" / "counts.md").read_text()
+    assert (
+        tables(table)[0][-1].items()
+        >= {
+            **{"set": "all", "listed": "114", "kept": f"{len(langs)}"},
+            **{"clip of a dev or test set": "9", "sentence of a dev or test set": "3"},
+        }.items()
+    )
 
 
 def test_nothing_of_the_tests_by_another_way(prepare, corpus):
@@ -387,7 +414,7 @@ def test_nothing_of_the_tests_by_another_way(prepare, corpus):
 
 def test_the_check_of_what_was_written(prepare, corpus):
     data, _ = distil(prepare, "fr,cs")
-    held_out = HeldOut(CommonVoice(corpus[0]), corpus[1])
+    held_out = CovostHeldOut(CommonVoice(corpus[0]), corpus[1])
     held_out.read()
     held_out.check(data / "samu_train")
     wavs = (data / "samu_train" / "wav.scp").read_text()
@@ -589,7 +616,7 @@ def test_quotes_as_the_authors_read_them(prepare, quoted):
     said = read(kept / "train.fr-en" / FR_TEXT)
     assert said[FR] == '"""Oui"", dit-il."'
     table = (data / "local" / "x2en_fr_sv-SE" / "counts.md").read_text()
-    assert "quotes" not in table
+    assert "CSV quotes" not in table
     assert again == counts
 
 

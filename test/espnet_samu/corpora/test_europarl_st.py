@@ -108,13 +108,21 @@ def test_noisy(prepare_europarl, data, counts):
     assert (found["dev.x2en"], found["test.x2en"]) == (4, 4)
 
 
-def test_hours_and_published_counts(prepare_europarl, capsys):
+def test_hours_and_published_counts(prepare_europarl, data, capsys, tables):
     assert prepare_europarl("--src_langs", "de,fr") == 0
-    lines = capsys.readouterr().out.splitlines()
-    rows = {line.split()[0]: line.split()[1:] for line in lines if line[0] != " "}
+    printed = capsys.readouterr().out
+    assert printed == (data / "local" / "x2en" / "counts.md").read_text() + "\n"
+    (found,) = tables(printed)
+    rows = {f"{row['split']}.{row['set']}": row for row in found}
     # 4 pieces of 0.75 and 1.25 s each in turn
-    assert rows["train.de-en"] == ["4", "4", f"{4.0 / 3600:.2f}", "-"]
-    assert rows["test.de-en"][-1] == "2631"
+    assert rows["train.de-en"] == {
+        **{"set": "de-en", "split": "train", "listed": "4", "kept": "4"},
+        **{"hours": f"{4.0 / 3600:.2f}", "published": "-", "difference": "-"},
+        "piece of audio that is there already": "0",
+    }
+    test = rows["test.de-en"]
+    assert (test["published"], test["difference"]) == ("2631", "-2629")
+    assert rows["-.samu_train"]["kept"] == "12"
 
 
 @pytest.mark.parametrize(

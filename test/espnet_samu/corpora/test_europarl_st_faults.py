@@ -16,10 +16,14 @@ FAULTS = {
 
 
 def listed(data, name, tag="x2en"):
-    """Lines of segments.tsv of a set: action, reason, file:line."""
-    lines = (data / "local" / tag / "segments.tsv").read_text("utf-8").splitlines()
-    rows = [line.split("\t") for line in lines if line.startswith(f"{name}\t")]
-    return [(row[1], row[2], f"{row[3]}:{row[4]}") for row in rows]
+    """Lines of faults.tsv of a set: action, reason, file:line."""
+    lines = (data / "local" / tag / "faults.tsv").read_text("utf-8").splitlines()
+    rows = [line.split("\t") for line in lines[1:]]
+    return [
+        (action, reason, f"{file}:{line}")
+        for direction, split, _, action, reason, file, line in rows
+        if f"{split}.{direction}" == name
+    ]
 
 
 @pytest.mark.parametrize("reason", FAULTS)
@@ -63,6 +67,21 @@ def test_mended_in_held_out_sets(
     utt = f"EUmember_0-de_test.0-{start * 1000:08.0f}_{end * 1000:08.0f}-en"
     for name in ("test.de-en", "test.x2en"):
         assert read(data / name / "segments")[utt] == f"de_test.0 {times}"
+
+
+def test_kinds_of_faults(prepare_europarl, tree, data, tables):
+    tree.add_faults("de-en")
+    assert prepare_europarl("--src_langs", "de,fr") == 0
+    _, kinds = tables((data / "local" / "x2en" / "counts.md").read_text())
+    first = f"{tree.root}/de/en/train/segments.lst"
+    found = {kind["reason"]: [*kind.values()][1:] for kind in kinds}
+    # In train.de-en and in samu_train, or in the test sets alone.
+    assert found["impossible times"] == [
+        "dropped",
+        f"train.1 2.750 2.500 ({first}:8)",
+    ] + ["2"]
+    assert found["extended to 0.2 s"][0] == "changed"
+    assert found["cut at the end of the audio"][2] == "1"
 
 
 def test_training_beyond_the_audio(prepare_europarl, tree, data, counts, read):

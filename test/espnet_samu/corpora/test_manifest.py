@@ -1,5 +1,6 @@
 """Manifests to data directories: values, and every mistake with its line."""
 
+import re
 import time
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import soundfile
 from espnet_samu.bin.prepare import main
 from espnet_samu.corpora.audio_store import AudioStore
 from espnet_samu.corpora.faults import ManifestErrors
-from espnet_samu.corpora.manifest_reader import ManifestOptions, ManifestReader
+from espnet_samu.corpora.manifest_fields import ManifestOptions
+from espnet_samu.corpora.manifest_reader import ManifestReader
+from espnet_samu.corpora.utterance import id_fault
 from espnet_samu.utils import command
 
 HEADER = "id audio language transcript translation target_language".split()
@@ -123,20 +126,6 @@ MISTAKES = {
     ),
     "pipe": ([HEADER, ["u1", "rm x |", *GOOD[2:]]], 2, "rm x |' has a blank"),
     "shell": ([HEADER, ["u1", "a;touch x;.wav", *GOOD[2:]]], 2, "touch x;.wav' has a"),
-    "id outside": ([HEADER, ["../../x", *GOOD[1:]]], 2, "id '../../x' has a /"),
-    "speaker": ([[*HEADER, "speaker"], [*GOOD, "home/thesis"]], 2, "thesis' has a /"),
-    "long id": ([HEADER, ["x" * 129, *GOOD[1:]]], 2, "is longer than 128 characters"),
-    "long with speaker": (
-        [[*HEADER, "speaker"], ["x" * 100, *GOOD[1:], "y" * 100]],
-        2,
-        "is longer than 128 characters",
-    ),
-    "control character": (
-        [HEADER, ["u\x1b[31m", *GOOD[1:]]],
-        2,
-        "id 'u\\x1b[31m' has control characters",
-    ),
-    "invisible": ([HEADER, ["u\u200b1", *GOOD[1:]]], 2, "id 'u\\u200b1' has control"),
     "commas": ([[",".join(HEADER)], [",".join(GOOD)]], 1, "no tab in the header"),
     "upper case header": ([["ID", *HEADER[1:]], GOOD], 1, "column 'ID'; write 'id'"),
     "upper case language": (
@@ -195,7 +184,6 @@ MISTAKES = {
         3,
         "some lines have start and end",
     ),
-    "space in id": ([HEADER, ["u 1", *GOOD[1:]]], 2, "'u 1' has a space"),
     "no id": ([HEADER, ["", *GOOD[1:]]], 2, "the id is empty"),
     "sorting": (
         [
@@ -225,6 +213,53 @@ def test_mistake_is_named_and_nothing_written(tmp_path, capsys, name):
     assert message.replace("\n", "").isprintable()
     assert "; " in message  # what to do about it
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_ids_that_cannot_be_file_names(tmp_path, capsys):
+    ids = {
+        ("", "../../x"): r"\.\._\.\._x_",
+        ("", "u 1"): "u_1_",
+        ("", "u\u00a01"): "u_1_",
+        ("", "u\x1b[31m"): r"u__31m_",
+        ("", "u\u200b1"): "u_1_",
+        ("", ".."): r"\.\._",
+        ("", "x" * 129): "x{40}_",
+        ("home/thesis", "1"): "home_thesis_H-1",
+        ("home/thesis", "home/thesis-2 b"): "home_thesis_H-2_b_",
+        ("y" * 101, "3"): "y{40}_H-3",
+        ("s", "z" * 127): "s-z{40}_",
+        ("s", "é"): "s-é",
+    }
+    rows = [[utt, *GOOD[1:], speaker] for speaker, utt in ids]
+    manifest = write_manifest(tmp_path, [[*HEADER, "speaker"], *rows])
+    status, output = run(manifest)
+    assert status == 0
+    files = read(output)
+    # In the order of the manifest; every one that was replaced.
+    table = (output.parent / "local" / "train" / "ids.tsv").read_text("utf-8")
+    lines = [line.split("\t") for line in table.split("\n")[1:-1]]
+    assert [(speaker, utt) for _, speaker, utt in lines] == list(ids)[:-1]
+    assert sorted([*(new for new, *_ in lines), "s-é"]) == [
+        line.split()[0] for line in files["wav.scp"]
+    ]
+    checksum = "[0-9a-f]{12}"
+    for (new, *_), pattern in zip(lines, ids.values()):
+        pattern = pattern.replace("_H", f"_{checksum}")
+        pattern += checksum if pattern.endswith("_") else ""
+        assert re.fullmatch(pattern, new)
+        assert id_fault(new) is None
+    speakers = dict(line.split() for line in files["utt2spk"])
+    assert all(utt.startswith(speaker) for utt, speaker in speakers.items())
+    assert len(set(speakers.values())) == len(ids) - 2
+    assert "train: 11 ids that cannot be file names were replaced, see ids.tsv" in (
+        capsys.readouterr().out
+    )
+    # The same ids again get the same names; a manifest without such has no table.
+    before = read(output)
+    assert run(manifest)[0] == 0 and read(output) == before
+    write_manifest(tmp_path, [HEADER, GOOD])
+    assert run(manifest)[0] == 0
+    assert not (output.parent / "local" / "train" / "ids.tsv").exists()
 
 
 def test_language_list(tmp_path):
@@ -262,7 +297,7 @@ def test_old_directory_survives_a_mistake(tmp_path):
     write_manifest(tmp_path, [HEADER, SECOND])
     assert run(manifest)[0] == 0
     assert read(output)["utt2spk"] == ["u2 u2"]
-    assert [path.name for path in output.parent.iterdir()] == ["train"]
+    assert {path.name for path in output.parent.iterdir()} == {"train", "local"}
 
 
 def test_foreign_directory_is_kept(tmp_path, capsys):
@@ -294,7 +329,7 @@ def test_fast_enough_for_big_corpora(tmp_path):
 def test_all_mistakes_at_once(tmp_path, capsys):
     bad = [[f"v{n}", "c.wav", *GOOD[2:]] for n in range(30)]
     bad[3][2] = "FR"
-    bad[5][0] = "v 5"
+    bad[5][5] = "?"
     manifest = write_manifest(tmp_path, [HEADER, GOOD, *bad, SECOND, SECOND])
     assert run(manifest)[0] == 1
     message = capsys.readouterr().err.removeprefix("Error: ")
@@ -306,24 +341,28 @@ def test_all_mistakes_at_once(tmp_path, capsys):
 
 
 def test_many_mistakes_are_in_a_file(tmp_path, capsys):
-    rows = [[f"u {n}", *GOOD[1:]] for n in range(50)]
+    rows = [[f"u{n}", *GOOD[1:5], f"\x1b{n}"] for n in range(50)]
     status, output = run(write_manifest(tmp_path, [HEADER, *rows]))
     assert status == 1
     message = capsys.readouterr().err
     assert len(message.splitlines()) == 1 + 20 + 2
     assert "and 30 more" in message
-    saved = (output.parent / "train.faults.tsv").read_text().splitlines()
-    assert saved[0] == "line\tid\tproblem" and len(saved) == 51
-    assert saved[50].startswith("51\t-\tid 'u 49' has a space; ")
-    assert f"all of them: {output.parent}/train.faults.tsv" in message
+    faults = output.parent / "local" / "train" / "faults.tsv"
+    saved = [line.split("\t") for line in faults.read_text().splitlines()]
+    assert saved[0] == "set split utterance action reason file line".split()
+    assert len(saved) == 51
+    *start, problem, file, line = saved[50]
+    assert start == ["train", "-", "-", "refused"]
+    assert problem.startswith("unknown target_language '\\x1b49'; use an ISO")
+    assert (file, line) == (str(output.parent.parent / "train.tsv"), "51")
+    assert f"all of them: {faults}" in message
     # The next good run removes it.
     assert run(write_manifest(tmp_path, [HEADER, GOOD]))[0] == 0
-    assert [path.name for path in output.parent.iterdir()] == ["train"]
+    assert {path.name for path in output.parent.iterdir()} == {"train", "local"}
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
-def test_csv_quotes(tmp_path, caplog, everywhere):
-    caplog.set_level("INFO")
+def test_csv_quotes(tmp_path, capsys, everywhere):
     row = [*GOOD[:3], '"dit ""non"""', '"""Yes"", he said"', "en"]
     if everywhere:
         rows = [
@@ -338,11 +377,13 @@ def test_csv_quotes(tmp_path, caplog, everywhere):
     files = read(output)
     assert files["text.tc.multi"][0] == 'u1 dit "non"'
     assert files["text.tc.en"][0] == 'u1 "Yes", he said'
-    assert f"CSV quotes of {6 if everywhere else 2} fields removed" in caplog.text
+    printed = capsys.readouterr().out
+    fields = 6 if everywhere else 2
+    assert f"- train: CSV quotes removed from {fields} fields\n" in printed
     if not everywhere:  # quotes that are part of the text
         assert files["text.tc.multi"][1] == 'u2 "Oui."'
         assert files["text.tc.en"][1] == 'u2 "a" or "b"'
-        assert "languages fr, target languages de en" in caplog.text
+        assert "languages: fr 2\n- train: target languages: de 1, en 1\n" in printed
 
 
 @pytest.fixture
@@ -393,7 +434,7 @@ def test_times_outside_the_audio(sounds, capsys, start, end, problem):
     assert problem in message
 
 
-def test_faulty_audio(sounds, capsys, caplog):
+def test_faulty_audio(sounds, capsys, tables):
     names = ("two words.wav", "silent.wav", "cut.wav", "none.wav")
     rows = [[f"u{n}", name, *GOOD[2:]] for n, name in enumerate(names)]
     manifest = write_manifest(sounds, [HEADER, *rows], audio=False)
@@ -411,13 +452,32 @@ def test_faulty_audio(sounds, capsys, caplog):
     assert run(manifest, "--drop_faulty", "true", audio="convert")[0] == 0
     assert [line.split()[0] for line in read(output)["wav.scp"]] == ["u0"]
     assert read(output)["text.tc.en"] == ["u0 hello"]
-    saved = (output.parent / "train.faults.tsv").read_text().splitlines()
-    assert saved[1:] == [
-        "3\tu1\tsilent audio",
-        "4\tu2\tcut audio (the file ends early; 1.00 s are there)",
-        "5\tu3\tmissing audio",
+    report = output.parent / "local" / "train"
+    assert (report / "faults.tsv").read_text().splitlines()[1:] == [
+        f"train\t-\tu{n}\tdropped\t{reason}\t{manifest}\t{n + 2}"
+        for n, reason in (
+            (1, "silent audio"),
+            (2, "cut audio (the file ends early; 1.00 s are there)"),
+            (3, "missing audio"),
+        )
     ]
-    assert "3 utterances left out (1: silent audio; 1: cut" in caplog.text
+    printed = capsys.readouterr().out
+    assert printed == (report / "counts.md").read_text() + "\n"
+    rows, kinds = tables(printed)
+    assert rows == [
+        {
+            **{"set": "train", "split": "-", "listed": "4", "cut audio": "1"},
+            **{"missing audio": "1", "silent audio": "1", "kept": "1"},
+            "hours": f"{rows[0]['hours']}",
+        }
+    ]
+    assert kinds[0] == {
+        "reason": "silent audio",
+        "what is done": "dropped",
+        "first example": f"u1 ({manifest}:3)",
+        "number": "1",
+    }
+    assert "- train: languages: fr 1\n- train: target languages: en 1\n" in printed
 
 
 def test_nothing_is_left(sounds, capsys):

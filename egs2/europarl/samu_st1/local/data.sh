@@ -119,13 +119,13 @@ is_done() {
 }
 
 if is_done; then
-    log "stages 1 and 2: data/*.${tag} are there already, see ${report}/counts.tsv"
+    log "stages 1 and 2: data/*.${tag} are there already, see ${report}/counts.md"
 else
     log "stage 1: Read ${root}, write data directories"
     rm -f "${report}/done"
     ${python} -m espnet_samu.bin.prepare europarl_st "${options[@]}" \
         --output_dir data --nj "${nj}"
-    log "What was left out or changed: ${report}/segments.tsv, by reason: ${report}/counts.tsv"
+    log "What was left out or changed: ${report}/counts.md, each of it: ${report}/faults.tsv"
 
     log "stage 2: Validate"
     while read -r dset; do

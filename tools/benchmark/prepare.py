@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Time and memory of stage 1 without audio work: a manifest, and CoVoST-2."""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from report import peak_memory, print_report
+
+from espnet_samu.bin.prepare import main as prepare
+from espnet_samu.corpora.covost2_directions import SCENARIOS, read_published
+
+CONF = Path(__file__).parents[2] / "egs2" / "covost2" / "samu_st1" / "conf"
+SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo xu za".split()
+CORPORA = ("manifest", "covost2")
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description="Time espnet_samu.bin.prepare with --audio stat on made-up "
+        "corpora: reading and joining tables, checks of every field, the sizes of "
+        "recordings (links to one small file), data directories; of CoVoST-2 every "
+        "direction, the combined sets and those of the distillation.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=430000,
+        help="Lines of the manifest, and lines of translations in all directions, "
+        "shared out as in CoVoST-2",
+    )
+    parser.add_argument("--scenario", choices=[*SCENARIOS], default="x2en")
+    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=CORPORA)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="Of the made-up sentences and speakers"
+    )
+    # How the script calls itself: a process for each figure of memory.
+    parser.add_argument("--measure", choices=CORPORA, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def sentence(rng: random.Random) -> str:
+    """Return a made-up sentence of about 50 characters."""
+    words = ("".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(9))
+    return " ".join(words).capitalize() + "."
+
+
+def make_manifest(folder: Path, args: argparse.Namespace) -> None:
+    """Write a manifest, with a recording for each line."""
+    rng = random.Random(args.seed)
+    clips = folder / "clips"
+    clips.mkdir()
+    (folder / "one.wav").write_bytes(b"not decoded")
+    with (folder / "train.tsv").open("w", encoding="utf-8") as f:
+        f.write("id\taudio\tlanguage\ttranscript\ttranslation\ttarget_language\t")
+        f.write("speaker\n")
+        for n in range(args.rows):
+            (clips / f"utterance_{n:08d}.wav").symlink_to(folder / "one.wav")
+            f.write(f"utterance_{n:08d}\tclips/utterance_{n:08d}.wav\t")
+            f.write(f"{rng.choice(('fr', 'de', 'es', 'ca'))}\t{sentence(rng)}\t")
+            f.write(f"{sentence(rng)}\ten\tspeaker{rng.randrange(10000):05d}\n")
+
+
+def make_covost2(folder: Path, args: argparse.Namespace) -> None:
+    """Write validated.tsv, clips and translations of all directions."""
+    rng = random.Random(args.seed)
+    published = read_published(CONF / "covost2_counts.tsv")
+    directions = SCENARIOS[args.scenario].directions
+    total = sum(sum(published[d.source].values()) for d in directions)
+    (folder / "one.mp3").write_bytes(b"not decoded")
+    for source in dict.fromkeys(d.source for d in directions):
+        splits = [
+            split
+            for split, n in published[source].items()
+            for _ in range(max(40, n * args.rows // total))
+        ]
+        # Common Voice has more clips than CoVoST-2 translates.
+        clips = len(splits) + len(splits) // 4
+        names = [f"common_voice_{source}_{n:08d}.mp3" for n in range(clips)]
+        speakers = [f"{rng.getrandbits(512):0128x}" for _ in range(len(splits) // 30)]
+        (folder / source / "clips").mkdir(parents=True)
+        with (folder / source / "validated.tsv").open("w", encoding="utf-8") as f:
+            f.write("client_id\tpath\tsentence\tup_votes\tdown_votes\tage\tgender\n")
+            for name in names:
+                (folder / source / "clips" / name).symlink_to(folder / "one.mp3")
+                speaker, said = rng.choice(speakers), sentence(rng)
+                f.write(f"{speaker}\t{name}\t{said}\t2\t0\t\t\n")
+        for direction in directions:
+            if direction.source == source:
+                with (folder / direction.file).open("w", encoding="utf-8") as f:
+                    f.write("path\ttranslation\tsplit\tclient_id\n")
+                    for name, split in zip(names, splits):
+                        f.write(f"{name}\t{sentence(rng)}\t{split}\t-\n")
+
+
+def measure(corpus: str, folder: Path, scenario: str) -> dict[str, float]:
+    """Prepare a corpus in this process."""
+    output = folder / "data"
+    options = [corpus, "--audio", "stat", "--clips_dir", f"{folder}/clips"]
+    if corpus == "manifest":
+        output /= "train"
+        options += ["--manifest", f"{folder}/train.tsv"]
+    else:
+        options += ["--commonvoice", f"{folder}", "--covost2", f"{folder}"]
+        options += ["--scenario", scenario, "--conf_dir", f"{CONF}"]
+    wall, cpu = time.perf_counter(), time.process_time()
+    with redirect_stdout(sys.stderr):
+        prepare([*options, "--output_dir", f"{output}"])
+    return {
+        "wall_seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_gb": peak_memory() * 2**30 / 1e9,
+    }
+
+
+def measure_apart(corpus: str, folder: Path, scenario: str) -> dict[str, float]:
+    """Prepare a corpus in a process of its own."""
+    command = [sys.executable, __file__, "--measure", corpus, "--folder", f"{folder}"]
+    command += ["--scenario", scenario]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent
+    )
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    args = get_parser().parse_args()
+    if args.measure is not None:
+        print(json.dumps(measure(args.measure, args.folder, args.scenario)))
+        return
+    figures: dict[str, Any] = {"rows": args.rows, "scenario": args.scenario}
+    rows = []
+    for corpus in args.corpora:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (make_manifest if corpus == "manifest" else make_covost2)(folder, args)
+            found = measure_apart(corpus, folder, args.scenario)
+        figures |= {f"{corpus}_{key}": value for key, value in found.items()}
+        rows.append([corpus, *(f"{value:.3g}" for value in found.values())])
+    print_report(
+        f"Stage 1 without audio work, {args.rows} rows (made up), one process",
+        ["corpus", "wall seconds", "CPU seconds", "peak GB"],
+        rows,
+        figures,
+    )
+
+
+if __name__ == "__main__":
+    main()
