@@ -222,11 +222,12 @@ def get_parser() -> argparse.ArgumentParser:
         (covost2, add_covost2),
         (europarl_st, add_europarl_st),
     ):
+        doc = (module.__doc__ or "").replace("``", "")
         name = module.__name__.rpartition(".")[2]
         corpus = corpora.add_parser(
             name,
-            help=module.__doc__.splitlines()[0],
-            description=module.__doc__.replace("``", ""),
+            help=doc.partition("\n")[0],
+            description=doc,
             formatter_class=HelpFormatter,
         )
         add_options(corpus)

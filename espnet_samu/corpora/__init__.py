@@ -8,7 +8,8 @@ calls. A corpus is read by a module of its own (:mod:`manifest`, :mod:`covost2`,
   once for all sets and keeps it as 16 kHz FLAC of one channel.
 - :mod:`text` cleans transcripts and translations.
 - :mod:`held_out` recognises sentences that no training set may hold.
-- :mod:`faults` names file, line, problem and what mends it.
+- :mod:`faults` names file, line, problem and what mends it, :mod:`counts` writes what
+  was kept, changed and left out.
 - :mod:`data_dir` writes data directories whole or not at all.
 
 :mod:`selection` chooses from them what a distillation can use, in stage 7.

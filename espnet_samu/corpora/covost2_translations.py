@@ -181,8 +181,9 @@ def count_overlaps(
         both = speakers(splits[first]) & speakers(splits[second])
         if both:
             utts = sum(u.speaker in both for u in splits[second])
-            entry = {"direction": direction.name, "first": first, "second": second}
-            entry |= {"speakers": len(both), "utts": utts}
+            names = ("direction", "first", "second", "speakers", "utts")
+            overlap = (direction.name, first, second, len(both), utts)
+            entry = dict(zip(names, overlap))
             counts.details.setdefault("speaker_overlaps", []).append(entry)
             where = f"{first} in {second}"
             notes.append(f"{len(both)} of {where} ({utts} utterances there)")

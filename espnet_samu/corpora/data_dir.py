@@ -71,7 +71,9 @@ class DataDir:
         del self._fields[utt]
 
 
-def write_data_dir(data: DataDir, output: Path, inputs: Iterable[Path] = ()) -> None:
+def write_data_dir(
+    data: DataDir, output: Path, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> None:
     """Write a data directory, whole or not at all.
 
     Args:
