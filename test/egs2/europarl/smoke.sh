@@ -76,8 +76,9 @@ describe() {
 }
 
 check_data() {
-    expect_words "data/local/${tag}/counts.md" "de-en" "duplicate"
-    expect_words "data/local/${tag}/counts.md" "de-en" "extended to 0.2 s"
+    expect_words "data/local/${tag}/faults.tsv" "de-en" "train" "duplicate"
+    expect_words "data/local/${tag}/faults.tsv" "de-en" "test" "extended to 0.2 s"
+    expect "data/local/${tag}"/{counts.md,counts.json}
     expect dump/raw/{train,dev,test}."${tag}"/{wav.scp,utt2lang,utt2tgt_lang,text.tc.multi}
     expect data/multi_"${tag}"_token_list/*/{tokens.txt,bpe.model,trim.json}
 }
