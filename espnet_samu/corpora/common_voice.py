@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import re
+import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -261,7 +262,8 @@ def read_validated(folder: Path, keep_quotes: bool = False) -> Validated:
             plain = sentence if keep_quotes else csv_unquote(sentence)
             if plain != sentence:
                 result.unquoted.append(name)
-            clips[name] = Clip(speaker_id(client, name), clean_text(plain), reader.line)
+            speaker = sys.intern(speaker_id(client, name))
+            clips[name] = Clip(speaker, clean_text(plain), reader.line)
     result.malformed = sorted(result.malformed + reader.malformed)
     return result
 
@@ -299,7 +301,9 @@ class Clips:
         self.mode = mode
         self.output = output
         self.jobs = jobs
-        self._known: dict[tuple[Path, str], str | None] = {}
+        # Of one language at a time, whose sets are made one after the other.
+        self._folder: Path | None = None
+        self._known: dict[str, str | None] = {}
         self._absolute: dict[Path, str] = {}
 
     def path(self, folder: Path, name: str) -> str:
@@ -330,7 +334,9 @@ class Clips:
             Why, by file name.
         """
         names = list(names)
-        new = [n for n in dict.fromkeys(names) if (folder, n) not in self._known]
+        if folder != self._folder:
+            self._folder, self._known = folder, {}
+        new = [name for name in dict.fromkeys(names) if name not in self._known]
         if new:
             logging.info(f"{folder}: {len(new)} clips ({self.mode})")
             store = ClipStore(self.output / folder.name, self.mode, self.jobs, False)
@@ -338,6 +344,6 @@ class Clips:
             for name in new:
                 result = found[self._source(folder, name)]
                 fault = result.reason if isinstance(result, AudioFault) else None
-                self._known[folder, name] = fault
-        known = ((name, self._known[folder, name]) for name in names)
+                self._known[name] = fault
+        known = ((name, self._known[name]) for name in names)
         return {name: fault for name, fault in known if fault is not None}
