@@ -24,8 +24,8 @@ from study.run_file import (
     run_path,
     write_run,
 )
+from study.schedule import read_seconds
 from study.stored_settings import StoredSettings, settings_hash
-from study.task_pool import read_seconds
 
 _EPOCH = re.compile(r"INFO: (\d+)epoch results: (.*)")
 _PART = re.compile(r"\[(train|valid)\] ([^\[]*)")
@@ -267,7 +267,7 @@ class StudyStore:
                 retrieval = read_retrieval(logs[kind] / f"retrieval_{tag}", RETRIEVED)
         times: dict[str, float] = {"distillation": 0.0}
         for name in names.values():
-            times |= read_seconds(self.root / f"{name}.seconds.json")
+            times |= read_seconds(self.root / f"{name}.seconds")
         curves = {
             step: read_epochs(folder / "train.log", FIGURES[step])
             for step, folder in logs.items()

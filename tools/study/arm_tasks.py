@@ -9,20 +9,9 @@ from espnet_samu.utils.atomic import atomic_write
 from study.arm_store import BEST, DECODED, StudyStore
 from study.arms import Arm, Student
 from study.plan import Plan
-from study.task_pool import Command, Task
+from study.schedule import Command, Task
 
 STATS = "exp/st_stats_raw_multi_en_bpe{}"  # of pieces: st.sh's name
-
-
-def write_once(folder: Path, name: str, conf: dict[str, Any]) -> None:
-    """Write settings to a folder that must not have been made with others.
-
-    Raises:
-        ValueError: It was.
-    """
-    check_same(folder, name, conf)
-    with atomic_write(folder / name) as f:
-        f.write(dump(conf))
 
 
 def dump(conf: dict[str, Any]) -> str:
@@ -56,6 +45,21 @@ class StudyTasks:
         self.plan = plan
         self.store = store
         self.tasks: dict[str, Task] = {}
+        self.runs: dict[str, tuple[Arm, int]] = {}
+        self._settings: dict[str, dict[str, Any]] = {}
+
+    def write_settings(self) -> None:
+        """Write the settings of all tasks to their folders.
+
+        Raises:
+            ValueError: A task was started with other settings.
+        """
+        for name, conf in self._settings.items():
+            folder = self.store.root / name
+            if folder.with_name(f"{folder.name}.log").exists():
+                check_same(folder, "train.yaml", conf)
+            with atomic_write(folder / "train.yaml") as f:
+                f.write(dump(conf))
 
     def add(self, arm: Arm, seed: int) -> None:
         """Add a run and, unless they are there already, what it needs."""
@@ -87,9 +91,9 @@ class StudyTasks:
                 Command("decoding", self._run_sh(seed, 12, 12, *options)),
             ),
             tuple(needs),
-            before=lambda: write_once(folder, "train.yaml", conf),
-            after=lambda error: self.store.store(arm, seed, error),
         )
+        self.runs[name] = (arm, seed)
+        self._settings[name] = conf
 
     def _run_sh(
         self, seed: int, start: int, stop: int, *options: str
@@ -113,18 +117,9 @@ class StudyTasks:
             check_same(folder, "train.yaml", conf)
             return []
 
-        def after(error: str | None) -> None:
-            if error is None:
-                mark.touch()
-
         if name not in self.tasks:
-            self.tasks[name] = Task(
-                name,
-                tuple(commands),
-                tuple(needs),
-                before=lambda: write_once(folder, "train.yaml", conf),
-                after=after,
-            )
+            self.tasks[name] = Task(name, tuple(commands), tuple(needs))
+            self._settings[name] = conf
         return [name]
 
     def _add_student(self, student: Student, seed: int) -> list[str]:

@@ -19,8 +19,8 @@ from study.arm_tasks import StudyTasks
 from study.arms import Arm, Student, read_encoder, updates_of
 from study.plan import Plan, read_plan
 from study.run_file import StudyRun, read_runs
+from study.schedule import Schedule, Task
 from study.stored_settings import StoredSettings, read_stored, write_stored
-from study.task_pool import Task, TaskPool
 
 SECONDS_PER_UPDATE = {"student": 0.27, "frozen": 0.15, "trained": 0.28}
 """On one core of two that are both busy, measured."""
@@ -201,28 +201,33 @@ def main(cmd: Sequence[str] | None = None) -> int:
     if args.dry_run:
         print("\n".join(tasks.tasks))
         return 0
+
+    def store_run(task: Task, error: str | None) -> None:
+        if task.name in tasks.runs:
+            store.store(*tasks.runs[task.name], error)
+
     # run_study.sh starts it in the background, where Ctrl-C is ignored by default.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     with lock(root) as file:
-        pool = TaskPool(
-            args.jobs,
+        tasks.write_settings()
+        schedule = Schedule(
+            [*tasks.tasks.values()],
             root,
-            Path.cwd(),
-            os.environ,
+            args.jobs,
             3600 * args.hours,
             keep_open=[file.fileno()],
         )
         try:
-            left = pool.run([*tasks.tasks.values()])
+            left = schedule.run(store_run)
         except KeyboardInterrupt:
             logging.error("stopped; the same command goes on")
             return 130
     if left:
         logging.info(f"{len(left)} tasks are left for another call: {' '.join(left)}")
-    for name, error in pool.errors.items():
+    for name, error in schedule.errors.items():
         logging.error(f"{name} failed: {error}")
-    return 1 if pool.errors else 0
+    return 1 if schedule.errors else 0
 
 
 if __name__ == "__main__":

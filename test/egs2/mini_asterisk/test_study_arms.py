@@ -254,6 +254,21 @@ def test_student_of_other_settings_is_not_taken_for_this_one(recipe: Path):
         run_arms.main(command)
 
 
+def test_run_begun_with_other_settings_is_not_gone_on_with(recipe: Path):
+    command = ["--arms", "c_frozen", "--seeds", "1", "--jobs", "1"]
+    assert run_arms.main(command) == 0
+    calls(recipe)
+    (recipe / "study" / "runs" / "c_frozen" / "seed1.json").unlink()
+    arm = recipe / "exp" / "study" / "arms" / "c_frozen" / "seed1"
+    conf = (arm / "train.yaml").read_text()
+    (arm / "train.yaml").write_text(conf.replace("lr: 0.002", "lr: 0.003"))
+    with pytest.raises(ValueError, match="frozen/seed1/train.yaml has other settings"):
+        run_arms.main(command)
+    assert calls(recipe) == []
+    (arm / "train.yaml").write_text(conf)
+    assert run_arms.main(command) == 0
+
+
 def test_stored_run_of_other_settings_is_not_taken_for_this_one(recipe: Path):
     command = ["--arms", "c_frozen", "--seeds", "1"]
     assert run_arms.main(command) == 0

@@ -8,7 +8,7 @@ from study.arms import updates_of
 from study.plan import read_plan
 from study.run_arms import BESIDE, SECONDS_PER_UPDATE, TEACHER, estimate_hours
 from study.run_file import StudyRun
-from study.task_pool import Task
+from study.schedule import Task
 
 
 def test_hours_are_those_of_all_tasks_shared_by_the_jobs(recipe: Path):
