@@ -3,6 +3,8 @@
 import copy
 import os
 import string
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 # Before anything imports huggingface_hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -70,6 +72,62 @@ _MBART = {
     "max_position_embeddings": 64,
     "scale_embedding": True,
 }
+
+
+# What differs among families in what a forward pass needs beside its input: lengths
+# for group and batch norms and for adapters, cached positions.
+_ADAPTER = {"add_adapter": True, "num_adapter_layers": 2}
+_THREADED = {
+    "wav2vec2-group": {},
+    "wav2vec2-layer": _ADAPTER,
+    "hubert": {"conv_pos_batch_norm": True},
+    "wavlm": _ADAPTER,
+    "wav2vec2-bert": {**_ADAPTER, "position_embeddings_type": "rotary"},
+    "whisper": {},
+}
+
+
+@pytest.fixture(params=_THREADED)
+def threaded_frontend(request, speech_models):
+    """A tiny frontend of each family (D = 16) in eval mode."""
+    import torch
+
+    from espnet_samu.frontend.samu import SamuFrontend
+
+    conf = {**speech_models[request.param], **_THREADED[request.param]}
+    torch.manual_seed(0)
+    return SamuFrontend(model_conf=conf).eval()
+
+
+@pytest.fixture
+def written():
+    """Paths that were opened for writing, made or renamed during the test."""
+    paths, active = [], [True]
+
+    def note(event, args):
+        if not active:
+            return
+        if event == "open":
+            path, mode, flags = args
+            writes = set(mode or "") & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR)
+            if writes and not str(path).startswith("/dev/"):
+                paths.append(str(path))
+        elif event in ("os.mkdir", "os.rename", "os.remove", "os.symlink", "os.utime"):
+            paths.append(str(args[0]))
+
+    sys.addaudithook(note)  # it cannot be removed
+    yield paths
+    active.clear()
+
+
+@pytest.fixture
+def in_threads():
+    """Calls a function with each item, in 8 threads that take turns often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    with ThreadPoolExecutor(8) as pool:
+        yield lambda function, items: list(pool.map(function, items))
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

@@ -1,9 +1,15 @@
 """Target languages of the utterances of a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
+
+# By the identity of their BatchLanguages; each thread has a context of its own.
+_batches: ContextVar[Mapping[int, torch.Tensor | None]] = ContextVar(
+    "batches", default={}
+)
 
 
 class BatchLanguages:
@@ -21,8 +27,6 @@ class BatchLanguages:
     def __init__(self, vocab_size: int, default: int | None):
         self.vocab_size = vocab_size
         self.default = default
-        self._batch: torch.Tensor | None = None
-        self._is_set = False
 
     @property
     def default(self) -> int | None:
@@ -48,12 +52,11 @@ class BatchLanguages:
                     f"target languages {wrong.tolist()} are not in the token list of "
                     f"{self.vocab_size}"
                 )
-        before = self._batch, self._is_set
-        self._batch, self._is_set = rows, True
+        token = _batches.set({**_batches.get(), id(self): rows})
         try:
             yield
         finally:
-            self._batch, self._is_set = before
+            _batches.reset(token)
 
     def rows(self, n: int, device, repeat: bool = False) -> torch.Tensor | None:
         """Return the language tokens (n,) of n utterances, or None.
@@ -67,16 +70,18 @@ class BatchLanguages:
         Raises:
             ValueError: The batch has another number of languages.
         """
-        if not self._is_set:
+        batches = _batches.get()
+        if id(self) not in batches:
             if self.default is None:
                 return None
             return torch.full((n,), self.default, device=device)
-        if self._batch is None:
+        batch = batches[id(self)]
+        if batch is None:
             return None
-        languages = len(self._batch)
+        languages = len(batch)
         if n != languages and not (repeat and n % languages == 0):
             raise ValueError(f"{languages} target languages for {n} utterances")
-        return self._batch.to(device).repeat_interleave(n // languages)
+        return batch.to(device).repeat_interleave(n // languages)
 
 
 def insert_language_tokens(

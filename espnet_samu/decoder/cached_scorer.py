@@ -11,13 +11,23 @@ from espnet_samu.decoder.prefix_cache import PrefixTree
 from espnet_samu.utils.torch_modules import at_least_float32, valid_mask
 
 
+@dataclass(frozen=True, eq=False)
+class PrefixSearch:
+    """Beam search over a batch, shared by the states of its hypotheses."""
+
+    tree: PrefixTree
+    """All prefixes."""
+    languages: torch.Tensor | None
+    """Rows of the target-language tokens (B,), or None."""
+
+
 # Not a tuple: ESPnet takes those apart.
 @dataclass(frozen=True, eq=False)
 class Prefix:
     """Cached prefix of a hypothesis: its state in ESPnet's beam search."""
 
-    search: int
-    """Number of the search that it belongs to."""
+    search: PrefixSearch
+    """The search that it belongs to."""
     n_tokens: int = 0
     """Number of tokens read, the target language among them."""
     utterance: int | None = None
@@ -32,18 +42,11 @@ class CachedScorer(BatchScorerInterface):
     For a decoder that has ``model``, ``languages``, ``encode_frames``, ``logits``,
     ``autocast`` and ``check_length``.
 
-    Only the tree of the newest search is kept. States of an older one, or None, are
-    not an error: the prefixes are read again. So is a batch that was not announced by
+    The tree is part of the states, not of the decoder: it is freed with them, and
+    threads may search with one decoder. States of several searches, or None, are not
+    an error: the prefixes are read again. So is a batch that was not announced by
     ``batch_init_state``.
     """
-
-    _tree: PrefixTree | None = None
-    _tree_languages: torch.Tensor | None = None
-    _search = 0
-
-    def clear_cache(self) -> None:
-        """Free the cache of the last search."""
-        self._tree = None
 
     def init_state(self, x: torch.Tensor) -> Prefix:
         """Return the state of the empty hypothesis over frames (T, D)."""
@@ -111,7 +114,8 @@ class CachedScorer(BatchScorerInterface):
                 # ESPnet expands the frames of a single utterance.
                 xs, valid = xs[:1], None if valid is None else valid[:1]
             states = [self._start_search(xs, valid, repeat=True)] * len(ys)
-        tree, languages = self._tree, self._tree_languages
+        search = states[0].search
+        tree, languages = search.tree, search.languages
         start = states[0].n_tokens
         if start == 0:
             share = len(ys) // tree.n_utterances
@@ -130,28 +134,26 @@ class CachedScorer(BatchScorerInterface):
             # Sums over a hypothesis need more than half precision.
             scores = at_least_float32(self.logits(hidden)).log_softmax(-1)
         rows = zip(utterances, own)
-        return scores, [Prefix(self._search, n_tokens, u, row) for u, row in rows]
+        return scores, [Prefix(search, n_tokens, u, row) for u, row in rows]
 
     def _start_search(
         self, xs: torch.Tensor, valid: torch.Tensor | None, repeat: bool = False
     ) -> Prefix:
         """Start a search over frames (B, T, D) with a mask (B, T)."""
-        self._tree_languages = self.languages.rows(len(xs), xs.device, repeat)
+        languages = self.languages.rows(len(xs), xs.device, repeat)
         with self.autocast(xs):
             frames = self.encode_frames(xs.to(self.model.dtype))
-        self._tree = PrefixTree(self.model.model.decoder, frames, valid)
-        self._search += 1
-        return Prefix(self._search)
+        tree = PrefixTree(self.model.model.decoder, frames, valid)
+        return Prefix(PrefixSearch(tree, languages))
 
     def _can_continue(self, ys: torch.Tensor, states: list[Any]) -> bool:
-        """Return whether all states are of this search and lack one token."""
-        if self._tree is None or any(s is None for s in states):
+        """Return whether all states are of one search and lack one token."""
+        if any(s is None or s.search is not states[0].search for s in states):
             return False
-        if any(s.search != self._search for s in states):
-            return False
+        search = states[0].search
         if all(s.n_tokens == 0 for s in states):
-            return len(states) % self._tree.n_utterances == 0
-        behind = ys.size(1) - 1 + (self._tree_languages is not None)
+            return len(states) % search.tree.n_utterances == 0
+        behind = ys.size(1) - 1 + (search.languages is not None)
         return all(s.n_tokens == behind for s in states)
 
 

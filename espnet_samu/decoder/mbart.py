@@ -165,7 +165,6 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
     def train(self, mode: bool = True) -> "MBartDecoder":
         """Set training mode; frozen modules stay in eval mode."""
         super().train(mode)
-        self.clear_cache()
         if mode:
             eval_frozen(self)
         return self

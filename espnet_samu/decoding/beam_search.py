@@ -235,22 +235,28 @@ class FusionSearch(AbsSearch):
     ):
         self.model = model
         self.settings = settings
-        scorers = {
-            "decoder": model.decoder,
-            "length_bonus": LengthBonus(len(model.token_list)),
-            "lm": lm,
-        }
+        self.lm = None if lm is None else lm.eval()
+        self.ctc = getattr(model, "st_ctc", None)
         if settings.ctc_weight > 0:
-            ctc = getattr(model, "st_ctc", None)
-            if ctc is None:
+            if self.ctc is None:
                 raise ValueError(
                     f"ctc_weight {settings.ctc_weight}: the model has no CTC over "
                     "translations; train it with model_conf: st_mtlalpha above 0"
                 )
-            if next(ctc.parameters()).dtype in (torch.float16, torch.bfloat16):
-                ctc.float()  # it reads the frames, which are float32 here
-            scorers["ctc"] = CTCPrefixScorer(ctc, model.eos)
-        self.search = FullWidthBeamSearch(
+            if next(self.ctc.parameters()).dtype in (torch.float16, torch.bfloat16):
+                self.ctc.float()  # it reads the frames, which are float32 here
+
+    def _search(self) -> FullWidthBeamSearch:
+        """Return the search over one batch, which keeps that batch's state."""
+        model, settings = self.model, self.settings
+        scorers = {
+            "decoder": model.decoder,
+            "length_bonus": LengthBonus(len(model.token_list)),
+            "lm": self.lm,
+        }
+        if settings.ctc_weight > 0:
+            scorers["ctc"] = CTCPrefixScorer(self.ctc, model.eos)
+        return FullWidthBeamSearch(
             scorers,
             {
                 "decoder": 1.0 - settings.ctc_weight,
@@ -264,7 +270,7 @@ class FusionSearch(AbsSearch):
             eos=model.eos,
             pre_beam_score_key="full",
             length_penalty=settings.length_penalty,
-        ).eval()
+        )
 
     def __call__(
         self,
@@ -278,17 +284,11 @@ class FusionSearch(AbsSearch):
             languages = decoder.languages.rows(len(frames), frames.device)
         positions = decoder.model.config.max_position_embeddings
         shortest, longest = self.settings.length_limits(lengths, positions)
-        try:
-            with decoder.target_languages(languages):
-                # ESPnet adds scores up in the frames' type.
-                found = self.search.decode(
-                    at_least_float32(frames),
-                    lengths,
-                    shortest.tolist(),
-                    longest.tolist(),
-                )
-        finally:
-            decoder.clear_cache()
+        with decoder.target_languages(languages):
+            # ESPnet adds scores up in the frames' type.
+            found = self._search().decode(
+                at_least_float32(frames), lengths, shortest.tolist(), longest.tolist()
+            )
         return [best[: self.settings.nbest] for best in found]
 
 

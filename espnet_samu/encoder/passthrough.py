@@ -14,6 +14,8 @@ class PassthroughEncoder(AbsEncoder):
         input_size: Dimension D of the frames.
     """
 
+    keeps_batch_state = False
+
     @typechecked
     def __init__(self, input_size: int):
         super().__init__()

@@ -1,5 +1,6 @@
 """Encoders over stacked log-mel frames: w2v-BERT 2.0."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ import torchaudio
 from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
-from espnet_samu.utils.torch_modules import valid_mask
+from espnet_samu.utils.torch_modules import CallLock, valid_mask
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 WINDOW = 400  # samples at 16 kHz: 25 ms
@@ -174,6 +175,11 @@ class LogMelFamily(AbsFamily):
                 "of both (rounded down) must be the same, as 3 and 2"
             )
 
+        # transformers keeps these for the length of the last batch; the published
+        # model has relative_key, which keeps nothing.
+        is_cached = config.position_embeddings_type in ("relative", "rotary")
+        self.lock = CallLock() if is_cached else nullcontext()
+
     def portable_conf(self) -> dict[str, Any]:
         """See :class:`AbsFamily`."""
         return {"log_mel_conf": self.conf}
@@ -201,4 +207,5 @@ class LogMelFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         mask = valid_mask(self.log_mel.output_lengths(lengths), features.size(1))
         features = features.to(model.dtype)
-        return model(features, attention_mask=mask).last_hidden_state
+        with self.lock:
+            return model(features, attention_mask=mask).last_hidden_state

@@ -1,17 +1,39 @@
 """Encoder layers in which padding does not change an utterance."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
+
+# Of the running forward pass. Not attributes of the layers: threads share a model, and
+# each has a context of its own.
+_lengths: ContextVar[Mapping[torch.nn.Module, torch.Tensor]] = ContextVar(
+    "lengths", default={}
+)
+
+
+@contextmanager
+def batch_lengths(lengths: Mapping[torch.nn.Module, torch.Tensor]) -> Iterator[None]:
+    """Set the lengths of a batch, in a with block.
+
+    Args:
+        lengths: Frames (B,) in the input of each masked layer.
+    """
+    token = _lengths.set({**_lengths.get(), **lengths})
+    try:
+        yield
+    finally:
+        _lengths.reset(token)
 
 
 class MaskedConv1d(torch.nn.Conv1d):
     """Conv1d whose input is zero outside each utterance's own frames.
 
     Behind its last frame an utterance then has zeros, as it has alone, where the
-    convolution pads with zeros itself. The state dict is Conv1d's.
+    convolution pads with zeros itself. The state dict is Conv1d's. It is called inside
+    :func:`batch_lengths`.
     """
-
-    lengths: torch.Tensor | None = None
-    """Frames of each utterance (B,) in the input, set before each forward."""
 
     @classmethod
     def from_conv1d(cls, conv: torch.nn.Conv1d) -> "MaskedConv1d":
@@ -38,7 +60,7 @@ class MaskedConv1d(torch.nn.Conv1d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Convolve (B, C, T)."""
         steps = torch.arange(input.size(2), device=input.device)
-        padded = steps >= self.lengths[:, None, None]
+        padded = steps >= _lengths.get()[self][:, None, None]
         return super().forward(input.masked_fill(padded, 0.0))
 
 
@@ -47,11 +69,9 @@ class MaskedGroupNorm(torch.nn.GroupNorm):
 
     wav2vec2-base, HuBERT-base and WavLM-base normalise their first convolution over
     time; ``torch.nn.GroupNorm`` includes the padding of a batch, so that an utterance
-    would depend on the longest one in its batch. The state dict is GroupNorm's.
+    would depend on the longest one in its batch. The state dict is GroupNorm's. It is
+    called inside :func:`batch_lengths`.
     """
-
-    lengths: torch.Tensor | None = None
-    """Frames of each utterance (B,), set before each forward."""
 
     @classmethod
     def from_group_norm(cls, norm: torch.nn.GroupNorm) -> "MaskedGroupNorm":
@@ -67,7 +87,7 @@ class MaskedGroupNorm(torch.nn.GroupNorm):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalise (B, C, T)."""
-        count = self.lengths[:, None, None]
+        count = _lengths.get()[self][:, None, None]
         steps = torch.arange(input.size(2), device=input.device)
         mask = steps < count
         with torch.autocast(input.device.type, enabled=False):
@@ -101,18 +121,21 @@ def output_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> torch.Ten
     return lengths
 
 
-def set_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> None:
-    """Set the numbers of frames in an adapter's convolutions, before each forward.
+def adapter_lengths(
+    adapter: torch.nn.Module, lengths: torch.Tensor
+) -> dict[torch.nn.Module, torch.Tensor]:
+    """Return the numbers of frames (B,) in the input of an adapter's convolutions.
 
     Args:
         adapter: One that :func:`mask_adapter` has changed.
         lengths: Frames (B,) that go into it.
     """
+    found = {}
     for layer in adapter.layers:
         convolutions = _convolutions(layer)
-        for convolution in convolutions:
-            convolution.lengths = lengths
+        found.update(dict.fromkeys(convolutions, lengths))
         lengths = convolutions[0].output_lengths(lengths)
+    return found
 
 
 def _convolutions(layer: torch.nn.Module) -> list[MaskedConv1d]:

@@ -82,7 +82,8 @@ class SamuFrontend(AbsFrontend):
     30 s in).
 
     Lengths follow from the arithmetic of the convolutions, and an utterance in a
-    padded batch has the frames that it has alone. Frozen parts stay in eval mode.
+    padded batch has the frames that it has alone, whatever other threads compute.
+    Frozen parts stay in eval mode.
 
     Reference: Khurana et al., "SAMU-XLSR", arXiv 2205.08180; Babu et al., "XLS-R",
     arXiv 2111.09296.
@@ -125,6 +126,8 @@ class SamuFrontend(AbsFrontend):
     Raises:
         ValueError: An option is not one of those allowed, or does not fit the model.
     """
+
+    keeps_batch_state = False
 
     @typechecked
     def __init__(
@@ -330,9 +333,10 @@ class SamuFrontend(AbsFrontend):
         """
         out_lengths = self.output_lengths(input_lengths)
         self._check(input, input_lengths, out_lengths)
+        lengths = {}
         if self.has_adapter:
-            lengths = self.family.frame_lengths(self.model, input_lengths)
-            padding.set_lengths(self.model.adapter, lengths)
+            frames = self.family.frame_lengths(self.model, input_lengths)
+            lengths = padding.adapter_lengths(self.model.adapter, frames)
         features = self.family.features(self.model, input, input_lengths)
         autocast = torch.autocast(
             input.device.type,
@@ -340,7 +344,8 @@ class SamuFrontend(AbsFrontend):
             enabled=self.dtype != torch.float32,
         )
         choice = self.state_choice
-        with autocast, nullcontext() if choice is None else choice.active():
+        state = nullcontext() if choice is None else choice.active()
+        with autocast, padding.batch_lengths(lengths), state:
             frames = self.family.encode(self.model, features, input_lengths)
         frames = frames[:, : int(out_lengths.max())]
         return frames.to(self.model.dtype), out_lengths

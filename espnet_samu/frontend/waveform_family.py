@@ -8,7 +8,11 @@ import torch
 from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
-from espnet_samu.frontend.padding import MaskedConv1d, MaskedGroupNorm
+from espnet_samu.frontend.padding import (
+    MaskedConv1d,
+    MaskedGroupNorm,
+    batch_lengths,
+)
 from espnet_samu.utils.torch_modules import valid_mask
 
 
@@ -68,7 +72,7 @@ class WaveformFamily(AbsFamily):
     def checkpoint(self, model: torch.nn.Module) -> None:
         """See :class:`AbsFamily`."""
         super().checkpoint(model)
-        # Its norm would find the lengths of another batch if there was one between.
+        # Its norm has no lengths outside of the forward pass.
         if model.config.feat_extract_norm == "group":
             model.feature_extractor.conv_layers[0].gradient_checkpointing = False
 
@@ -107,7 +111,7 @@ class WaveformFamily(AbsFamily):
         self, model: torch.nn.Module, features: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
         """See :class:`AbsFamily`."""
-        config = model.config
+        config, masked = model.config, {}
         if config.feat_extract_norm == "group":
             frames = torch.div(
                 lengths - config.conv_kernel[0],
@@ -115,13 +119,14 @@ class WaveformFamily(AbsFamily):
                 rounding_mode="floor",
             )
             first = model.feature_extractor.conv_layers[0]
-            first.layer_norm.lengths = frames + 1
+            masked[first.layer_norm] = frames + 1
         if getattr(config, "conv_pos_batch_norm", False):
             position = model.encoder.pos_conv_embed
-            position.conv.lengths = self.frame_lengths(model, lengths)
+            masked[position.conv] = self.frame_lengths(model, lengths)
         mask = valid_mask(lengths, features.size(1))
         features = features.to(model.dtype)
-        return model(features, attention_mask=mask).last_hidden_state
+        with batch_lengths(masked):
+            return model(features, attention_mask=mask).last_hidden_state
 
 
 def _normalizes(model: str, revision: str | None) -> bool | None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class CallLock:
-    """Lock around calls of a model that stores lengths and languages of a batch.
+    """Lock around calls of modules that keep something of a batch.
 
     A deep copy of the model has a lock of its own.
     """
@@ -47,8 +48,25 @@ class CallLock:
     def __exit__(self, *error: Any) -> None:
         self._lock.release()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "CallLock":
+    def __reduce__(self) -> tuple[type["CallLock"], tuple[()]]:
+        return CallLock, ()
+
+
+def encoder_lock(model: torch.nn.Module) -> AbstractContextManager[None]:
+    """Return the lock around a model's encoder.
+
+    Our frontends and encoders keep nothing of a batch on their modules (class attribute
+    ``keeps_batch_state``), so that threads compute side by side. ESPnet's may: its
+    relative positions are those of the longest batch so far.
+
+    Args:
+        model: Translation model or student.
+    """
+    names = ("frontend", "preencoder", "encoder", "postencoder")
+    parts = [getattr(model, name, None) for name in names]
+    if any(p is not None and getattr(p, "keeps_batch_state", True) for p in parts):
         return CallLock()
+    return nullcontext()
 
 
 def valid_mask(lengths: torch.Tensor, size: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ from espnet2.legacy.nets.batch_beam_search import BatchBeamSearch
 from espnet2.legacy.nets.beam_search import BeamSearch
 
 from espnet_samu.decoder.mbart import MBartDecoder
+from espnet_samu.decoder.prefix_cache import PrefixTree
 
 VOCAB = 30
 EOS = 2
@@ -66,6 +67,19 @@ def search(decoder, kind=BatchBeamSearch, beams=4, primer=None):
     )
 
 
+@pytest.fixture(autouse=True)
+def searches(monkeypatch):
+    """Trees of prefixes that were begun."""
+    begun = []
+
+    def begin(*args):
+        begun.append(PrefixTree(*args))
+        return begun[-1]
+
+    monkeypatch.setattr("espnet_samu.decoder.cached_scorer.PrefixTree", begin)
+    return begun
+
+
 def same(found, expected):
     assert len(found) == len(expected) > 0
     for one, other in zip(found, expected):
@@ -75,7 +89,7 @@ def same(found, expected):
 
 @families
 @pytest.mark.parametrize("seed", range(3))
-def test_random_reordering(pair, frames, family, seed):
+def test_random_reordering(pair, frames, family, seed, searches):
     """Hypotheses of three utterances are copied, dropped and mixed as they come."""
     decoder, reference = pair
     generator = random.Random(seed)
@@ -97,16 +111,16 @@ def test_random_reordering(pair, frames, family, seed):
         ys = torch.cat([ys[chosen], torch.tensor(new)], dim=1)
         states = [decoder.select_state(states, i) for i in chosen]
         utterances = [utterances[i] for i in chosen]
-    assert decoder._search == 1  # nothing was read twice
+    assert len(searches) == 1  # nothing was read twice
 
 
 @families
 @pytest.mark.parametrize("beams", [1, 4])
-def test_batch_beam_search(pair, frames, family, beams):
+def test_batch_beam_search(pair, frames, family, beams, searches):
     for x in frames[0]:
         found, expected = (search(d, beams=beams)(x, -9) for d in pair)
         same(found, expected)
-    assert pair[0]._search == 3
+    assert len(searches) == 3
 
 
 @families
@@ -131,10 +145,10 @@ def test_one_padded_utterance(pair, frames):
     same(found[0], search(pair[0])(x[0, : lengths[0]], -6))
 
 
-def test_beam_search_of_single_hypotheses(pair, frames):
+def test_beam_search_of_single_hypotheses(pair, frames, searches):
     found, expected = (search(d, BeamSearch)(frames[0][1], -6) for d in pair)
     same(found, expected)
-    assert pair[0]._search == 1
+    assert len(searches) == 1
 
 
 def test_primers_are_read(pair, frames):
@@ -151,8 +165,8 @@ def test_primers_are_read(pair, frames):
             close(torch.as_tensor(hyp.score), torch.as_tensor(wanted.score))
 
 
-def test_interleaved_searches(pair, frames):
-    """States of another search than the newest one are not wrong, only slower."""
+def test_interleaved_searches(pair, frames, searches):
+    """Searches go on side by side; only a batch of several is read again."""
     decoder, reference = pair
     xs = frames[0][:2]
     ys = torch.tensor([[2, 5, 6, 7], [2, 9, 1, 4]])
@@ -161,8 +175,11 @@ def test_interleaved_searches(pair, frames):
         for i in range(2):
             scores, states[i] = decoder.score(ys[i, :n], states[i], xs[i])
             close(scores, reference.score(ys[i, :n], None, xs[i])[0])
-    mixed, _ = decoder.batch_score(ys, [states[0], None], xs)
-    close(mixed, reference.batch_score(ys, [None] * 2, xs)[0])
+    assert len(searches) == 2
+    for others in ([states[0], None], [states[0], states[1]]):
+        mixed, _ = decoder.batch_score(ys, others, xs)
+        close(mixed, reference.batch_score(ys, [None] * 2, xs)[0])
+    assert len(searches) == 4
 
 
 def test_without_a_beginning(pair, frames, tokens):
@@ -215,14 +232,6 @@ def test_wrong_numbers(pair, frames):
             decoder.batch_init_state(frames[0][:2])
         with pytest.raises(ValueError, match="3 target languages for 1 utterances"):
             decoder.init_state(frames[0][0])
-
-
-def test_memory_is_given_back(pair, frames):
-    decoder = pair[0]
-    search(decoder)(frames[0][0], -3)
-    assert decoder._tree is not None
-    decoder.train()
-    assert decoder._tree is None
 
 
 def test_in_half_precision_of_parameters(pair, frames):

@@ -1,12 +1,15 @@
 """Both backends: against each other, and against all translations that there are."""
 
+import gc
 import itertools
+import weakref
 
 import pytest
 import torch
 from espnet2.asr.ctc import CTC
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 
+from espnet_samu.decoder.prefix_cache import PrefixTree
 from espnet_samu.decoding.beam_search import FusionSearch
 from espnet_samu.decoding.search import GenerateSearch, SearchSettings
 
@@ -67,10 +70,19 @@ def test_languages(tiny_model, frames, search):
     assert mixed != search(tiny_model(lang_token_id=3), settings)(*frames)
 
 
-def test_the_search_is_forgotten(tiny_model, frames):
-    model = tiny_model()
-    FusionSearch(model, SearchSettings(maxlenratio=-3.0))(*frames)
-    assert model.decoder._tree is None
+def test_the_search_is_forgotten(tiny_model, frames, monkeypatch):
+    """The cache of a search is freed when the search has ended."""
+    trees = weakref.WeakSet()
+
+    class Watched(PrefixTree):
+        def __init__(self, *args):
+            super().__init__(*args)
+            trees.add(self)
+
+    monkeypatch.setattr("espnet_samu.decoder.cached_scorer.PrefixTree", Watched)
+    found = FusionSearch(tiny_model(), SearchSettings(maxlenratio=-3.0))(*frames)
+    gc.collect()
+    assert found and not trees
 
 
 class Bigrams(BatchScorerInterface, torch.nn.Module):
