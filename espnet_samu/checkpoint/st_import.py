@@ -27,7 +27,7 @@ CONFIG, MODEL, TOKENIZER, DECODE = (
     "decode.yaml",
 )
 # The checkpoint that samu_st.sh decodes with if no other is named.
-_DEFAULT_MODEL = "valid.acc.best.pth"
+DEFAULT_MODEL = "valid.acc.best.pth"
 
 
 def import_st(
@@ -84,7 +84,7 @@ def import_st(
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
         torch.save(model.state_dict(), folder / MODEL)
-        (folder / _DEFAULT_MODEL).symlink_to(MODEL)
+        (folder / DEFAULT_MODEL).symlink_to(MODEL)
         origin = f"# Imported from {source}"
         origin += "" if revision is None else f" at {revision}"
         _write_yaml(folder / CONFIG, origin, config)

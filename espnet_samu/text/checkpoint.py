@@ -173,7 +173,7 @@ def decoder_tensors(
             f"the checkpoint's {name} has {_shape(embedding)[0]} rows, but vocab_size "
             f"of config.json is {vocab_size}"
         )
-    new = [_new_row(embedding[list(start)], i) for i, start in enumerate(starts)]
+    new = [new_row(embedding[list(start)], i) for i, start in enumerate(starts)]
     taken = {_EMBEDDINGS[0]: torch.cat([embedding[rows], *new])}
     if _BIAS in tensors:
         bias = tensors[_BIAS][:]
@@ -185,7 +185,7 @@ def decoder_tensors(
     return {name: tensor.contiguous() for name, tensor in taken.items()}
 
 
-def _new_row(near: torch.Tensor, seed: int) -> torch.Tensor:
+def new_row(near: torch.Tensor, seed: int) -> torch.Tensor:
     """Return a row (1, D) near the mean of others (N, D), fixed by a seed."""
     mean = near.float().mean(0, keepdim=True)
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -183,6 +184,8 @@ def _do_without(names, module, incompatible) -> None:
 # What a training gives to a model: the head of a kept distillation, which its student
 # has filled, and the count of updates.
 _OF_TRAINING = ("distillation.", "updates")
+# Of layers.adapters: LoRA's and the bottlenecks'.
+_ADAPTER = re.compile(r"\.(lora_[AB]|bottleneck)\.")
 MASK_VECTOR = "masked_spec_embed"
 """What transformers puts in the place of masked frames; only there if masks are on."""
 
@@ -213,12 +216,34 @@ def add_base_weights(specs: Sequence[str]) -> list[str]:
     return complete
 
 
+def check_not_own_folder(specs: Sequence[str], output_dir: Path | str) -> None:
+    """Check that a training does not start from files that it would overwrite.
+
+    Args:
+        specs: ``FILE:SRC_KEY:DST_KEY:EXCLUDED_KEYS`` each, as ESPnet reads it.
+        output_dir: Of the training.
+
+    Raises:
+        ValueError: A file is in output_dir.
+    """
+    for spec in specs:
+        file = Path(_split(spec)[0])
+        if file.resolve().parent == Path(output_dir).resolve():
+            raise ValueError(
+                f"--init_param {file} is in --output_dir {output_dir}, whose models "
+                "the training would overwrite; name another output_dir (samu_st.sh: "
+                "--samu_tag or --st_tag)"
+            )
+
+
 def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
-    """Check that ``--init_param`` fills each destination completely.
+    """Check that ``--init_param`` fills each destination completely, and loses nothing.
 
     ESPnet copies the keys that it finds and says nothing of the others: a frontend
-    with a forgotten prefix would start at random. Adapters and what else a training
-    adds may be new: files that have none of them leave them as they are.
+    with a forgotten prefix would start at random, one without the adapters of its file
+    would compute something else. Adapters and what else a training adds may be new:
+    files that have none of them leave them as they are. Parts that the model has not,
+    as another training's CTC, may be left out.
 
     Args:
         specs: ``FILE:SRC_KEY:DST_KEY:EXCLUDED_KEYS`` each, as ESPnet reads it.
@@ -226,7 +251,8 @@ def check_init_param(specs: Sequence[str], model: torch.nn.Module) -> None:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The destination has parameters that no file has.
+        ValueError: The destination has parameters that no file has, a file has
+            parameters of a part that have no place there, or of another shape.
     """
     destinations: dict[str, list[str]] = {}
     for spec in specs:
@@ -244,6 +270,7 @@ def _check_destination(dst: str, specs: list[str], model: torch.nn.Module) -> No
         path, src, _, excludes = _split(spec)
         state = read_state_dict(path)
         prefix = f"{src}." if src else ""
+        _check_source(f"--init_param {spec}", state, prefix, target, excludes)
         found.update(k for k in names if prefix + k in state)
         beginnings = tuple(e for e in excludes.split(",") if e)
         excluded.update(k for k in names if (prefix + k).startswith(beginnings))
@@ -261,6 +288,53 @@ def _check_destination(dst: str, specs: list[str], model: torch.nn.Module) -> No
         )
     kept = f"; {len(new)} of new parts stay as they are" if new else ""
     logging.info(f"{text}: fills all of {len(wanted)} parameters{kept}")
+
+
+def _check_source(
+    what: str,
+    state: dict[str, torch.Tensor],
+    prefix: str,
+    target: torch.nn.Module,
+    excludes: str,
+) -> None:
+    """Raise an error for parameters of a file that have no place, or another shape."""
+    wanted = target.state_dict()
+    parts = {name.partition(".")[0] for name in wanted}
+    beginnings = tuple(e for e in excludes.split(",") if e)
+    lost, reshaped = [], []
+    for key, value in state.items():
+        name = key.removeprefix(prefix)
+        if not key.startswith(prefix) or key.startswith(beginnings):
+            continue
+        if name not in wanted:
+            known = name.partition(".")[0] in parts and not name.endswith(MASK_VECTOR)
+            lost += [key] if known and not name.startswith(_OF_TRAINING) else []
+        elif value.shape != wanted[name].shape:
+            shapes = list(value.shape), list(wanted[name].shape)
+            reshaped.append(f"{key} {shapes[0]} for {shapes[1]}")
+    adapters = [key for key in lost if _ADAPTER.search(key)]
+    if adapters:
+        raise ValueError(
+            f"{what}: the file has adapters ({len(adapters)} tensors, e.g. "
+            f"{adapters[0]}), the model has not such ones; set adapters as in its "
+            "config.yaml, or merge LoRA into the weights first: python -m "
+            "espnet_samu.bin.st_import --from FILE --merge_lora true (of a student: "
+            "espnet_samu.bin.samu_export)"
+        )
+    if lost:
+        raise ValueError(
+            f"{what}: {len(lost)} parameters of the file have no place in the model, "
+            f"e.g. {', '.join(lost[:3])}; set its parts (layers, sizes) as in its "
+            "config.yaml, or name the keys after a third colon to leave them out"
+        )
+    if reshaped:
+        raise ValueError(
+            f"{what}: {len(reshaped)} parameters have another shape, e.g. "
+            f"{', '.join(reshaped[:2])}; set the model's sizes and token list as in "
+            "its config.yaml (new languages: python -m espnet_samu.bin.st_import "
+            "--from FILE --add_languages ...), or name the keys after a third colon to "
+            "leave them out"
+        )
 
 
 def _split(spec: str) -> tuple[str, str, str, str]:

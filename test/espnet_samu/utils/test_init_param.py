@@ -8,6 +8,7 @@ from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
 from espnet_samu.utils.init_param import (
     add_base_weights,
     check_init_param,
+    check_not_own_folder,
     checksum,
     frozen_weights,
     leave_out,
@@ -217,6 +218,35 @@ def test_what_a_training_adds_may_be_new(model, save):
     # a head that is asked for has to be there
     with pytest.raises(ValueError, match="2 of 2 .* e.g. distillation.weight, "):
         check_init_param([f"{save(state)}:distillation:distillation"], model)
+
+
+def test_what_has_no_place(model, save):
+    """Adapters, layers and rows of a file are not dropped silently."""
+    state = model.state_dict()
+    lora = {**state, "frontend.0.q.lora_A.default.weight": torch.zeros(1)}
+    message = "has adapters .1 tensors, e.g. frontend.0.q.lora_A.* set adapters as in"
+    for spec in (save(lora), f"{save(lora)}:frontend:frontend"):
+        with pytest.raises(ValueError, match=message):
+            check_init_param([spec], model)
+    deeper = {**state, "frontend.2.weight": torch.zeros(2, 2)}
+    with pytest.raises(ValueError, match="1 parameters .* no place.* frontend.2.weigh"):
+        check_init_param([save(deeper)], model)
+    check_init_param([f"{save(deeper)}:::frontend.2"], model)
+    wider = {**state, "head.weight": torch.zeros(3, 2)}
+    message = (
+        r"have another shape, e.g. head.weight \[3, 2\] for \[1, 2\]; .* token list"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_init_param([save(wider)], model)
+    # a part that the model has not
+    check_init_param([save({**state, "ctc.weight": torch.zeros(1)})], model)
+
+
+def test_the_folder_of_the_training(tmp_path):
+    specs = [f"{tmp_path}/exp/a.pth:frontend:frontend"]
+    check_not_own_folder(specs, tmp_path / "other")
+    with pytest.raises(ValueError, match="a.pth is in --output_dir .*; name another"):
+        check_not_own_folder(specs, f"{tmp_path}/other/../exp")
 
 
 def test_two_files_for_one_destination(model, student, tmp_path):
