@@ -9,8 +9,11 @@ import torch
 from typeguard import typechecked
 
 from espnet_samu.checkpoint import pack
+from espnet_samu.layers.quantization import check_quantize, quantize_linear
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.utils.torch_modules import CallLock, without_autocast
+from espnet_samu.utils.loading import host_settings_kept
+from espnet_samu.utils.safe_reading import Configuration
+from espnet_samu.utils.torch_modules import encoder_lock, without_autocast
 from espnet_samu.utils.waveform import (
     UnusableWaveforms,
     check_waveform,
@@ -21,7 +24,7 @@ from espnet_samu.utils.waveform import (
 class Speech2Embedding:
     """Encoder of waveforms to utterance embeddings in the teacher's space.
 
-    Several threads may share one object: their calls follow each other.
+    Several threads may share one object: each call needs the memory of its own batch.
 
     Examples:
         >>> import soundfile
@@ -36,6 +39,8 @@ class Speech2Embedding:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Of the whole model, whatever it was trained in: float16, bfloat16,
             float32, float64.
+        quantize: Linear layers with int8 weights, on the CPU: see
+            :func:`espnet_samu.layers.quantization.quantize_linear`.
 
     Raises:
         ValueError: The checkpoint does not fill the model, or dtype is unknown.
@@ -44,14 +49,17 @@ class Speech2Embedding:
     @typechecked
     def __init__(
         self,
-        samu_train_config: Path | str | None = None,
+        samu_train_config: Configuration | Path | str | None = None,
         samu_model_file: Path | str | None = None,
         device: str = "cpu",
         dtype: str = "float32",
+        quantize: bool = False,
     ):
         allowed = ("float16", "bfloat16", "float32", "float64")
         if dtype not in allowed:
             raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
+        if quantize:
+            check_quantize(device, dtype)
         if samu_model_file is None:
             raise ValueError(
                 "samu_model_file is not given: name a checkpoint, or a folder or tag "
@@ -62,9 +70,12 @@ class Speech2Embedding:
         )
         self.dtype = getattr(torch, dtype)
         self.samu_model = without_autocast(model).to(dtype=self.dtype).eval()
+        if quantize:
+            with host_settings_kept():
+                quantize_linear(self.samu_model)
         self.samu_train_args = args
         self.device = device
-        self._lock = CallLock()
+        self._lock = encoder_lock(model)
 
     @classmethod
     def from_pretrained(

@@ -12,6 +12,7 @@ from typeguard import typechecked
 from espnet_samu.checkpoint import pack
 from espnet_samu.decoding import beam_search, translation
 from espnet_samu.decoding.search import (
+    AbsSearch,
     GenerateSearch,
     Hypothesis,
     SearchSettings,
@@ -23,7 +24,10 @@ from espnet_samu.decoding.translation import (
     ModelLanguages,
     TranslationMaker,
 )
-from espnet_samu.utils.torch_modules import CallLock, without_autocast
+from espnet_samu.layers.quantization import check_quantize, quantize_linear
+from espnet_samu.utils.loading import host_settings_kept
+from espnet_samu.utils.safe_reading import Configuration
+from espnet_samu.utils.torch_modules import encoder_lock, without_autocast
 from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform, named_waveforms
 
 PIECES = 16
@@ -34,7 +38,7 @@ recordings."""
 class Speech2Text:
     """Translator of waveforms: a trained model with an ``mbart`` decoder.
 
-    Several threads may share one object: their calls follow each other.
+    Several threads may share one object: each call needs the memory of its own batch.
 
     Examples:
         >>> import soundfile
@@ -53,6 +57,8 @@ class Speech2Text:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: Of the whole model, whatever it was trained in: float16, bfloat16,
             float32, float64.
+        quantize: Linear layers with int8 weights, on the CPU: see
+            :func:`espnet_samu.layers.quantization.quantize_linear`.
         chunk_seconds: Longer utterances are cut where they are quiet, into pieces of
             at most so many seconds, which are translated one by one: their texts are
             joined, the n-th of all pieces to the n-th of the utterance, and their
@@ -71,7 +77,7 @@ class Speech2Text:
     @typechecked
     def __init__(
         self,
-        st_train_config: Path | str | None = None,
+        st_train_config: Configuration | Path | str | None = None,
         st_model_file: Path | str | None = None,
         lm_train_config: Path | str | None = None,
         lm_file: Path | str | None = None,
@@ -79,6 +85,7 @@ class Speech2Text:
         bpemodel: Path | str | None = None,
         device: str = "cpu",
         dtype: str = "float32",
+        quantize: bool = False,
         chunk_seconds: float = 0.0,
         **search: Any,
     ):
@@ -95,39 +102,57 @@ class Speech2Text:
         allowed = ("float16", "bfloat16", "float32", "float64")
         if dtype not in allowed:
             raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
+        if quantize:
+            check_quantize(device, dtype)
         self.limit = int(chunk_seconds * SAMPLING_RATE)
         if self.limit != 0:
             translation.check_limit(self.limit)
         has_lm = lm_file is not None or lm_train_config is not None
         self.backend = self.settings.backend_with(has_lm)
-        model, args = load_model(st_train_config, st_model_file, device)
         self.dtype = getattr(torch, dtype)
-        self.model = without_autocast(model).to(dtype=self.dtype).eval()
-        self.st_train_args = args
         self.device = device
-        self._lock = CallLock()
-        bpemodel = args.bpemodel if bpemodel is None else str(bpemodel)
+        # All that a request needs is read here: the files may be gone later.
+        with host_settings_kept():
+            model, args = load_model(st_train_config, st_model_file, device)
+            self.model = without_autocast(model).to(dtype=self.dtype).eval()
+            if quantize:
+                quantize_linear(self.model)
+            bpemodel = args.bpemodel if bpemodel is None else str(bpemodel)
+            detokenizer = Detokenizer(token_type or args.token_type, bpemodel)
+            self.search = self._build_search(has_lm, lm_train_config, lm_file)
+        self.st_train_args = args
+        self._lock = encoder_lock(model)
         self.languages = ModelLanguages(model, args)
         self.translation = TranslationMaker(
             model.token_list,
-            Detokenizer(token_type or args.token_type, bpemodel),
+            detokenizer,
             self.settings.length_penalty,
             self.languages.default,
         )
+
+    def _build_search(
+        self, has_lm: bool, lm_config: Path | str | None, lm_file: Path | str | None
+    ) -> AbsSearch:
+        """Build the search, and load the language model if there is one.
+
+        Raises:
+            ValueError: The beam is wider than the vocabulary, or the language model is
+                of other tokens.
+        """
+        model, settings = self.model, self.settings
         if self.backend == "generate":
-            self.search = GenerateSearch(model, self.settings)
-            return
-        if self.settings.beam_size > len(model.token_list):
+            return GenerateSearch(model, settings)
+        tokens = model.token_list
+        if settings.beam_size > len(tokens):
             raise ValueError(
-                f"beam_size {self.settings.beam_size} is wider than the model's "
-                f"vocabulary of {len(model.token_list)} tokens"
+                f"beam_size {settings.beam_size} is wider than the model's vocabulary "
+                f"of {len(tokens)} tokens"
             )
         lm = None
-        if has_lm and self.settings.lm_weight > 0:
-            lm = beam_search.load_lm(
-                lm_train_config, lm_file, model.token_list, device
-            ).to(dtype=self.dtype)
-        self.search = beam_search.FusionSearch(model, self.settings, lm)
+        if has_lm and settings.lm_weight > 0:
+            lm = beam_search.load_lm(lm_config, lm_file, tokens, self.device)
+            lm = lm.to(dtype=self.dtype)
+        return beam_search.FusionSearch(model, settings, lm)
 
     @classmethod
     def from_pretrained(
@@ -254,7 +279,7 @@ class Speech2Text:
         speech = speech.to(device=self.device, dtype=self.dtype)
         with self._lock:
             frames, lengths = self.model.encode(speech, speech_lengths.to(self.device))
-            found = self.search(frames, lengths, languages)
+        found = self.search(frames, lengths, languages)
         if not all(np.isfinite(h.score) for best in found for h in best):
             raise ValueError(
                 f"scores are not finite in {self.dtype}; use another dtype, or look "

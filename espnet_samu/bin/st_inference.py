@@ -37,6 +37,7 @@ _SERVED = [
     *"config log_level output_dir ngpu seed dtype num_workers batch_size".split(),
     *"data_path_and_name_and_type key_file model_tag tgt_lang chunk_seconds".split(),
     "allow_missing",
+    "quantize",
 ]
 
 
@@ -53,6 +54,7 @@ def inference(args: argparse.Namespace) -> int:
         **{name: value for name, value in given.items() if value is not None},
         device="cuda" if args.ngpu > 0 else "cpu",
         dtype=args.dtype,
+        quantize=args.quantize,
         chunk_seconds=args.chunk_seconds,
         **_search_options(args),
     )
@@ -117,6 +119,8 @@ def _dependencies(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the translations of an utterance depend on."""
     depends = {name: getattr(args, name) for name in _TEXT}
     depends.update(dtype=args.dtype, chunk_seconds=args.chunk_seconds)
+    if args.quantize:
+        depends["quantize"] = True
     depends.update(_search_options(args), espnet_samu=espnet_samu.__version__)
     if args.do_sample:
         depends["seed"] = args.seed
@@ -161,6 +165,12 @@ def get_parser() -> argparse.ArgumentParser:
         default=0.0,
         help="Longer utterances are translated in pieces, cut where they are quiet. "
         "0: never",
+    )
+    group.add_argument(
+        "--quantize",
+        type=str2bool,
+        default=False,
+        help="Linear layers with int8 weights: faster on the CPU, other scores",
     )
     group.add_argument(
         "--allow_missing",

@@ -15,10 +15,11 @@ import espnet2
 
 import espnet_samu
 from espnet_samu.utils import hub
-from espnet_samu.utils.atomic import AtomicFolder, atomic_write
+from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.safe_reading import (
+    Configuration,
+    check_no_pointer,
     check_zip_size,
-    dump_yaml,
     map_strings,
     read_yaml,
 )
@@ -60,10 +61,11 @@ def opened(
     tag: Path | str,
     cache_dir: Path | str | None = None,
     kind: Kind = TRANSLATION,
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, str | Configuration]]:
     """Open a packed model's files, in a with block.
 
-    A pack may come from a stranger: nothing of it is run, and it writes nowhere else.
+    A pack may come from a stranger: nothing of it is run. Reading writes nothing, but
+    a zip file that is opened for the first time is unpacked.
 
     Args:
         tag: Zip file, folder of an unpacked one, or tag on the hub.
@@ -114,6 +116,7 @@ def _find(tag: Path | str, cache_dir: Path | str | None) -> Path:
         return path
     if not path.is_file():
         raise FileNotFoundError(f"{tag}: there is no such packed model")
+    check_no_pointer(path)
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{tag} is not a zip file as stage 14 writes, or truncated")
     return _unpack(path.absolute(), cache_dir)
@@ -129,12 +132,20 @@ def _unpack(path: Path, cache_dir: Path | str | None) -> Path:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             _check_inside(path, name)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if _is_unpacked(folder, stamp):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(folder.with_suffix(".lock"), "w", encoding="utf-8")
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be unpacked in {cache}; name a cache_dir that can be "
+            f"written, or unpack it and give the folder ({error})"
+        ) from error
     # Several jobs may open it for the first time at once.
-    with open(folder.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = folder / ".stamp"
-        if done.is_file() and done.read_text(encoding="utf-8") == stamp:
+        if _is_unpacked(folder, stamp):
             return folder
         free = shutil.disk_usage(cache).free
         if size > free:
@@ -153,6 +164,11 @@ def _unpack(path: Path, cache_dir: Path | str | None) -> Path:
                 f"{path} cannot be unpacked; is it whole? {error}"
             ) from error
     return folder
+
+
+def _is_unpacked(folder: Path, stamp: str) -> bool:
+    done = folder / ".stamp"
+    return done.is_file() and done.read_text(encoding="utf-8") == stamp
 
 
 def _check_inside(pack: Path, name: str) -> None:
@@ -216,9 +232,13 @@ def _major(version: str) -> str:
     return first[:4] if len(first) == 6 else first
 
 
-def _arguments(root: Path, meta: dict[str, Any], kind: Kind) -> dict[str, str]:
-    """Return the files of a pack, configurations with local paths."""
-    files = {key: str(root / name) for key, name in meta["files"].items()}
+def _arguments(
+    root: Path, meta: dict[str, Any], kind: Kind
+) -> dict[str, str | Configuration]:
+    """Return the files of a pack, the model's configuration with local paths."""
+    files: dict[str, str | Configuration] = {
+        key: str(root / name) for key, name in meta["files"].items()
+    }
     for key, name in meta["yaml_files"].items():
         config = read_yaml(root / name)
         path = root / name
@@ -227,14 +247,9 @@ def _arguments(root: Path, meta: dict[str, Any], kind: Kind) -> dict[str, str]:
         if config.get("frontend") == "s3prl":
             # s3prl takes what is in its folder for its own downloads.
             resolved["frontend_conf"].pop("download_dir", None)
-        if resolved != config:
-            # Beside the original, where base.pth is looked for.
-            path = path.with_suffix(".unpacked.yaml")
-            if path.is_symlink():
-                path.unlink()
-            with atomic_write(path) as file:
-                file.write(dump_yaml(resolved))
-        files[key] = str(path)
+        # ESPnet reads a language model's itself; it names no file that is read.
+        is_model = key == kind.yaml_files[0]
+        files[key] = Configuration(path, resolved) if is_model else str(path)
     return files
 
 

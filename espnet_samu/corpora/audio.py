@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from espnet_samu.utils.safe_reading import is_pointer
+
 if TYPE_CHECKING:
     import av
 
@@ -76,6 +78,8 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
     import av
 
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    if is_pointer(path):
+        raise AudioFault(UNDECODABLE, "only a pointer of git-lfs; run: git lfs pull")
     decoded, longest, rate = 0, 0, RATE
     packets, errors, first = 0, 0, None
     stated, ends_early = None, False

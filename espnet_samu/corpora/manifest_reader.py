@@ -19,6 +19,7 @@ from espnet_samu.corpora.manifest_fields import (
     Mistake,
 )
 from espnet_samu.corpora.utterance import Utterance
+from espnet_samu.utils.safe_reading import is_pointer
 
 _AT_ONCE = 100_000  # utterances whose recordings are looked at; a limit to memory
 
@@ -106,6 +107,8 @@ class ManifestReader:
 
     def _lines(self) -> Iterator[list[str]]:
         """Yield the fields of each line behind the header."""
+        if is_pointer(self.path):
+            raise self.error("only a pointer of git-lfs", "run: git lfs pull")
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as stream:
                 rows = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -7,12 +7,12 @@ from espnet2.st.espnet_model import ESPnetSTModel
 
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.tasks.st import STTask
-from espnet_samu.utils.safe_reading import read_yaml
+from espnet_samu.utils.safe_reading import Configuration
 from espnet_samu.utils.state_dict import StateDictError
 
 
 def load_model(
-    config: Path | str | None, file: Path | str | None, device: str
+    config: Configuration | Path | str | None, file: Path | str | None, device: str
 ) -> tuple[ESPnetSTModel, argparse.Namespace]:
     """Load a model with an ``mbart`` decoder.
 
@@ -31,10 +31,12 @@ def load_model(
             "st_train_config and st_model_file are not given: name them, or a packed "
             "model in from_pretrained"
         )
-    config = Path(config if config is not None else Path(file).parent / "config.yaml")
-    for name, path in (("st_train_config", config), ("st_model_file", file)):
-        if path is not None and not Path(path).is_file():
-            raise FileNotFoundError(f"{name} {path} is missing")
+    if config is None:
+        config = Path(file).parent / "config.yaml"
+    path = config.path if isinstance(config, Configuration) else Path(config)
+    for name, file_path in (("st_train_config", path), ("st_model_file", file)):
+        if file_path is not None and not Path(file_path).is_file():
+            raise FileNotFoundError(f"{name} {file_path} is missing")
     try:
         model, args = STTask.build_model_from_file(config, file, device)
     except OSError as error:
@@ -44,14 +46,14 @@ def load_model(
     except StateDictError as error:
         if not error.other_shapes:
             raise
-        n_tokens = len(read_yaml(config)["token_list"])
+        n_tokens = len(Configuration.of(config)["token_list"])
         raise ValueError(
             f"{error}; the model has {n_tokens} tokens: is the checkpoint of another "
             "vocabulary?"
         ) from None
     if not isinstance(model.decoder, MBartDecoder):
         raise ValueError(
-            f"{config}: decoder '{args.decoder}' is not mbart; use "
+            f"{path}: decoder '{args.decoder}' is not mbart; use "
             "espnet2.bin.st_inference"
         )
     return model, args

@@ -42,14 +42,15 @@ class Detokenizer:
                 f"bpemodel '{bpemodel}', the sentencepiece model of the translations, "
                 "is missing; name it with --bpemodel"
             )
-        if token_type == "bpe":
-            read_bpemodel(bpemodel)  # ESPnet reads it at the first text
         if token_type == "hugging_face" and bpemodel is not None:
             bpemodel = _locate(bpemodel)
         try:
             self.tokenizer = build_tokenizer(token_type, bpemodel)
+            # ESPnet reads tokenizers at the first text, when the file may be gone.
+            if token_type == "bpe":
+                self.tokenizer.sp = read_bpemodel(bpemodel)
             if token_type == "hugging_face":
-                # ESPnet reads it at the first text, and may ask whether to run code.
+                # ESPnet may ask whether to run code.
                 from transformers import AutoTokenizer
 
                 self.tokenizer.tokenizer = AutoTokenizer.from_pretrained(

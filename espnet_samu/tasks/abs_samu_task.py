@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from espnet2.layers.create_adapter import create_adapter
 from espnet2.torch_utils.initialize import INITIALIZATIONS, initialize
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import get_rank
@@ -30,10 +31,12 @@ from espnet_samu.train.saved_state import EARLIER_CONFIG, check_resume, kept_con
 from espnet_samu.utils.init_param import (
     add_base_weights,
     check_init_param,
+    check_not_own_folder,
     read_state_dict,
 )
 from espnet_samu.utils.kaldi_io import check_data_files
-from espnet_samu.utils.safe_reading import read_yaml
+from espnet_samu.utils.loading import host_settings_kept
+from espnet_samu.utils.safe_reading import Configuration
 from espnet_samu.utils.state_dict import load_strictly
 
 
@@ -159,6 +162,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         if args.resume and (Path(args.output_dir) / EARLIER_CONFIG).exists():
             defaults = cls._defaults(args)
             check_resume(Path(args.output_dir), vars(args), defaults, model)
+        check_not_own_folder(args.init_param, args.output_dir)
         if not args.ignore_init_mismatch:
             check_init_param(args.init_param, model)
         if getattr(args, "dist_rank", None) in (None, 0):
@@ -189,11 +193,13 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
     @classmethod
     def build_model_from_file(
         cls,
-        config_file: Path | str | None = None,
+        config_file: Configuration | Path | str | None = None,
         model_file: Path | str | None = None,
         device: str = "cpu",
     ) -> tuple[AbsESPnetModel, argparse.Namespace]:
         """Build a trained model; its checkpoint is loaded strictly.
+
+        Random numbers and settings of the process stay as they are.
 
         Args:
             config_file: config.yaml of the experiment. None: beside model_file.
@@ -207,17 +213,22 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         """
         if config_file is None and model_file is not None:
             config_file = Path(model_file).parent / "config.yaml"
-        # ESPnet takes it for a mapping.
-        if ("projector" in read_yaml(config_file)) != cls.trains_student:
+        config = Configuration.of(config_file)
+        if ("projector" in config) != cls.trains_student:
             mend = (
                 "a translation model; use Speech2Text or st_inference"
                 if cls.trains_student
                 else "a student of the distillation; use Speech2Embedding or samu_embed"
             )
-            raise ValueError(f"{config_file} is of {mend}")
-        model, args = super().build_model_from_file(config_file, None, device)
-        if model_file is not None:
-            state = read_state_dict(model_file)
-            what = f"{model_file} is not a checkpoint of {config_file}"
-            load_strictly(what, model, state)
-        return model, args
+            raise ValueError(f"{config.path} is of {mend}")
+        args = argparse.Namespace(**config)
+        with host_settings_kept():
+            model = cls.build_model(args)
+            if getattr(args, "use_adapter", False):
+                create_adapter(model, args.adapter, args.adapter_conf)
+            cls.load_frozen(args, model, config.path.parent)
+            if model_file is not None:
+                state = read_state_dict(model_file)
+                what = f"{model_file} is not a checkpoint of {config.path}"
+                load_strictly(what, model, state)
+        return model.to(device), args

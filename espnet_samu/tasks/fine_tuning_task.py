@@ -124,25 +124,19 @@ class FineTuningTask(AbsTask):
         init_param.leave_out(model, frozenset(weights))
         return optimizers
 
-    @classmethod
-    def build_model_from_file(
-        cls,
-        config_file: Path | str | None = None,
-        model_file: Path | str | None = None,
-        device: str = "cpu",
-    ) -> tuple[AbsESPnetModel, argparse.Namespace]:
-        """Build a trained model, with the frozen weights saved beside its checkpoints.
+    @staticmethod
+    def load_frozen(
+        args: argparse.Namespace, model: AbsESPnetModel, folder: Path
+    ) -> None:
+        """Load the frozen weights that are saved beside checkpoints, if there are any.
 
         Raises:
             FileNotFoundError: There is no file of frozen weights.
             ValueError: It is not the one of the training.
         """
-        model, args = super().build_model_from_file(config_file, model_file, device)
         base = getattr(args, "base_weights", None)
         if base is not None:
-            folder = Path(config_file or model_file).parent
             init_param.load_base(model, folder / base["file"], base["sha256"])
-        return model, args
 
 
 def _earlier_checksum(output_dir: Path) -> str | None:

@@ -9,6 +9,7 @@ from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
 from typeguard import typechecked
 
 from espnet_samu.text.layout import Layout
+from espnet_samu.utils.safe_reading import check_no_pointer
 
 
 def read_token_list(token_list: str | Path | Sequence[str]) -> list[str]:
@@ -18,6 +19,7 @@ def read_token_list(token_list: str | Path | Sequence[str]) -> list[str]:
     """
     if not isinstance(token_list, (str, Path)):
         return list(token_list)
+    check_no_pointer(token_list)
     with open(token_list, encoding="utf-8") as file:
         return [line.rstrip() for line in file]
 
@@ -28,6 +30,7 @@ def read_bpemodel(path: str | Path) -> SentencePieceProcessor:
     Raises:
         ValueError: It is missing, or none; names it.
     """
+    check_no_pointer(path)
     try:
         return SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError) as error:

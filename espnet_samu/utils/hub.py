@@ -4,6 +4,8 @@ import logging
 import os
 from pathlib import Path
 
+from espnet_samu.utils.safe_reading import check_no_pointer
+
 # Seconds until the hub must have answered.
 _TIMEOUT = 4.0
 
@@ -35,6 +37,7 @@ def locate(
             hub.
         ConnectionError: The hub cannot be reached, and its cache does not have the
             model.
+        ValueError: A file of the folder is a pointer of git-lfs.
     """
     from huggingface_hub import (
         errors,
@@ -44,6 +47,8 @@ def locate(
     )
 
     if os.path.isdir(model):
+        for name in os.listdir(model):
+            check_no_pointer(os.path.join(model, name))
         return model
     if os.path.exists(model):
         raise FileNotFoundError(f"{model} is a file; name the folder that it lies in")

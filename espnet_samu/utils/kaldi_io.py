@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.safe_reading import check_no_pointer
 
 FAILED = "failed.scp"
 """Beside embeddings or translations: the utterances that have none, and why."""
@@ -34,6 +35,7 @@ def iterate_text(
         ValueError: Naming file and line, for bytes that are not UTF-8, a line without
             an id, a repeated id, and (unless `allow_empty`) an id without a value.
     """
+    check_no_pointer(path)
     seen: dict[str, int] = {}
     with open(path, "rb") as f:
         for number, raw in enumerate(f, 1):

@@ -13,6 +13,34 @@ ALWAYS = 2**28
 """Bytes that may come out of any file."""
 
 
+_POINTER = b"version https://git-lfs."
+_POINTER_SIZE = 1024
+"""Bytes that a pointer has at most."""
+
+
+def is_pointer(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is what git has in the place of a large file."""
+    try:
+        if os.path.getsize(path) > _POINTER_SIZE:
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(_POINTER)) == _POINTER
+    except OSError:  # missing, or a folder
+        return False
+
+
+def check_no_pointer(path: str | os.PathLike[str]) -> None:
+    """Raise an error for a file that git-lfs has not fetched.
+
+    Raises:
+        ValueError: Names the command that fetches it.
+    """
+    if is_pointer(path):
+        raise ValueError(
+            f"{path} is only a pointer of git-lfs, not the file; run: git lfs pull"
+        )
+
+
 def check_zip_size(path: str | os.PathLike[str]) -> int:
     """Raise an error for a zip file that would unpack to far more than its size.
 
@@ -25,8 +53,10 @@ def check_zip_size(path: str | os.PathLike[str]) -> int:
         Bytes when unpacked; 0 if it is no zip file.
 
     Raises:
-        ValueError: It is one of a few MB that would fill a disk or the memory.
+        ValueError: It is one of a few MB that would fill a disk or the memory, or a
+            pointer of git-lfs.
     """
+    check_no_pointer(path)
     if not zipfile.is_zipfile(path):
         return 0
     try:
@@ -56,8 +86,9 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
 
     Raises:
         ValueError: It is no YAML file of options and values, or a small file that
-            stands for a large one; names the file.
+            stands for a large one, or a pointer of git-lfs; names the file.
     """
+    check_no_pointer(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
         _check_growth(text)
@@ -69,6 +100,27 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         kind = "empty" if content is None else f"a {type(content).__name__}"
         raise ValueError(f"{path} is not a configuration (`option: value`) but {kind}")
     return content
+
+
+class Configuration(dict[str, Any]):
+    """Content of a config.yaml, and the file that it was read from.
+
+    Args:
+        path: The file.
+        content: What differs from the file, e.g. in its paths; None: it is read.
+
+    Raises:
+        ValueError: As for :func:`read_yaml`.
+    """
+
+    def __init__(self, path: Path | str, content: dict[str, Any] | None = None):
+        super().__init__(read_yaml(path) if content is None else content)
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, source: "Configuration | Path | str") -> "Configuration":
+        """Read a file, unless that is done."""
+        return source if isinstance(source, cls) else cls(source)
 
 
 def _check_growth(text: str) -> None:

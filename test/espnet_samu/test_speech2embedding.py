@@ -1,6 +1,6 @@
 import copy
+import logging
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -79,15 +79,30 @@ def test_embeddings_that_are_not_finite(samu_exp, batch):
         speech2embedding(batch[0][0, :3000])
 
 
-def test_threads(samu_exp, batch):
-    """Group norms keep the lengths of the batch: calls must follow each other."""
+def test_threads(speech2embedding, batch, threaded_frontend, in_threads):
+    """Eight threads get what each utterance gets alone, in every family."""
+    speech2embedding.samu_model.frontend = threaded_frontend
+    waveforms = [batch[0][0, : 1500 + 300 * i] for i in range(8)]
+    expected = [copy.deepcopy(speech2embedding)(wave) for wave in waveforms] * 3
+    for ours, theirs in zip(in_threads(speech2embedding, waveforms * 3), expected):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_the_process_stays_as_it_was(samu_exp, batch, speech2embedding, monkeypatch):
+    """No handler of the root logger, no random number, no other weights."""
     from espnet_samu.speech2embedding import Speech2Embedding
 
-    speech2embedding = Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth")
-    expected = [copy.deepcopy(speech2embedding)(row) for row in batch[0]]
-    with ThreadPoolExecutor(4) as pool:
-        for ours, theirs in zip(pool.map(speech2embedding, batch[0]), expected):
-            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    root, state = logging.getLogger(), torch.get_rng_state()
+    monkeypatch.setattr(root, "handlers", [])
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        ours = Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth")
+        assert torch.get_default_dtype() == torch.bfloat16
+        found = ours(batch[0][0, :3000])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert root.handlers == [] and torch.equal(torch.get_rng_state(), state)
+    assert found.equal(speech2embedding(batch[0][0, :3000]))
 
 
 def test_translation_models_are_refused(st_exp, tmp_path, monkeypatch):

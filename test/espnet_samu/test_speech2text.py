@@ -1,6 +1,7 @@
 import copy
+import logging
+import random
 import string
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -175,15 +176,16 @@ def test_rates(speech2text):
 
 
 @pytest.mark.parametrize("backend", ["generate", "beam_search"])
-def test_threads(files, backend):
-    """Calls of several threads give what they give one after the other."""
-    speech2text = Speech2Text(**files, beam_size=2, maxlenratio=-5, backend=backend)
+def test_threads(files, backend, threaded_frontend, in_threads):
+    """Eight threads get what each utterance gets alone, in every family."""
+    speech2text = Speech2Text(**files, beam_size=2, maxlenratio=-3, backend=backend)
+    speech2text.model.frontend = threaded_frontend
     copied = copy.deepcopy(speech2text)
-    speeches = [noise(0.1 + 0.03 * i, seed=i) for i in range(8)]
-    expected = [copied(speech) for speech in speeches]
-    with ThreadPoolExecutor(4) as pool:
-        for ours, theirs in zip(pool.map(speech2text, speeches), expected):
-            assert_same(ours, theirs)
+    calls = [(noise(0.1 + 0.03 * i, seed=i), ("de", None)[i % 2]) for i in range(8)]
+    expected = [copied(*call) for call in calls] * 3
+    found = in_threads(lambda call: speech2text(*call), calls * 3)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_same(ours, theirs)
 
 
 def test_bad_batches(speech2text):
@@ -227,6 +229,27 @@ def test_as_wide_as_the_vocabulary(files):
         **files, beam_size=32, nbest=32, backend="beam_search", maxlenratio=-2
     )(noise(0.2))
     assert len(found) == 32
+
+
+def test_the_process_stays_as_it_was(files, speech2text, monkeypatch):
+    """No handler of the root logger, no random number, no other weights."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        ours = Speech2Text(**files, beam_size=3, nbest=2, maxlenratio=-5)
+        assert torch.get_default_dtype() == torch.bfloat16
+        assert_same(ours(noise(0.2)), speech2text(noise(0.2)))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert root.handlers == []
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert str(np.random.get_state()) == str(states[1])
+    assert random.getstate() == states[2]
+    expected = speech2text.model.state_dict()
+    for name, weight in ours.model.state_dict().items():
+        assert weight.dtype == expected[name].dtype and weight.equal(expected[name])
 
 
 def test_bad_files(files, st_exp, samu_exp, tmp_path):

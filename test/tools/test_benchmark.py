@@ -53,7 +53,7 @@ def test_decode(load, last_line):
     figures = last_line(load("decode").main, *options.split())
     (cell,) = figures["cells"]
     assert cell["same_tokens_beam_search"] == cell["same_tokens_generate"] == 1.0
-    assert set(cell["seconds"]) == {"raw", "generate", "beam_search"}
+    assert set(cell["seconds"]) == {"raw", "generate", "int8", "beam_search"}
 
 
 def test_distill(load, last_line, monkeypatch):
@@ -62,6 +62,19 @@ def test_distill(load, last_line, monkeypatch):
     options = "--teacher small --batch_size 2 --seconds 0.5 --tokens 4 --repeats 1"
     figures = last_line(distill.main, *options.split())
     assert figures["ratio"] > 0 and figures["memory_saved_gib"] == 0
+
+
+def test_start(load, last_line, monkeypatch):
+    start = load("start")
+    monkeypatch.setattr(start, "measure", lambda name, folder: start_seconds(name))
+    figures = last_line(start.main, "--repeats", "1")
+    assert figures["cpu_seconds"] == {"base": 2.0, "ours": 3.0}
+    assert figures["ratio"] == 1.5
+
+
+def start_seconds(name):
+    """CPU and clock of a process that is not started."""
+    return {"base": (2.0, 4.0), "ours": (3.0, 5.0)}[name]
 
 
 @pytest.fixture

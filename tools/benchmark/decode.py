@@ -5,6 +5,7 @@
               st_inference builds them: no cache.
 (raw)         transformers' generate, called without this project.
 (generate)    our default backend: the same generate, with our limits and scores.
+(int8)        generate with quantize: true.
 (beam_search) our second backend: ESPnet's search over the cached scorer.
 
 All read the same random weights and the same random frames. The embedding is scaled
@@ -15,6 +16,7 @@ all make the same number of steps.
 """
 
 import argparse
+import copy
 import re
 import tempfile
 from types import SimpleNamespace
@@ -79,6 +81,7 @@ def searches(plain, theirs, ours, vocab, frames, length):
 
     from espnet_samu.decoding.beam_search import FusionSearch
     from espnet_samu.decoding.search import GenerateSearch, SearchSettings
+    from espnet_samu.layers.quantization import quantize_linear
 
     settings = SearchSettings(
         beam_size=BEAM, nbest=BEAM, maxlenratio=-length, minlenratio=-length
@@ -86,6 +89,9 @@ def searches(plain, theirs, ours, vocab, frames, length):
     model = SimpleNamespace(
         decoder=ours, token_list=["t"] * vocab, sos=2, eos=2, st_ctc=None
     )
+    small = torch.nn.ModuleDict({"decoder": copy.deepcopy(ours)})
+    quantize_linear(small)
+    int8 = SimpleNamespace(**{**vars(model), "decoder": small["decoder"]})
     lengths = torch.full((len(frames),), frames.size(1))
     espnet = BatchBeamSearch(
         {"decoder": theirs},
@@ -116,13 +122,13 @@ def searches(plain, theirs, ours, vocab, frames, length):
     def by_espnet():
         return [espnet(x, -float(length), -float(length - 2)) for x in frames]
 
-    generate, beam_search = GenerateSearch(model, settings), FusionSearch(
-        model, settings
-    )
+    generate, quantized = (GenerateSearch(m, settings) for m in (model, int8))
+    beam_search = FusionSearch(model, settings)
     return {
         "espnet": by_espnet,
         "raw": raw,
         "generate": lambda: generate(frames, lengths),
+        "int8": lambda: quantized(frames, lengths),
         "beam_search": lambda: beam_search(frames, lengths),
     }
 
@@ -169,6 +175,7 @@ def measure(cell: str, args: argparse.Namespace) -> dict:
     seconds = time_pairwise(functions, args.repeats, warmup=0)
     figures["seconds"] = seconds
     figures["generate_over_raw"] = seconds["raw"] / seconds["generate"]
+    figures["int8_over_generate"] = seconds["generate"] / seconds["int8"]
     if with_espnet:
         ratio = seconds["espnet"] / seconds["beam_search"]
         figures["beam_search_over_espnet"] = ratio
@@ -195,7 +202,8 @@ def compare(cells: dict) -> dict:
 
 
 COLUMNS = (
-    "cell,espnet,raw,generate,beam_search,generate x raw,beam_search x espnet,"
+    "cell,espnet,raw,generate,int8,beam_search,generate x raw,int8 x generate,"
+    "beam_search x espnet,"
     "same tokens: generate,beam_search,difference of scores"
 ).split(",")
 
@@ -208,9 +216,10 @@ def row(figures: dict) -> list:
         f"{figures['vocab']:,} tokens, n {figures['length']}, batch {figures['batch']}",
         *(
             f"{seconds[name]:.2f}" if name in seconds else ""
-            for name in ("espnet", "raw", "generate", "beam_search")
+            for name in ("espnet", "raw", "generate", "int8", "beam_search")
         ),
         f"{figures['generate_over_raw']:.2f}",
+        f"{figures['int8_over_generate']:.2f}",
         "" if faster is None else f"{faster:.1f}",
         f"{figures['same_tokens_generate']:.3f}",
         f"{figures['same_tokens_beam_search']:.3f}",

@@ -1,6 +1,7 @@
 """Tests of espnet_samu.decoding.translation."""
 
 import io
+import shutil
 
 import pytest
 import torch
@@ -61,10 +62,14 @@ def test_char():
     assert detokenize([]) == ""
 
 
-def test_bpe(sentencepiece_model):
+def test_bpe(sentencepiece_model, tmp_path, monkeypatch):
+    """Read at once: neither a new working directory nor a lost file matters."""
     import sentencepiece
 
-    detokenize = Detokenizer("bpe", str(sentencepiece_model))
+    monkeypatch.chdir(shutil.copytree(sentencepiece_model.parent, tmp_path / "cache"))
+    detokenize = Detokenizer("bpe", "bpe.model")
+    monkeypatch.chdir("/")
+    shutil.rmtree(tmp_path / "cache")
     processor = sentencepiece.SentencePieceProcessor(str(sentencepiece_model))
     pieces = processor.encode("the small cat", out_type=str)
     assert detokenize(["<s>", *pieces, "de_DE", "</s>"]) == "the small cat"

@@ -4,6 +4,12 @@ import time
 
 import pytest
 
+from espnet_samu.checkpoint.pack import opened
+from espnet_samu.corpora.audio import AudioFault, decode
+from espnet_samu.text.vocabulary import read_bpemodel, read_token_list
+from espnet_samu.utils import hub
+from espnet_samu.utils.init_param import read_state_dict
+from espnet_samu.utils.kaldi_io import read_text
 from espnet_samu.utils.safe_reading import read_yaml
 
 LEVELS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -42,3 +48,31 @@ def test_aliases(tmp_path):
     same = {"x": [1, 2]}
     expected = {"a": same, "b": same, "c": {**same, "y": same}}
     assert read_yaml(tmp_path / "c.yaml") == expected
+
+
+def open_pack(path):
+    with opened(path):
+        pass
+
+
+READERS = {
+    "model.pth": read_state_dict,
+    "config.yaml": read_yaml,
+    "bpe.model": read_bpemodel,
+    "tokens.txt": read_token_list,
+    "text": read_text,
+    "model.zip": open_pack,
+    "model.safetensors": lambda path: hub.locate(str(path.parent)),
+    "clip.flac": lambda path: next(decode(path)),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_pointers_of_git_lfs(tmp_path, name):
+    """What a clone without git-lfs has in the place of a large file."""
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
+    (tmp_path / name).write_text(pointer)
+    with pytest.raises((ValueError, AudioFault)) as end:
+        READERS[name](tmp_path / name)
+    assert "only a pointer of git-lfs" in str(end.value)
+    assert "; run: git lfs pull" in str(end.value)
