@@ -209,6 +209,10 @@ def _disable_late(
     reason: str | None = None,
 ) -> Any:
     """``torch.compiler.disable`` without an import of the compiler."""
+    if function is None:
+        return functools.partial(
+            _disable_late, real, recursive=recursive, reason=reason
+        )
     if _is_imported(_COMPILER) or not isinstance(function, FunctionType):
         return real(function, recursive, reason=reason)
     disabled = None

@@ -101,7 +101,7 @@ def test_decorators_of_the_compiler(monkeypatch):
     monkeypatch.setattr(late_imports, "_COMPILER", "late_compiler")
     with late_imports._late_decorators():
         assert isinstance(torch.compiler.disable.func, type(real))
-    late = late_imports._disable_late(real, lambda x: 10 * x, reason="why")
+    late = late_imports._disable_late(real, reason="why")(lambda x: 10 * x)
     assert late(2) == 20 and calls == []
     monkeypatch.setitem(sys.modules, "late_compiler", sys)
     assert [late(2), late(3)] == [21, 31] and calls == [(True, "why")]
