@@ -3,7 +3,7 @@
 # Speech translation with a semantically distilled speech encoder: SAMU-XLS-R.
 # Stages 6-9 and 13 are done here, all others by ESPnet's own ./st.sh.
 
-# shellcheck disable=SC2154  # cuda_cmd, decode_cmd: cmd.sh
+# shellcheck disable=SC2154  # train_cmd, cuda_cmd, decode_cmd: cmd.sh
 # Set bash to 'debug' mode, it will exit on :
 # -e 'error', -u 'undefined variable', -o ... 'error in pipeline', -x 'print commands',
 set -e
@@ -298,12 +298,9 @@ if "${trim_vocab}"; then
     vocab_args="--decoder_conf model=${vocab_dir}"
 fi
 
-# failed LOG...: end with the error that the logs of failed jobs end with.
+# failed LOG...: end with what ended the jobs.
 failed() {
-    local error
-    error=$(grep -hE "^([A-Za-z_.]*(Error|Exception)|[A-Za-z_.]+: error)\b" "$@" /dev/null \
-        | tail -n 1) || error="Error: a job ended without a word, was it killed? See $*"
-    log "${error}"
+    log "$(${python} -m espnet_samu.bin.jobs --log "$@")"
     exit 1
 }
 
@@ -504,6 +501,9 @@ if "${skip_data_prep}" || [ "${stage}" -gt 3 ]; then
         fi
     done
 fi
+
+_warnings=$(${python} -m espnet_samu.bin.jobs --cmd "${train_cmd}" "${cuda_cmd}" "${decode_cmd}")
+[ -z "${_warnings}" ] || log "${_warnings}"
 
 # Where jobs run on this machine, it must have the GPUs.
 if [ "${ngpu}" -gt 0 ] && ! "${skip_train}" && { runs 6 || runs 8 || runs 11; } \

@@ -393,6 +393,7 @@ if [ "$2" = espnet_samu.bin.teacher_embed ]; then
     echo "a line after it" >&2
     exit 1
 fi
+[ "$2" != espnet_samu.bin.jobs ] || exec python3 "$@"
 [ "$2" = espnet_samu.launch ] || echo "$@"
 """
 
@@ -427,7 +428,9 @@ def test_a_failed_job_says_why_on_the_console(run, coverage, monkeypatch, line, 
 
 
 def test_one_teacher_needs_one_gpu(run, recipe, coverage):
-    (recipe / "cmd.sh").write_text("cuda_cmd='echo queue'\ndecode_cmd=run.pl\n")
+    (recipe / "cmd.sh").write_text(
+        "train_cmd=run.pl\ncuda_cmd='echo queue'\ndecode_cmd=run.pl\n"
+    )
     for gpus, asked in ((4, 1), (1, 1), (0, 0)):
         options = ["--python", coverage, "--ngpu", gpus]
         status, output = run(*options, stage=6, stop_stage=6)
@@ -451,6 +454,17 @@ def test_python_of_several_words(run, recipe, coverage):
     status, output = run("--python", coverage)
     assert status == 0, output
     assert "./cover run --append -m espnet_samu.launch\n" in output
+
+
+def test_variables_that_jobs_do_not_get(run, recipe, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    status, output = run()
+    assert status == 0 and "Warning" not in output
+    text = (recipe / "cmd.sh").read_text()
+    (recipe / "cmd.sh").write_text(text.replace("cmd_backend='local'", "cmd_backend=slurm"))
+    status, output = run()
+    assert status == 0
+    assert output.count("Warning: HF_HUB_OFFLINE: set here, but not in the jobs") == 1
 
 
 def test_a_failed_job_of_st_sh_says_why(run, recipe, coverage):
