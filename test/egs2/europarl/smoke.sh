@@ -2,7 +2,7 @@
 # All stages of the recipe, in a copy of its folder, on the small corpus of
 # europarl_st_tree.py with the small models of tiny_models.py: data, distillation,
 # retrieval, translation, decoding, scoring. Says nothing of quality.
-#   ./smoke.sh                     zeroshot, as in CI
+#   ./smoke.sh                     zeroshot with adapters, and a pack of it, as in CI
 #   ./smoke.sh x2en m2m zeroshot   all scenarios
 #   ./smoke.sh x2en baseline       a scenario, and the baseline beside it
 set -e
@@ -12,13 +12,17 @@ set -o pipefail
 # shellcheck source=test/egs2/smoke_lib.sh
 . "$(dirname "$0")"/../smoke_lib.sh
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
-[ $# -gt 0 ] || set -- zeroshot
+in_ci=false
+if [ $# -eq 0 ]; then
+    in_ci=true
+    set -- zeroshot
+fi
 
 copy_recipe europarl
 python=${main_root}/tools/venv/bin/python
 "${python}" "${main_root}/test/espnet_samu/corpora/europarl_st_tree.py" "${work}/corpus"
 "${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" \
-    --encoder microsoft/wavlm-base-plus/resaved-5.5.4 \
+    --encoder facebook/w2v-bert-2.0/resaved-4.37.1 \
     --decoder facebook/nllb-200-distilled-600M 2> "${work}/log"
 
 # The real configurations with other models, sizes and lengths, and nothing else.
@@ -69,7 +73,12 @@ describe() {
         *) fail "no such scenario: $1" ;;
     esac
     st_conf=train_st
-    [ "$1" = m2m ] && st_conf=train_st_many
+    if "${in_ci}"; then
+        st_conf=train_st_adapters
+        options+=(--st_config conf/tuning/train_st_adapters.yaml)
+    elif [ "$1" = m2m ]; then
+        st_conf=train_st_many
+    fi
     st_exp=exp/st_${st_conf}_raw_multi_${tag}_samu_de_en_fr
     system=${st_conf}_samu_de_en_fr
     options=(--scenario "$1" "${options[@]}")
@@ -126,7 +135,8 @@ for scenario in "$@"; do
     fi
     describe "${scenario}"
     if ! "${student}"; then
-        run "${options[@]}" --stage 1 --stop_stage 13
+        run "${options[@]}" --stage 1 --stop_stage 14 --skip_packing false
+        expect "${st_exp}"/*.zip
         retrieval_set=test.${tag}
         [ "${scenario}" = m2m ] && retrieval_set=samu_dev_de_en_fr
         check_distillation "${retrieval_set}"

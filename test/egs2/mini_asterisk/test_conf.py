@@ -6,6 +6,16 @@ import pytest
 import yaml
 
 CONF = Path(__file__).parents[3] / "egs2" / "mini_asterisk" / "samu_st1" / "conf"
+# Parts that are trained.
+TRAINED = {
+    "train_st.yaml": {"decoder"},
+    "tuning/train_st_adapters.yaml": {"frontend", "decoder"},
+    "tuning/train_st_augment.yaml": {"decoder"},
+    "tuning/train_st_default.yaml": {"encoder", "decoder"},
+    "tuning/train_st_lora.yaml": {"frontend", "decoder"},
+    "tuning/train_st_s3prl.yaml": {"preencoder", "encoder", "decoder"},
+    "tuning/train_st_xlsr.yaml": {"frontend", "decoder"},
+}
 
 
 def load(name: str) -> dict:
@@ -80,3 +90,54 @@ def test_learning_rate_falls_to_its_end_with_the_last_update(name: str):
     conf = load(name)
     assert conf["scheduler_conf"]["first_cycle_steps"] == updates(conf) + 1
     assert conf["scheduler_conf"]["max_lr"] == conf["optim_conf"]["lr"]
+
+
+@pytest.fixture(scope="module")
+def students(tmp_path_factory) -> dict[str, str]:
+    """Files of students as they begin, by the end of the files' names."""
+    import torch
+
+    from espnet_samu.tasks.samu import SAMUTask
+
+    students = {}
+    for end in ("", "_augment"):
+        folder = tmp_path_factory.mktemp("student")
+        name = f"tuning/train_samu{end}.yaml" if end else "train_samu.yaml"
+        cmd = ["--config", str(CONF / name), "--output_dir", str(folder)]
+        SAMUTask.main(cmd=[*cmd, "--dry_run", "true", "--ngpu", "0"])
+        model, _ = SAMUTask.build_model_from_file(folder / "config.yaml")
+        torch.save(model.state_dict(), folder / "model.pth")
+        students[end] = str(folder / "model.pth")
+    return students
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_step_of_translation(students, name: str, tmp_path):
+    import torch
+
+    from espnet_samu.tasks.st import STTask
+
+    tokens = ["<blank>", "<unk>", *"abcdefgh", "<sos/eos>"]
+    (tmp_path / "tokens.txt").write_text("\n".join(tokens) + "\n")
+    cmd = ["--config", str(CONF / name), "--output_dir", str(tmp_path)]
+    cmd += ["--token_list", str(tmp_path / "tokens.txt"), "--token_type", "char"]
+    if load(name).get("init_from_samu"):
+        cmd += ["--samu_model", students["_augment" if "augment" in name else ""]]
+    STTask.main(cmd=[*cmd, "--dry_run", "true", "--ngpu", "0"])
+    model, _ = STTask.build_model_from_file(tmp_path / "config.yaml")
+    model.train()
+    speech = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))
+    loss, _, _ = model(
+        speech=speech,
+        speech_lengths=torch.tensor([16000, 12000]),
+        text=torch.tensor([[2, 3, 4], [5, 6, -1]]),
+        text_lengths=torch.tensor([3, 2]),
+    )
+    loss.backward()
+    assert torch.isfinite(loss)
+    parts = {
+        parameter_name.split(".")[0]
+        for parameter_name, parameter in model.named_parameters()
+        if parameter.grad is not None and parameter.grad.abs().sum() > 0
+    }
+    assert parts == TRAINED[name]
