@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Open an HTML file in headless Chromium as readers would, and look for faults.
 
-At every width, light and dark, with all ``details`` open: errors in the console,
-anything loaded from elsewhere, text or figures that stick out of the window, text that
-is too small or too pale to read, images and sounds that cannot be decoded. Writes
-screenshots.
+At every width, light and dark, and on paper, with all ``details`` open: errors in the
+console, anything loaded from elsewhere, text or figures that stick out of the window,
+text that is too small or too pale to read, images and sounds that cannot be decoded.
+Writes screenshots.
 """
 
 import argparse
@@ -32,6 +32,7 @@ NO_BROWSER = 3  # exit status
 TIMEOUT = 60_000  # milliseconds
 LEAST_FONT = 8.0  # CSS pixels as shown, figures included
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
+PAPER = 718  # CSS pixels: 210 mm without margins of 10 mm
 TALLEST = 16000  # pixels of a screenshot
 
 LOOK = """
@@ -150,7 +151,7 @@ def look(
         browser: The browser.
         path: HTML file.
         width: Width of the window in CSS pixels.
-        scheme: `light` or `dark`, what the reader prefers.
+        scheme: `light` or `dark`, what the reader prefers, or `print`: on paper.
         picture: PNG file to write.
 
     Returns:
@@ -159,8 +160,12 @@ def look(
     faults: list[str] = []
     url = path.resolve().as_uri()
     viewport = {"width": width, "height": 900}
-    page = browser.new_page(viewport=viewport, color_scheme=scheme)
+    on_paper = scheme == "print"
+    colours = "light" if on_paper else scheme
+    page = browser.new_page(viewport=viewport, color_scheme=colours)
     page.set_default_timeout(TIMEOUT)
+    if on_paper:
+        page.emulate_media(media="print")
 
     def note_request(request: Request) -> None:
         if request.url != url and not request.url.startswith("data:"):
@@ -209,12 +214,12 @@ def main() -> int:
         parser.error(f"no such file: {args.page}")
     looks = []
     with open_browser(program) as browser:
-        for width in args.width:
-            for scheme in ("light", "dark"):
-                picture = None
-                if args.output_dir is not None:
-                    picture = args.output_dir / f"{args.page.stem}_{width}_{scheme}.png"
-                looks.append(look(browser, args.page, width, scheme, picture))
+        ways = [(width, way) for width in args.width for way in ("light", "dark")]
+        for width, scheme in [*ways, (PAPER, "print")]:
+            picture = None
+            if args.output_dir is not None:
+                picture = args.output_dir / f"{args.page.stem}_{width}_{scheme}.png"
+            looks.append(look(browser, args.page, width, scheme, picture))
     print(json.dumps(looks, indent=2, ensure_ascii=False))
     return int(any(one["faults"] for one in looks))
 

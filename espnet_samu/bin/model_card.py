@@ -12,10 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from espnet_samu.scoring.directions import Direction, parse_train_langs
 from espnet_samu.scoring.inputs import parse_pairs
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.language_codes import base_language, parse_code
 from espnet_samu.utils.safe_reading import read_yaml
 
 RESULTS = "RESULTS.md"
@@ -66,7 +68,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tgt_lang", required=True, help="Without --utt2tgt_lang")
     parser.add_argument(
-        "--train_langs", required=True, help="Those with translations in training"
+        "--train_langs", required=True, help="Of score_st: what training has"
     )
     parser.add_argument("--command", required=True, help="What made the model")
     return parser
@@ -121,15 +123,19 @@ def main(cmd: Sequence[str] | None = None) -> None:
             f"## Environments\n\n{made}\n\n{scores}\n"
         )
 
-    trained = args.train_langs.split()
     sources = languages(args.utt2lang)
     targets = languages(args.utt2tgt_lang) or [args.tgt_lang]
-    zero_shot = [lang for lang in sources if lang not in trained]
+    tested = [Direction(lang, lang, None) for lang in sources]
+    pairs = parse_train_langs(args.train_langs, tested)
+    trained = [*dict.fromkeys(source for source, _ in pairs)]
+    directions = [f"{s}-{t}" for s, t in pairs if t is not None]
+    known = {parse_code(source).language for source in trained}
+    zero_shot = [lang for lang in sources if parse_code(lang).language not in known]
     card = folder / CARD
     old = card.read_text(encoding="utf-8") if card.is_file() else ""
     licence = re.search(r"^license: *(\S+)", old, re.MULTILINE)
     # The hub takes codes without a region.
-    codes = sorted({x.partition("-")[0] for x in [*trained, *sources, *targets]})
+    codes = sorted({base_language(x) for x in [*trained, *sources, *targets]})
     head = ["library_name: espnet", "tags: [espnet, audio, speech-translation]"]
     head += [f"language: {json.dumps(codes)}", *([licence[0]] if licence else [])]
     body = [
@@ -145,6 +151,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         f"- other spoken languages that were tested (zero-shot): "
         f"{' '.join(zero_shot) or 'none'}",
         f"- languages of the translations: {' '.join(targets)}",
+        *([f"- directions in training: {' '.join(directions)}"] if directions else []),
         *parts(read_yaml(folder / "config.yaml")),
         "",
         "## Use",

@@ -13,6 +13,8 @@ from espnet2.utils.types import str_or_none
 from espnet_samu.report.examples import draw_examples
 from espnet_samu.report.page import Section, make_page
 from espnet_samu.report.results import (
+    GroupMeans,
+    PublishedSystem,
     Results,
     collect_means,
     read_published,
@@ -29,12 +31,12 @@ from espnet_samu.report.sections import (
     make_settings_section,
     make_significance_section,
 )
+from espnet_samu.scoring.directions import split_directions
 from espnet_samu.scoring.inputs import (
     parse_pairs,
     read_target_languages,
     read_values,
 )
-from espnet_samu.scoring.system_result import split_directions
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
@@ -55,9 +57,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--published",
         type=str_or_none,
         default=None,
-        help="TSV file of published BLEU: first line `system`, then languages (or "
-        "directions, groups, average), every other line a system; - for none; means "
-        "are over the languages that have a column",
+        help="TSV file of published BLEU: first line `system`, then directions (fr-en; "
+        "or source languages, which are taken to be into our target; groups, average), "
+        "every other line a system; - for none; means are over the directions that "
+        "have a column",
     )
     parser.add_argument(
         "--note",
@@ -154,6 +157,30 @@ def make_examples(args: argparse.Namespace, results: Results) -> Section | None:
     return make_example_section(examples, args.seed)
 
 
+def check_published(
+    results: Results, published: Sequence[PublishedSystem], means: GroupMeans
+) -> None:
+    """Warn of published figures that cannot be shown.
+
+    Args:
+        results: What was scored.
+        published: Systems to show beside.
+        means: Means of all systems.
+    """
+    directions = results.directions().values()
+    if any(direction.target is None for direction in directions):
+        logging.warning(
+            "--results are of an earlier version and name no target languages: "
+            "published figures of directions (fr-en) are left out"
+        )
+    for system in published:
+        found = [system.find(direction) for direction in directions]
+        if not means.of(system.name) and not any(v is not None for v in found):
+            logging.warning(
+                f"--published: '{system.name}' has no figure of what was scored"
+            )
+
+
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command line.
 
@@ -171,6 +198,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     results = read_results(args.results)
     published = read_published(args.published) if args.published else []
     means = collect_means(results, published)
+    if published:
+        check_published(results, published, means)
     words = shlex.join(sys.argv[1:] if cmd is None else cmd)
     own = f"python -m espnet_samu.bin.report {words}"
     made_by = [results.command, own]

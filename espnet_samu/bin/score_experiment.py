@@ -13,6 +13,7 @@ from espnet2.utils.types import str_or_none
 from espnet_samu.bin import model_card, report, score_st
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.language_codes import parse_code
 
 # Token types whose vocabulary a ceiling can be computed for.
 _TOKEN_TYPE = re.compile(r"^token_type: (bpe|char|word|hugging_face)$", re.MULTILINE)
@@ -46,10 +47,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--src_lang", required=True, help="As in names of experiments")
     parser.add_argument("--tgt_lang", required=True, help="Target language")
     parser.add_argument(
-        "--train_langs", default="", help="Those with translations in training"
+        "--train_langs", default="", help="Of score_st: what training has"
     )
     parser.add_argument(
-        "--train_utt2lang", default="", help="Has them, without --train_langs"
+        "--train_utt2lang",
+        default="",
+        help="Has it, with utt2tgt_lang beside it, without --train_langs",
     )
     parser.add_argument(
         "--retrieval_dir", type=Path, required=True, help="Folder of stage 9"
@@ -84,6 +87,32 @@ def is_retrieved(retrieval_dir: Path, data_feats: Path, dset: str) -> bool:
     if (folder / "failed.scp").exists():
         scored |= set(read_text(folder / "failed.scp"))
     return scored == set(read_text(data_feats / dset / "wav.scp"))
+
+
+def training_directions(args: argparse.Namespace) -> str:
+    """Return the directions of the training translations, as score_st takes them.
+
+    Args:
+        args: Command line.
+
+    Returns:
+        Source languages where all translations are into one language, else directions.
+    """
+    folders = [args.data_feats / dset for dset in args.test_sets]
+    targets = {lang for folder in folders for lang in target_langs(folder, args)}
+    utt2lang = read_text(args.train_utt2lang)
+    path = Path(args.train_utt2lang).with_name("utt2tgt_lang")
+    utt2tgt_lang = read_text(path) if path.exists() else {}
+    pairs = {(s, utt2tgt_lang.get(utt, args.tgt_lang)) for utt, s in utt2lang.items()}
+    if len({parse_code(lang) for lang in targets | {t for _, t in pairs}}) == 1:
+        return " ".join(sorted({source for source, _ in pairs}))
+    return " ".join(sorted(f"{source}:{target}" for source, target in pairs))
+
+
+def target_langs(folder: Path, args: argparse.Namespace) -> set[str]:
+    """Return the target languages of a data directory."""
+    path = folder / "utt2tgt_lang"
+    return set(read_text(path).values()) if path.exists() else {args.tgt_lang}
 
 
 def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[str]]:
@@ -149,9 +178,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train_langs = args.train_langs
-    if not train_langs:
-        train_langs = " ".join(sorted(set(read_text(args.train_utt2lang).values())))
+    train_langs = args.train_langs or training_directions(args)
     card = ["--st_exp", str(args.st_exp), "--train_langs", train_langs]
     card += ["--tgt_lang", args.tgt_lang, "--command", args.command]
     for dset in args.test_sets:

@@ -12,6 +12,11 @@ from pathlib import Path
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.scoring.comet import CometModel, CometScores
+from espnet_samu.scoring.directions import (
+    Direction,
+    parse_train_langs,
+    split_directions,
+)
 from espnet_samu.scoring.inputs import (
     match_hypotheses,
     name_ids,
@@ -21,13 +26,13 @@ from espnet_samu.scoring.inputs import (
     read_target_languages,
     read_values,
 )
-from espnet_samu.scoring.significance import paired_bootstrap
-from espnet_samu.scoring.system_result import score_system, split_directions
+from espnet_samu.scoring.significance import DEFAULT_SAMPLES, paired_bootstrap
+from espnet_samu.scoring.system_result import SystemResult, score_system
 from espnet_samu.scoring.table import (
     make_significance_table,
     make_translation_table,
 )
-from espnet_samu.scoring.tokenizers import written_language
+from espnet_samu.scoring.tokenizers import find_chosen, is_japanese
 from espnet_samu.scoring.transfer_gap import (
     compare_groups,
     describe_groups,
@@ -85,7 +90,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--ja_tokenizer",
         choices=("ja-mecab", "char"),
         default="ja-mecab",
-        help="For BLEU of Japanese: words of MeCab, as sacreBLEU's command has it "
+        help="For BLEU of Japanese: words of MeCab, as sacreBLEU's command does "
         "(pip install 'sacrebleu[ja]'), or characters",
     )
     parser.add_argument(
@@ -94,21 +99,22 @@ def get_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="LANG=NAME",
         help="sacreBLEU's tokenizer for another target language, instead of zh for "
-        "Chinese, ko-mecab for Korean, 13a; needed for languages without blanks",
+        "Chinese, ko-mecab for Korean, 13a; needed for other languages without blanks "
+        "between words, and for codes that are not known",
     )
     parser.add_argument(
         "--baseline",
         type=str_or_none,
         default=None,
         metavar="NAME",
-        help="System that the others are tested against: paired bootstrap, 95 %% "
-        "intervals and p-values by direction, as `sacrebleu --paired-bs`; the seed is "
-        "that of the environment variable SACREBLEU_SEED",
+        help="System that the others are tested against: two-sided paired bootstrap, "
+        "95 %% intervals (those of `sacrebleu --paired-bs`) and p-values by direction; "
+        "the seed is that of the environment variable SACREBLEU_SEED",
     )
     parser.add_argument(
         "--paired_bs_n",
         type=int,
-        default=1000,
+        default=DEFAULT_SAMPLES,
         help="Number of resampled sets, with --baseline",
     )
     parser.add_argument(
@@ -130,16 +136,17 @@ def get_parser() -> argparse.ArgumentParser:
         "--train_langs",
         type=str_or_none,
         default=None,
-        help="Source languages with translations in training, in one string; the "
-        "others are zero-shot languages",
+        help="What has translations in training, in one string: source languages "
+        "(fr: into every target language) or directions (fr-en; fr:en is the same); "
+        "all else is zero-shot",
     )
     parser.add_argument(
         "--groups",
         type=str_or_none,
         default=None,
-        help="TSV file of source languages, `group<TAB>language language ...`, or "
-        "lines `language<TAB>group` below such a header: means by group; with groups "
-        "high and low, TRFGap",
+        help="TSV file of source languages (or directions, fr-en), "
+        "`group<TAB>language language ...`, or lines `language<TAB>group` below such a "
+        "header: means by group; with groups high and low, TRFGap",
     )
     parser.add_argument(
         "--slots",
@@ -197,13 +204,15 @@ def make_settings(args: argparse.Namespace) -> MetricSettings:
     """
     tokenizers = parse_pairs("tokenizer", args.tokenizer)
     for lang in tokenizers:
-        if written_language(lang) == "ja":
+        if is_japanese(lang):
             raise ValueError(f"--tokenizer cannot have '{lang}': see --ja_tokenizer")
     return MetricSettings(
         metrics=tuple(args.metrics.split(",")),
         tokenizers={"ja": args.ja_tokenizer, **tokenizers},
         slot_words=(
-            Path(args.slots).read_text(encoding="utf-8").split() if args.slots else ()
+            Path(args.slots).read_text(encoding="utf-8-sig").split()
+            if args.slots
+            else ()
         ),
     )
 
@@ -234,6 +243,40 @@ def check_systems(
             raise ValueError("--baseline needs another --system to compare with it")
     if args.comet is not None and args.src is None:
         raise ValueError("--comet needs --src")
+
+
+def find_unused(
+    args: argparse.Namespace,
+    results: Sequence[SystemResult],
+    directions: Mapping[str, Direction],
+) -> list[str]:
+    """Return the options that no figure depends on, each with the reason.
+
+    Args:
+        args: Command line.
+        results: Scores of all systems.
+        directions: What was scored.
+    """
+    unused = []
+    for name in parse_pairs("retrieval", args.retrieval):
+        (result,) = (result for result in results if result.name == name)
+        if all(row.values["r1"] is None for row in result.directions):
+            unused.append(f"--retrieval {name}: it has no R@1 of a scored direction")
+    if args.slots and all(
+        row.values["slot_accuracy"] is None for r in results for row in r.directions
+    ):
+        unused.append(f"--slots {args.slots}: no reference has one of its words")
+    targets = {direction.target for direction in directions.values()}
+    for lang, name in parse_pairs("tokenizer", args.tokenizer).items():
+        if not any(find_chosen(target, {lang: name}) for target in targets):
+            unused.append(f"--tokenizer {lang}={name}: no translation is into {lang}")
+    if args.train_langs and all(
+        row.name != "supervised" for result in results for row in result.means
+    ):
+        unused.append(f"--train_langs {args.train_langs}: none of them is scored")
+    if args.baseline is None and args.paired_bs_n != DEFAULT_SAMPLES:
+        unused.append("--paired_bs_n: there is no --baseline")
+    return unused
 
 
 def read_vocabulary(config: str) -> RoundTrip:
@@ -270,12 +313,16 @@ def main(cmd: Sequence[str] | None = None) -> None:
     utt2tgt_lang = read_target_languages(args.utt2tgt_lang, args.tgt_lang, refs)
     directions = split_directions(refs, utt2lang, utt2tgt_lang)
     for lang in {direction.target: None for direction in directions.values()}:
-        settings.make_metrics([], lang)  # so that a mistake shows now
-    train_langs = None if args.train_langs is None else args.train_langs.split()
+        settings.make_metrics(lang)  # so that a mistake shows now
+    train_langs = (
+        None
+        if args.train_langs is None
+        else parse_train_langs(args.train_langs, directions.values())
+    )
     groups = read_groups(args.groups) if args.groups else None
     remarks = {}
     if groups:
-        lacking = compare_groups([d.source for d in directions.values()], groups)
+        lacking = compare_groups(directions, groups)
         remarks["means"] = describe_groups(groups, lacking)
     failed = {name: read_failed(path, refs) for name, path in systems.items()}
     hyps = {
@@ -313,6 +360,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
         )
         for name in systems
     ]
+    unused = find_unused(args, results, directions)
+    for option in unused:
+        logging.warning(f"had no effect: {option}")
+    if unused:
+        remarks["had no effect"] = "; ".join(unused)
     for name, config in ceilings.items():
         ceiling = score_ceiling(read_vocabulary(config), refs, utt2tgt_lang, settings)
         notes[f"ceiling of {name}, the references through its vocabulary"] = (
@@ -321,7 +373,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     table = make_translation_table(results, {**remarks, **notes})
     content = {
         "systems": {result.name: result.to_dict() for result in results},
-        "train_langs": train_langs,
+        "train_langs": args.train_langs and args.train_langs.replace(",", " ").split(),
+        "had_no_effect": unused,
         "groups": groups,
         "failed": failed,
         "notes": notes,

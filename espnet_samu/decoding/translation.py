@@ -10,9 +10,10 @@ from espnet2.text.build_tokenizer import build_tokenizer
 from typeguard import typechecked
 
 from espnet_samu.decoding.search import Hypothesis, Translation
-from espnet_samu.text.languages import TargetLanguages, is_code
+from espnet_samu.text.languages import TargetLanguages
 from espnet_samu.text.vocabulary import read_bpemodel
 from espnet_samu.utils import hub
+from espnet_samu.utils.language_codes import is_code, is_spaced
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 # Tokens without a text, of ESPnet's token lists and of mBART's.
@@ -135,9 +136,6 @@ class ModelLanguages:
 _FRAME = SAMPLING_RATE // 50  # samples, 20 ms
 _SMOOTH = 15  # frames, 0.3 s: a pause between words, not a closed mouth
 
-# Written without blanks.
-_UNSPACED = ("zh", "ja", "th", "my", "km", "lo")
-
 
 def check_limit(limit: int) -> None:
     """Raise a ValueError if a chunk of so many samples is too short."""
@@ -185,8 +183,7 @@ def glue(language: str | None) -> str:
     Args:
         language: Code of the target language (``ja_XX``, ``ja``); None: not known.
     """
-    code = (language or "").strip("_").replace("-", "_").partition("_")[0].lower()
-    return "" if code in _UNSPACED else " "
+    return "" if language and is_spaced(language) is False else " "
 
 
 class TranslationMaker:

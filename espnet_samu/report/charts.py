@@ -4,13 +4,15 @@ import dataclasses
 import io
 import re
 import textwrap
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from espnet_samu.report.page import SERIES, load_macros
+from espnet_samu.report.page import SERIES, load_macros, mark_control
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,12 +39,20 @@ def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Mar
         description: The same in words, with the numbers.
     """
     import matplotlib
+    from matplotlib.text import Text
 
     buffer = io.StringIO()
-    # hashsalt: the same figure is the same text, whenever it is made.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a name may have a dollar sign
+    settings = {
+        **{"svg.fonttype": "none", "text.parse_math": False},
+        "svg.hashsalt": name,  # the same figure is the same text, whenever it is made
+    }
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # The fonts are the browser's.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(buffer, format="svg", transparent=True)
-    root = ElementTree.fromstring(buffer.getvalue())
+    root = ElementTree.fromstring(mark_control(buffer.getvalue()))
     for element in root.iter():
         # Within HTML the names need no namespaces.
         element.tag = element.tag.rpartition("}")[2]
@@ -201,6 +211,11 @@ class Rows:
             )
 
 
+def _columns(name: str) -> int:
+    """Return the width of a name in letters; CJK characters have that of two."""
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in name)
+
+
 def place_rows(names: Sequence[str], bars: float, gap: float) -> Rows:
     """Place the rows of a chart; where a name is long, all stand above their rows.
 
@@ -209,7 +224,7 @@ def place_rows(names: Sequence[str], bars: float, gap: float) -> Rows:
         bars: Height of the bars of a row in inches.
         gap: Inches between rows.
     """
-    longest = max(map(len, names))
+    longest = max(map(_columns, names))
     above = longest > BESIDE
     lines = [textwrap.fill(name, ABOVE) if above else name for name in names]
     heads = [LINE * (name.count("\n") + 1) if above else 0.0 for name in lines]

@@ -12,7 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from espnet_samu.report.page import load_macros
-from espnet_samu.scoring.system_result import Direction
+from espnet_samu.scoring.directions import Direction
 
 COMPRESSION = 0.8  # of 0 to 1: about 33 kbit/s for speech at 16 kHz
 

@@ -6,6 +6,7 @@ figures and the like, ``sections.html`` the sections of a recipe's report.
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.environment import TemplateModule
 from markupsafe import Markup
 
-from espnet_samu.scoring.tokenizers import base_language
+from espnet_samu.utils.language_codes import base_language
 
 TEMPLATES = Path(__file__).parent / "templates"
-SERIES = 6
+SERIES = 24
 """Colours of ``style.css`` for systems: ``--series-0``, ``--series-1``, ..."""
 
 
@@ -46,6 +47,16 @@ def load_macros(name: str, folder: Path = TEMPLATES) -> TemplateModule:
     return _environment(folder).get_template(name).module
 
 
+_CONTROL = re.compile(
+    r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+def mark_control(text: str) -> str:
+    """Return a text with U+FFFD for characters that XML and HTML cannot have."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def make_definitions(items: Iterable[tuple[str, str]]) -> Markup:
     """Return a list of names and what they stand for."""
     return load_macros("components.html").definitions(items)
@@ -72,4 +83,4 @@ def make_page(title: str, head: Markup, sections: Sequence[Section]) -> str:
         sections: Parts of the page.
     """
     template = _environment(TEMPLATES).get_template("page.html")
-    return template.render(title=title, head=head, sections=sections)
+    return mark_control(template.render(title=title, head=head, sections=sections))

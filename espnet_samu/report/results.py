@@ -2,20 +2,18 @@
 
 import dataclasses
 import json
+import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import TypeVar
 
+from espnet_samu.scoring.directions import Direction, Pair, find_entry, parse_pair
 from espnet_samu.scoring.significance import Significance
 from espnet_samu.scoring.system_result import SystemResult
-from espnet_samu.scoring.tokenizers import base_language
 from espnet_samu.scoring.transfer_gap import transfer_gap
 
-
-def _without_regions(name: str) -> str:
-    """Return a language or direction without regions: zh-CN -> zh."""
-    return re.sub(r"[-_][A-Z]{2}\b", "", name)
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,29 +28,28 @@ class PublishedSystem:
     """Columns of its table, also those that it has no score in. The languages among
     them, if there are any, are those that the means of the table are over."""
 
-    def find(self, key: str) -> float | None:
-        """Return the score of a column; regions of languages make no difference.
+    def find(self, direction: Direction) -> float | None:
+        """Return the score of a direction; regions of languages make no difference.
 
         Args:
-            key: Language or direction. In a table of directions into one language a
-                source language is enough.
+            direction: Its target language must be that of a column that is a direction.
+                A column that is a language is taken to be from it into our target.
         """
-        if key in self.scores:
-            return self.scores[key]
-        plain = {_without_regions(name): value for name, value in self.scores.items()}
-        name = _without_regions(key)
-        directions = [_without_regions(c).partition("-") for c in self.columns]
-        targets = {target for _, dash, target in directions if dash}
-        if name not in plain and len(targets) == 1:
-            name = f"{name}-{targets.pop()}"
-        return plain.get(name)
+        return find_entry(
+            direction.source,
+            direction.target,
+            _by_pair(self.scores, direction),
+            f"--published, {self.name}",
+        )
 
-    def mean(self, name: str, members: Sequence[str], whole: bool) -> float | None:
+    def mean(
+        self, name: str, members: Sequence[Direction], whole: bool
+    ) -> float | None:
         """Return a mean over the same languages as ours.
 
         Args:
             name: Name of the mean.
-            members: Languages that ours is taken over.
+            members: Directions that ours is taken over.
             whole: Whether these are all languages of the group: only then what was
                 published as its mean is the same thing.
 
@@ -60,11 +57,18 @@ class PublishedSystem:
             The published mean, or the mean of the published scores; None where the
             languages would not be the same.
         """
-        if whole and name in self.scores:
-            return self.scores[name]
+        means = {column.casefold(): value for column, value in self.scores.items()}
+        if whole and name.casefold() in means:
+            return means[name.casefold()]
         found = [self.find(member) for member in members]
         known = [score for score in found if score is not None]
         return fmean(known) if known and len(known) == len(members) else None
+
+
+def _by_pair(columns: Mapping[str, T], direction: Direction) -> dict[Pair, T]:
+    """Return the columns of a table by the directions or languages that they name."""
+    known = [direction.source]
+    return {parse_pair(name, known): value for name, value in columns.items()}
 
 
 def read_published(path: str | os.PathLike[str]) -> list[PublishedSystem]:
@@ -84,7 +88,7 @@ def read_published(path: str | os.PathLike[str]) -> list[PublishedSystem]:
     """
     columns: list[str] = []
     systems: dict[str, PublishedSystem] = {}
-    with open(path, encoding="utf-8") as f:
+    with open(path, encoding="utf-8-sig") as f:
         for number, line in enumerate(f, 1):
             if not line.strip() or line.startswith("#"):
                 continue
@@ -111,6 +115,8 @@ def read_published(path: str | os.PathLike[str]) -> list[PublishedSystem]:
                     continue
                 try:
                     scores[column] = float(field)
+                    if not math.isfinite(scores[column]):
+                        raise ValueError
                 except ValueError:
                     raise ValueError(
                         f"{path}:{number}: {column} must be a number or -: '{field}'"
@@ -128,9 +134,9 @@ class Results:
     systems: tuple[SystemResult, ...]
     """Scored systems, at least one, of the same directions."""
     train_langs: tuple[str, ...] | None
-    """Source languages with translations in training."""
+    """Source languages or directions with translations in training."""
     groups: Mapping[str, str]
-    """Resource group of every language; empty without groups."""
+    """Resource group of every language or direction; empty without groups."""
     notes: Mapping[str, str]
     """What was noted about the run."""
     significance: Significance | None
@@ -138,9 +144,9 @@ class Results:
     command: str
     """Command line that made the scores; "" where it is not known."""
 
-    def directions(self) -> list[str]:
-        """Return the names of the directions."""
-        return [row.name for row in self.systems[0].directions]
+    def directions(self) -> dict[str, Direction]:
+        """Return the directions by name."""
+        return {row.name: row.direction for row in self.systems[0].directions}
 
     def panels(self) -> dict[str, list[str]]:
         """Return directions by resource group, else supervised and zero-shot."""
@@ -148,7 +154,7 @@ class Results:
         wanted = dict.fromkeys(self.groups.values()) or ("supervised", "zero-shot")
         by_name = {row.name: [*row.members] for row in first.means}
         return {name: by_name[name] for name in wanted if name in by_name} or {
-            "all": self.directions()
+            "all": [*self.directions()]
         }
 
 
@@ -208,7 +214,7 @@ class GroupMeans:
 
 def _is_whole(
     name: str,
-    directions: Sequence[str],
+    directions: Sequence[Direction],
     groups: Mapping[str, str],
     published: PublishedSystem,
 ) -> bool:
@@ -217,15 +223,23 @@ def _is_whole(
     Args:
         name: Name of the mean.
         directions: Ours is over these.
-        groups: Resource group of every language.
+        groups: Resource group of every language or direction.
         published: The other system.
     """
-    langs = [base_language(x) for x, g in groups.items() if name in (g, "average")]
-    columns = {base_language(column) for column in published.columns}
+    known = [one.source for one in directions]
+    wanted = [parse_pair(x, known) for x, g in groups.items() if name in (g, "average")]
+    columns = [
+        pair
+        for pair in (parse_pair(column, known) for column in published.columns)
+        if find_entry(*pair, dict.fromkeys(wanted, True), "--groups")
+    ]
     # A table without languages is of all that have a group.
-    langs = [lang for lang in langs if lang in columns] or langs
+    wanted = columns or wanted
     # Of several directions from one language there is no single column.
-    return bool(langs) and sorted(map(base_language, directions)) == sorted(langs)
+    return len(wanted) == len(directions) > 0 and all(
+        find_entry(one.source, one.target, {pair: True for pair in wanted}, "")
+        for one in directions
+    )
 
 
 def collect_means(results: Results, published: Sequence[PublishedSystem]) -> GroupMeans:
@@ -239,6 +253,7 @@ def collect_means(results: Results, published: Sequence[PublishedSystem]) -> Gro
         ValueError: For a published system with the name of one of ours.
     """
     members = {row.name: row.members for row in results.systems[0].means}
+    directions = results.directions()
     scores: dict[str, dict[str, float]] = {}
     gaps: dict[str, float | None] = {}
     for system in results.systems:
@@ -249,9 +264,10 @@ def collect_means(results: Results, published: Sequence[PublishedSystem]) -> Gro
         if one.name in scores:
             raise ValueError(f"--published has a system of ours: '{one.name}'")
         scores[one.name] = {}
-        for name, directions in members.items():
-            whole = _is_whole(name, directions, results.groups, one)
-            mean = one.mean(name, directions, whole)
+        for name, keys in members.items():
+            over = [directions[key] for key in keys]
+            whole = _is_whole(name, over, results.groups, one)
+            mean = one.mean(name, over, whole)
             if mean is not None:
                 scores[one.name][name] = mean
         gaps[one.name] = transfer_gap(

@@ -9,6 +9,7 @@ from espnet_samu.report.charts import Series, draw_bars, make_figure, make_legen
 from espnet_samu.report.examples import Example, embed_clip, embed_png
 from espnet_samu.report.page import Section, load_macros, make_definitions
 from espnet_samu.report.results import GroupMeans, PublishedSystem, Results
+from espnet_samu.scoring.directions import Direction
 from espnet_samu.scoring.significance import Significance
 from espnet_samu.scoring.system_result import SystemResult
 from espnet_samu.scoring.table import (
@@ -126,7 +127,9 @@ def make_significance_section(tests: Significance) -> Section:
         for by_field in tests.signatures.values()
         for field, signature in by_field.items()
     }
-    content = _macros().significance(tests.baseline, P_LEVEL, header, cells, signatures)
+    content = _macros().significance(
+        tests.baseline, P_LEVEL, header, cells, signatures, tests.tests
+    )
     return Section("significance", "Significance", content)
 
 
@@ -165,10 +168,10 @@ def _add_intervals(series: Series, results: Results) -> Series:
 
 
 def _published_series(
-    colour: int, system: PublishedSystem, directions: Sequence[str]
+    colour: int, system: PublishedSystem, directions: Mapping[str, Direction]
 ) -> Series:
     """Return the values of a published system by direction."""
-    found = {name: system.find(name) for name in directions}
+    found = {name: system.find(one) for name, one in directions.items()}
     known = {name: value for name, value in found.items() if value is not None}
     return Series(system.name, colour, known, published=True)
 

@@ -8,6 +8,7 @@ from itertools import combinations, product
 import numpy as np
 
 from espnet_samu.retrieval.nearest import UnitVectors
+from espnet_samu.scoring.inputs import ALL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +74,6 @@ def make_pools(
     return pools
 
 
-ALL = "all"
-"""Language of everything where languages are not told apart."""
 Pairs = list[tuple[EmbeddingPool, EmbeddingPool]]
 
 

@@ -1,7 +1,8 @@
 """Retrieval results as table and plots."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -131,6 +132,47 @@ def sample_pools(
     return [(p, np.flatnonzero(np.isin(p.contents, drawn))) for p in pools]
 
 
+LONGEST = 24
+"""Characters of a language's name in a figure; what is between its ends is left out."""
+
+
+@contextmanager
+def plain_names(names: Iterable[str]) -> Iterator[Callable[[str], str]]:
+    """Draw names as they are: no layout, no formulas, no boxes for lack of a font.
+
+    Within the block matplotlib uses fonts of this machine that have all characters, as
+    far as there are any.
+
+    Args:
+        names: All names that will be drawn.
+
+    Yields:
+        A function that shortens a name, and replaces each character that no font has by
+        its number, U+4E2D.
+    """
+    import matplotlib
+    from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+    default = get_font(findfont(FontProperties()))
+    families = [default.family_name]
+    missing = {c for name in names for c in name if ord(c) not in default.get_charmap()}
+    for font in fontManager.ttflist if missing else ():
+        found = {c for c in missing if ord(c) in get_font(font.fname).get_charmap()}
+        if found:
+            missing -= found
+            families.append(font.name)
+
+    def draw(name: str) -> str:
+        if len(name) > LONGEST:
+            half = LONGEST // 2
+            name = f"{name[:half]}…{name[-half:]}"
+        return "".join(f"U+{ord(c):04X} " if c in missing else c for c in name)
+
+    settings = {"font.family": families, "text.parse_math": False}
+    with matplotlib.rc_context(settings):
+        yield draw
+
+
 PROJECTED = 300
 """Utterances in a projection, about; more of them hide each other."""
 ANNOTATED = 24
@@ -146,16 +188,28 @@ def plot_heat_map(
         scores: Scores of one direction and margin, one for every pair.
         path: PNG file to write.
     """
+    rows = sorted({score.lang for score in scores})
+    columns = sorted({score.target_lang for score in scores})
+    with plain_names([*rows, *columns]) as draw:
+        _plot_heat_map(scores, rows, columns, draw, path)
+
+
+def _plot_heat_map(
+    scores: Sequence[RetrievalScore],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    draw: Callable[[str], str],
+    path: str | os.PathLike[str],
+) -> None:
+    """Plot the heat map of `plot_heat_map`, names as `draw` returns them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = sorted({score.lang for score in scores})
-    columns = sorted({score.target_lang for score in scores})
     queries, pool = scores[0].direction.split("-")
     width, height = max(3.6, 0.45 * len(columns)), max(3.2, 0.42 * len(rows))
     figure = Figure(figsize=(2 * width + 2.4, height + 1.2), layout="constrained")
     FigureCanvasAgg(figure)
-    turned = 90 if len(columns) > ANNOTATED / 2 else 0
+    turned = 90 if len(columns) > ANNOTATED / 2 or max(map(len, columns)) > 8 else 0
     panels = (
         ("R@1 (%)", [100 * score.r1 for score in scores], "viridis"),
         (
@@ -172,8 +226,8 @@ def plot_heat_map(
         image = axes.imshow(table, cmap=colours, vmin=0, vmax=100, aspect="auto")
         axes.set_facecolor("0.85")  # pairs without a score
         axes.set_title(title)
-        axes.set_xticks(range(len(columns)), columns, rotation=turned)
-        axes.set_yticks(range(len(rows)), rows)
+        axes.set_xticks(range(len(columns)), map(draw, columns), rotation=turned)
+        axes.set_yticks(range(len(rows)), map(draw, rows))
         axes.set_xlabel(f"language of the {pool} that is searched")
         axes.set_ylabel(f"language of the {queries} that searches")
         if max(len(rows), len(columns)) <= ANNOTATED:
@@ -204,12 +258,24 @@ def plot_projection(
         path: PNG file to write.
         number: Utterances to draw, about: contents are drawn at random, seed 0.
     """
+    pools = sorted(pools, key=lambda pool: (pool.kind, pool.lang))
+    with plain_names(pool.lang for pool in pools) as draw:
+        _plot_projection(pools, method, path, number, draw)
+
+
+def _plot_projection(
+    pools: Sequence[EmbeddingPool],
+    method: str,
+    path: str | os.PathLike[str],
+    number: int,
+    draw: Callable[[str], str],
+) -> None:
+    """Plot the projection of `plot_projection`, names as `draw` returns them."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
-    pools = sorted(pools, key=lambda pool: (pool.kind, pool.lang))
     taken = [(pool, rows) for pool, rows in sample_pools(pools, number) if len(rows)]
     points, title = project(
         np.concatenate([pool.vectors.double(rows) for pool, rows in taken]), method
@@ -242,7 +308,7 @@ def plot_projection(
         axes.scatter(
             *part.T,
             color=colours[pool.lang],
-            label=f"{pool.lang} {pool.kind} ({len(rows)})",
+            label=f"{draw(pool.lang)} {pool.kind} ({len(rows)})",
             **style,
         )
     note = "; lines join speech with its text" if lines else ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from espnet_samu.retrieval.nearest import TILE, Neighbours, UnitVectors, search
 from espnet_samu.retrieval.pools import EmbeddingPool, content_key
+from espnet_samu.scoring.inputs import AVERAGE
 
 
 def recall_at_1(
@@ -76,8 +77,8 @@ def similarity_error(
     With x a query, y one of its k nearest candidates, and a(.) the mean cosine of a
     vector to its k nearest neighbours on the other side, the score is cos(x, y)
     (absolute), cos(x, y) / b (ratio) or cos(x, y) - b (distance), where
-    b = (a(x) + a(y)) / 2. The absolute margin needs no k. Queries without a match are
-    left out; as neighbours of candidates they count.
+    b = (a(x) + a(y)) / 2; 0 / 0 is 0. The absolute margin needs no k. Queries without
+    a match are left out; as neighbours of candidates they count.
 
     Reference:
         Artetxe and Schwenk, "Margin-based Parallel Corpus Mining with Multilingual
@@ -104,7 +105,13 @@ def similarity_error(
     ax = forward.cosine.mean(axis=1, keepdims=True)  # (N, 1)
     ay = backward.cosine.mean(axis=1)[forward.index]  # (N, k)
     b = (ax + ay) / 2
-    score = forward.cosine / b if margin == "ratio" else forward.cosine - b
+    if margin == "distance":
+        score = forward.cosine - b
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = forward.cosine / b
+        # 0 / 0 of unrelated vectors: not a number, which would never be wrong.
+        score[(forward.cosine == 0) & (b == 0)] = 0.0
     right = pool_texts[forward.index] == query_texts[:, None]
     best_right = np.where(right, score, -np.inf).max(axis=1)
     best_wrong = np.where(right, -np.inf, score).max(axis=1)
@@ -171,9 +178,6 @@ class RetrievalScore:
     def to_dict(self) -> dict[str, Any]:
         """Return all fields and the signature, for JSON."""
         return {**dataclasses.asdict(self), "signature": self.signature}
-
-
-AVERAGE = "average"
 
 
 @dataclasses.dataclass

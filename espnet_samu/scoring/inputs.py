@@ -4,9 +4,14 @@ import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
+from espnet_samu.scoring.directions import Pair
 from espnet_samu.utils.kaldi_io import read_failures, read_text
 
 NAMED = 5  # ids named in a message
+AVERAGE = "average"
+"""Name of a mean over languages."""
+ALL = "all"
+"""Language of everything where languages are not told apart."""
 
 
 def parse_pairs(option: str, items: Sequence[str]) -> dict[str, str]:
@@ -117,16 +122,34 @@ def read_target_languages(
     return dict.fromkeys(refs, tgt_lang) if path is None else read_values(path, refs)
 
 
-def read_retrieval(path: str) -> dict[str, tuple[float, str]]:
-    """Read R@1 of speech to text and its settings, by language.
+def read_retrieval(path: str) -> dict[Pair, tuple[float, str]]:
+    """Read R@1 of speech to text and its settings, by language of speech and text.
 
     Args:
         path: retrieval.json of score_retrieval.
+
+    Returns:
+        R@1 and settings. The key is the language of the speech alone where the text is
+        of the same language, a transcript, or of any one.
+
+    Raises:
+        ValueError: For a file that score_retrieval did not write.
     """
-    with open(path, encoding="utf-8") as f:
-        scores = json.load(f)["scores"]
+    with open(path, encoding="utf-8-sig") as f:
+        try:
+            scores = [
+                (s["lang"], s.get("target_lang", s["lang"]), s["r1"], s["signature"])
+                for s in json.load(f)["scores"]
+                if s["direction"] == "speech-text" and s["lang"] != AVERAGE
+            ]
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as e:
+            raise ValueError(
+                f"{path}: not a retrieval.json of score_retrieval: {e!r}"
+            ) from None
     return {
-        s["lang"]: (s["r1"], s["signature"].replace(f"|lang:{s['lang']}|", "|"))
-        for s in scores
-        if s["direction"] == "speech-text"
+        (lang, None if target in (lang, ALL) else target): (
+            r1,
+            signature.replace(f"|lang:{lang}|", "|"),
+        )
+        for lang, target, r1, signature in scores
     }

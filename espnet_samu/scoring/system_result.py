@@ -1,53 +1,18 @@
 """Scores of one translation system."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from espnet_samu.scoring.comet import CometScores
-from espnet_samu.scoring.transfer_gap import group_languages, transfer_gap
+from espnet_samu.scoring.directions import Direction, Pair, find_entry, parse_pair
+from espnet_samu.scoring.transfer_gap import (
+    RESERVED,
+    group_languages,
+    transfer_gap,
+)
 from espnet_samu.scoring.translation import MetricSettings, score_translation
-
-
-@dataclasses.dataclass(frozen=True)
-class Direction:
-    """Utterances of one source and one target language."""
-
-    name: str
-    """`source-target`, or only the source language where targets are the same."""
-    source: str
-    """Source language."""
-    target: str
-    """Target language."""
-    utterances: tuple[str, ...]
-    """Ids, in the order of the references."""
-
-
-def split_directions(
-    utts: Iterable[str], utt2lang: Mapping[str, str], utt2tgt_lang: Mapping[str, str]
-) -> dict[str, Direction]:
-    """Return the utterances by direction.
-
-    Args:
-        utts: Ids of the references.
-        utt2lang: Source language of every utterance.
-        utt2tgt_lang: Target language of every utterance.
-
-    Returns:
-        Directions by their name, sorted by source and target language.
-    """
-    members: dict[tuple[str, str], list[str]] = {}
-    for utt in utts:
-        members.setdefault((utt2lang[utt], utt2tgt_lang[utt]), []).append(utt)
-    several = len({target for _, target in members}) > 1
-    directions: dict[str, Direction] = {}
-    for source, target in sorted(members):
-        name = f"{source}-{target}" if several else source
-        ids = tuple(members[source, target])
-        directions[name] = Direction(name, source, target, ids)
-    return directions
-
 
 METRICS = (
     "bleu",
@@ -77,6 +42,17 @@ class ScoreRow:
     """Settings of the metrics; empty for a mean."""
     members: tuple[str, ...] = ()
     """Rows that a mean is taken over, each with the same weight."""
+    languages: Pair | None = None
+    """Source and target language; None for a mean."""
+
+    @property
+    def direction(self) -> Direction:
+        """The languages of a row that is no mean.
+
+        Results of an earlier version have only names, of a direction or a source
+        language.
+        """
+        return Direction(self.name, *(self.languages or parse_pair(self.name)))
 
     @classmethod
     def mean(cls, name: str, rows: Sequence["ScoreRow"]) -> "ScoreRow":
@@ -114,6 +90,7 @@ class ScoreRow:
             values={metric: table.get(metric) for metric in METRICS},
             signatures=table.get("signatures", {}),
             members=tuple(table.get("mean_of", ())),
+            languages=(table["source"], table["target"]) if "source" in table else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,6 +104,8 @@ class ScoreRow:
             table["signatures"] = dict(self.signatures)
         if self.members:
             table["mean_of"] = list(self.members)
+        if self.languages is not None:
+            table["source"], table["target"] = self.languages
         return table
 
 
@@ -197,6 +176,7 @@ def score_direction(
         empty=sum(not hyps[utt].strip() for utt in ids),
         values={m: scores[m].value if m in scores else None for m in METRICS},
         signatures={metric: score.signature for metric, score in scores.items()},
+        languages=(direction.source, direction.target),
     )
 
 
@@ -205,10 +185,10 @@ def score_system(
     hyps: Mapping[str, str],
     refs: Mapping[str, str],
     directions: Mapping[str, Direction],
-    train_langs: Collection[str] | None = None,
+    train_langs: Mapping[Pair, bool] | None = None,
     groups: Mapping[str, str] | None = None,
     settings: MetricSettings = MetricSettings(),
-    retrieval: Mapping[str, tuple[float, str]] | None = None,
+    retrieval: Mapping[Pair, tuple[float, str]] | None = None,
     comet: CometScores | None = None,
 ) -> SystemResult:
     """Score a system by direction, with means over directions.
@@ -218,18 +198,22 @@ def score_system(
         hyps: Hypothesis of every utterance.
         refs: Reference of every utterance.
         directions: Utterances to score, by direction.
-        train_langs: Source languages with translations in training; None, no
-            difference is made between supervised and zero-shot languages.
-        groups: Resource group of every source language.
+        train_langs: True for directions with translations in training, or source
+            languages of all directions; None, no difference is made between
+            supervised and zero-shot.
+        groups: Resource group of every source language or direction.
         settings: Which scores, and how.
-        retrieval: R@1 (speech to text) and its settings, by source language.
+        retrieval: R@1 (speech to text) and its settings, by languages of speech and
+            text; of speech alone where the text is the transcript.
         comet: COMET of every utterance.
     """
     rows: dict[str, ScoreRow] = {}
     for key, direction in directions.items():
         row = score_direction(direction, hyps, refs, settings, comet)
-        if retrieval is not None and direction.source in retrieval:
-            r1, signature = retrieval[direction.source]
+        pair = direction.source, direction.target
+        found = find_entry(*pair, retrieval or {}, f"retrieval of {name}")
+        if found is not None:
+            r1, signature = found
             row = dataclasses.replace(
                 row,
                 values={**row.values, "r1": r1},
@@ -237,12 +221,14 @@ def score_system(
             )
         rows[key] = row
 
-    langs = {key: direction.source for key, direction in directions.items()}
     sets: dict[str, list[str]] = {}
     if train_langs is not None:
-        sets["supervised"] = [key for key in rows if langs[key] in train_langs]
-        sets["zero-shot"] = [key for key in rows if langs[key] not in train_langs]
-    by_group = group_languages(langs, groups or {})
+        for key, direction in directions.items():
+            pair = direction.source, direction.target
+            trained = find_entry(*pair, train_langs, "training directions")
+            sets.setdefault("supervised" if trained else "zero-shot", []).append(key)
+        sets = {name: sets[name] for name in RESERVED if name in sets}
+    by_group = group_languages(directions, groups or {})
     sets.update(by_group)
     if train_langs is None or groups:
         sets["average"] = list(rows)

@@ -148,7 +148,7 @@ def make_significance_table(tests: Significance) -> str:
     for direction, signatures in tests.signatures.items():
         for field, signature in signatures.items():
             by_signature.setdefault((field, signature), []).append(direction)
-    lines = [f"paired bootstrap against {tests.baseline}; means are not tested"]
+    lines = [tests.describe()]
     for (field, signature), names in by_signature.items():
         lines.append(f"{COLUMNS[field][0]} ({' '.join(names)}): `{signature}`")
     listed = "".join(f"- {line}\n" for line in lines)

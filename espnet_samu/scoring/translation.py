@@ -1,13 +1,16 @@
 """Corpus-level translation scores of lists of strings."""
 
 import dataclasses
-import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+import numpy as np
+import regex
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
 
-from espnet_samu.scoring.tokenizers import UNSPACED, choose_tokenizer, written_language
+from espnet_samu.scoring.tokenizers import choose_tokenizer, usual_tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +26,11 @@ class Score:
 
 
 SACREBLEU_METRICS = ("bleu", "chrf", "ter")
-# Target languages whose characters TER takes for words, as sacreBLEU supports it
-BY_CHARACTER = ("zh", "ja")
+# Tokenizers of the languages whose characters TER takes for words, as sacreBLEU
+# supports it
+BY_CHARACTER = ("zh", "ja-mecab")
+# Those of languages with blanks between words
+BY_WORD = ("13a", "ko-mecab")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +59,7 @@ class MetricSettings:
                 f"metrics must have 'bleu', which TRFGap is made of: {self.metrics}"
             )
 
-    def make_metrics(self, refs: Sequence[str], tgt_lang: str) -> dict[str, Metric]:
+    def make_metrics(self, tgt_lang: str) -> dict[str, Metric]:
         """Return sacreBLEU's metrics for one translation direction, by field name.
 
         All are cased and with punctuation. chrF and BLEU are sacreBLEU's defaults;
@@ -61,40 +67,117 @@ class MetricSettings:
         taking characters for words.
 
         Args:
-            refs: N references.
             tgt_lang: Target language; it chooses BLEU's tokenizer.
 
         Raises:
-            ValueError: For TER of another language that is written without blanks,
-                and as `choose_tokenizer`.
+            ValueError: For TER of another language that is written without blanks
+                (or not known, and no tokenizer of words is chosen for it), and as
+                `choose_tokenizer`.
         """
-        lang = written_language(tgt_lang)
+        usual = usual_tokenizer(tgt_lang)
         metrics: dict[str, Metric] = {}
         for name in self.metrics:
             if name == "bleu":
                 tokenizer = choose_tokenizer(tgt_lang, self.tokenizers)
-                metrics[name] = BLEU(tokenize=tokenizer, references=[list(refs)])
+                metrics[name] = BLEU(tokenize=tokenizer)
             elif name == "chrf":
-                metrics[name] = CHRF(references=[list(refs)])
+                metrics[name] = CHRF()
             else:
-                if lang in UNSPACED:
+                chosen = choose_tokenizer(tgt_lang, self.tokenizers)
+                if usual is None and chosen not in BY_WORD:
                     raise ValueError(
                         "metrics cannot have 'ter' for target language "
                         f"'{tgt_lang}', which is written without blanks: "
                         f"{self.metrics}"
                     )
                 metrics[name] = TER(
-                    normalized=lang in BY_CHARACTER,
-                    asian_support=lang in BY_CHARACTER,
+                    normalized=usual in BY_CHARACTER,
+                    asian_support=usual in BY_CHARACTER,
                     case_sensitive=True,
-                    references=[list(refs)],
                 )
         return metrics
 
 
+SENTENCES = 512  # sentences whose n-grams are in memory at a time
+
+
+def extract_statistics(
+    metric: Metric, hyps: Sequence[str], refs: Sequence[str]
+) -> np.ndarray:
+    """Return what sacreBLEU sums over sentences: sufficient statistics of a score.
+
+    Args:
+        metric: One of `MetricSettings.make_metrics`.
+        hyps: N hypotheses, at least one.
+        refs: N references.
+
+    Returns:
+        Statistics (N, K): counts of n-grams or edits.
+    """
+    parts = []
+    for start in range(0, len(refs), SENTENCES):
+        part = slice(start, start + SENTENCES)
+        parts += metric._extract_corpus_statistics([*hyps[part]], [[*refs[part]]])
+    return np.array(parts, dtype=np.float64)
+
+
+def compute_score(metric: Metric, statistics: np.ndarray) -> Any:
+    """Return sacreBLEU's score of summed statistics (K,)."""
+    return metric._compute_score_from_stats(statistics.tolist())
+
+
+# Scripts without blanks between words
+_UNSPACED = (
+    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+)
+_WORD = r"[\w\p{M}\u200c\u200d]"
+_WORDS = regex.compile(rf"{_WORD}+(?:['’]{_WORD}+)*")
+
+
 def words(text: str) -> list[str]:
-    """Return lower-cased words without punctuation, hyphens split."""
-    return re.findall(r"\w+(?:['’]\w+)*", text.casefold())
+    """Return lower-cased words without punctuation, hyphens split.
+
+    Forms of Unicode (NFKC) make no difference.
+    """
+    return _WORDS.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+class SlotWords:
+    """Finder of words that count, in texts with and without blanks.
+
+    Args:
+        slot_words: Words that count, in any case.
+    """
+
+    def __init__(self, slot_words: Collection[str]) -> None:
+        self.vocabulary = {word for slot in slot_words for word in words(slot)}
+        # Beside a character that needs no blank any character may stand.
+        patterns = [
+            ("" if regex.match(rf"[{_UNSPACED}]", word) else rf"(?<![^\W{_UNSPACED}])")
+            + regex.escape(word)
+            + (
+                ""
+                if regex.search(rf"[{_UNSPACED}]\p{{M}}*$", word)
+                else rf"(?![^\W{_UNSPACED}])"
+            )
+            for word in sorted(self.vocabulary, key=len, reverse=True)
+        ]
+        self._within = regex.compile("|".join(patterns)) if patterns else None
+        self._unspaced = regex.compile(rf"[{_UNSPACED}]")
+
+    def __len__(self) -> int:
+        """Return the number of different words."""
+        return len(self.vocabulary)
+
+    def find(self, text: str) -> list[str]:
+        """Return the words of a text that count, in order."""
+        found = []
+        for word in words(text):
+            if word in self.vocabulary:
+                found.append(word)
+            elif self._within is not None and self._unspaced.search(word):
+                found += self._within.findall(word)
+        return found
 
 
 def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
@@ -125,16 +208,15 @@ def slot_accuracy(
     Returns:
         Share, 0 to 1; None when no reference has a slot word.
     """
-    vocabulary = {word for slot in slot_words for word in words(slot)}
+    slots = SlotWords(slot_words)
     matched = total = 0
     for hyp, ref in zip(hyps, refs, strict=True):
-        wanted = [word for word in words(ref) if word in vocabulary]
-        given = [word for word in words(hyp) if word in vocabulary]
+        wanted, given = slots.find(ref), slots.find(hyp)
         matched += longest_common_subsequence(wanted, given)
         total += len(wanted)
     if not total:
         return None
-    signature = f"nrefs:1|case:lc|punct:no|match:lcs|slotwords:{len(vocabulary)}"
+    signature = f"nrefs:1|case:lc|punct:no|match:lcs|slotwords:{len(slots)}"
     return Score("slot accuracy", matched / total, signature)
 
 
@@ -186,8 +268,9 @@ def score_translation(
             f"{len(refs)}"
         )
     scores: dict[str, Score] = {}
-    for field, metric in settings.make_metrics(refs, tgt_lang).items():
-        result = metric.corpus_score(list(hyps), None)
+    for field, metric in settings.make_metrics(tgt_lang).items():
+        statistics = extract_statistics(metric, hyps, refs)
+        result = compute_score(metric, statistics.sum(axis=0))
         signature = str(metric.get_signature())
         scores[field] = Score(result.name, result.score, signature)
         if field == "bleu":

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fontTools.unicodedata import script_extension
 
-from espnet_samu.text.languages import scripts_of
 from espnet_samu.text.vocabulary import Vocabulary
+from espnet_samu.utils.language_codes import scripts_of
 
 
 def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> set[str]:

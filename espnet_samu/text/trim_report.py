@@ -7,7 +7,7 @@ from typing import Any
 
 from espnet_samu.scoring.inputs import read_target_languages
 from espnet_samu.scoring.table import format_table
-from espnet_samu.scoring.tokenizers import UNSPACED
+from espnet_samu.scoring.tokenizers import OF_SACREBLEU, usual_tokenizer
 from espnet_samu.scoring.translation import MetricSettings, score_translation
 from espnet_samu.text.coverage import (
     RoundTrip,
@@ -19,17 +19,12 @@ from espnet_samu.text.vocabulary import check_bpemodel
 from espnet_samu.utils.hashing import hash_file
 from espnet_samu.utils.kaldi_io import read_text
 
-# By characters where sacreBLEU's tokenizer needs another package, or there is none.
-_SETTINGS = MetricSettings(
-    metrics=("bleu",), tokenizers=dict.fromkeys(("ja", "ko", *UNSPACED), "char")
-)
-
 
 def score_ceiling(
     write: RoundTrip,
     refs: Mapping[str, str],
     utt2tgt_lang: Mapping[str, str],
-    settings: MetricSettings = _SETTINGS,
+    settings: MetricSettings | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Score references after a round trip through a vocabulary.
 
@@ -37,7 +32,9 @@ def score_ceiling(
         write: Of the vocabulary.
         refs: Reference of every utterance.
         utt2tgt_lang: Target language of every utterance.
-        settings: Which scores, and how.
+        settings: Which scores, and how; by default BLEU, by characters where the
+            language is not known, or sacreBLEU has no tokenizer for it that needs no
+            other package.
 
     Returns:
         Scores by target language, as of `score_translation`; ``bleu`` has its
@@ -45,7 +42,11 @@ def score_ceiling(
     """
     written = dict(zip(refs, write([*refs.values()])))
     table = {}
-    for lang in sorted({utt2tgt_lang[utt] for utt in refs}):
+    langs = sorted({utt2tgt_lang[utt] for utt in refs})
+    if settings is None:
+        others = [lang for lang in langs if usual_tokenizer(lang) not in OF_SACREBLEU]
+        settings = MetricSettings(("bleu",), dict.fromkeys(others, "char"))
+    for lang in langs:
         utts = [utt for utt in refs if utt2tgt_lang[utt] == lang]
         scores = score_translation(
             [written[utt] for utt in utts], [refs[utt] for utt in utts], lang, settings

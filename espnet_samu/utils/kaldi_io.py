@@ -16,13 +16,14 @@ FAILED = "failed.scp"
 
 # Kaldi splits at ASCII blanks only; str.split() would also cut at U+00A0 or U+3000
 _BLANKS = " \t"
+_MARK = "\ufeff"  # byte order mark of editors, also before a line of a joined file
 _PLACE = re.compile(r"(.+):(\d{1,18})")
 
 
 def iterate_text(
     path: str | os.PathLike[str], allow_empty: bool = True
 ) -> Iterator[tuple[int, str, str]]:
-    """Read a file of lines `id value...` one by one.
+    """Read a file of lines `id value...` one by one, byte order marks left out.
 
     Args:
         path: File in UTF-8, one entry a line.
@@ -40,13 +41,13 @@ def iterate_text(
     with open(path, "rb") as f:
         for number, raw in enumerate(f, 1):
             try:
-                line = raw.decode("utf-8").rstrip("\r\n")
+                line = raw.decode("utf-8").rstrip("\r\n").removeprefix(_MARK)
             except UnicodeDecodeError as e:
                 raise ValueError(f"{path}:{number}: not UTF-8: {e}") from None
             if not line or line[0] in _BLANKS:
                 raise ValueError(f"{path}:{number}: line must start with an id")
             end = min((i for i in map(line.find, _BLANKS) if i >= 0), default=len(line))
-            key, value = line[:end], line[end:].strip(_BLANKS)
+            key, value = line[:end], line[end:].strip(_BLANKS + _MARK)
             if key in seen:
                 raise ValueError(
                     f"{path}:{number}: id '{key}' is already on line {seen[key]}"

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from espnet_samu.report.examples import draw_examples
 from espnet_samu.report.page import Section, make_page
 from espnet_samu.report.sections import make_example_section
-from espnet_samu.scoring.system_result import split_directions
+from espnet_samu.scoring.directions import split_directions
 from study.answer import (
     list_outcomes,
     list_shortfalls,

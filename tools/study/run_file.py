@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet_samu.scoring.translation import longest_common_subsequence, words
+from espnet_samu.scoring.translation import SlotWords, longest_common_subsequence
 from espnet_samu.utils.atomic import atomic_write
 
 
@@ -23,10 +23,8 @@ def count_slots(hyp: str, ref: str, slot_words: Collection[str]) -> tuple[int, i
         Slot words of the reference that the translation has, in order; and all of
         them.
     """
-    vocabulary = {word for slot in slot_words for word in words(slot)}
-    wanted, given = (
-        [word for word in words(text) if word in vocabulary] for text in (ref, hyp)
-    )
+    slots = SlotWords(slot_words)
+    wanted, given = slots.find(ref), slots.find(hyp)
     return longest_common_subsequence(wanted, given), len(wanted)
 
 

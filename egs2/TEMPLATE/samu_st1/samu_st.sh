@@ -43,9 +43,9 @@ use_src_lang=false      # Whether ST training sees the transcripts, too.
 train_set=              # Name of the translation training set.
 valid_set=              # Name of the translation validation set.
 test_sets=              # Names of the test sets.
-train_langs=            # Source languages with translation training data, e.g. "fr de".
-                        # Default: those of utt2lang of the training set.
-                        # All other languages of a test set are zero-shot languages.
+train_langs=            # What has translation training data: source languages, "fr de", or
+                        # directions, "fr-en de-en". Default: what utt2lang and utt2tgt_lang
+                        # of the training set say. All else in a test set is zero-shot.
 
 # Target vocabulary related
 tgt_token_type=bpe      # Tokenization type of the translations: bpe, char, or hugging_face for mBART.
@@ -526,6 +526,15 @@ if [ "${num_splits_st}" -gt 1 ] && ! "${skip_train}" && runs 11; then
     fi
 fi
 
+for _lm in use_lm use_ngram; do
+    # Stages 6-9 of st.sh, which train one, are not run.
+    if [ "$(st_option "${_lm}")" = true ] && [ -z "$(st_option "${_lm#use_}_exp")" ]; then
+        log "Error: --${_lm} true has no effect: no language model is trained here. Name one" \
+            "of the same tokens: --inference_args \"--lm_file LM.pth --lm_weight 0.3\""
+        exit 2
+    fi
+done
+
 # Most recipes' sets for the distillation have transcripts alone.
 check_labels() {
     local dset
@@ -752,6 +761,12 @@ elif ! "${skip_train}"; then
             # Speech finds speech of other languages with the same translation.
             if [ -s "${data_feats}/${dset}/${translations}" ]; then
                 _opts+=(--content "${data_feats}/${dset}/${translations}")
+            fi
+            # Translations into several languages: scores of each by itself.
+            _file=${data_feats}/${dset}/utt2tgt_lang
+            if [ "${samu_label}" = translation ] && [ -s "${_file}" ] \
+                && [ "$(cut -d " " -f 2 "${_file}" | sort -u | wc -l)" -gt 1 ]; then
+                _opts+=(--target_lang "${_file}")
             fi
             # shellcheck disable=SC2086
             ${python} -m espnet_samu.bin.score_retrieval \

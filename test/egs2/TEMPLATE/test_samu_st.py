@@ -188,6 +188,14 @@ def test_balanced_languages_are_not_read_in_parts(run, options, refused):
         assert status == 0, output
 
 
+def test_a_language_model_is_not_trained_here(run):
+    status, output = run("--use_lm", "true", stage=12, stop_stage=12)
+    assert status == 2
+    assert "Error: --use_lm true has no effect: no language model is trained" in output
+    status, output = run("--use-lm", "true", "--lm_exp", "exp/lm")
+    assert status == 0 and "exp/lm" in output.split("\n")
+
+
 @pytest.mark.timeout(30)
 def test_gpus_must_be_there(run, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

@@ -131,6 +131,19 @@ def test_page(cmd, tmp_path):
     assert (tmp_path / "out/report.html").read_text() == first
 
 
+def test_published_figures_that_are_not_shown(cmd, tmp_path, caplog):
+    """Ours are into English."""
+    (tmp_path / "published").write_text("system\tes-fr\tit-fr\nA\t39.2\t37.6\n")
+    main([*cmd, "--published", "published"])
+    assert "A " not in Page((tmp_path / "out/report.html").read_text()).text["desc"][0]
+    assert "--published: 'A' has no figure of what was scored" in caplog.text
+    path = tmp_path / "out/results.json"
+    old = path.read_text().replace('"source"', '"was"')
+    path.write_text(old)
+    main([*cmd, "--published", "published"])
+    assert "of an earlier version and name no target languages" in caplog.text
+
+
 def test_least(cmd, tmp_path, caplog):
     main(cmd)
     page = Page((tmp_path / "out/report.html").read_text())

@@ -12,6 +12,7 @@ from espnet_samu.bin.score_experiment import (
     main,
     score_options,
     system_name,
+    training_directions,
 )
 from espnet_samu.utils.kaldi_io import write_text
 
@@ -122,6 +123,23 @@ def test_baseline_and_ceiling(args, caplog):
     assert scores[scores.index("--baseline") + 1] == "plain"
     assert scores[scores.index("--ceiling") + 1] == "plain=exp/st_plain/config.yaml"
     assert page.count("--system") == scores.count("--system") == 2
+
+
+def test_directions_of_training(args):
+    """Source languages where all is into one language, else directions."""
+    assert training_directions(args) == "fr"
+    write_text(Path("data/train/utt2tgt_lang"), {"t1": "en_XX", "t2": "en"})
+    assert training_directions(args) == "fr"
+    write_text(Path("data/train/utt2tgt_lang"), {"t1": "en", "t2": "de"})
+    assert training_directions(args) == "fr:de fr:en"
+    write_text(Path("data/train/utt2tgt_lang"), {"t1": "de", "t2": "de"})
+    assert training_directions(args) == "fr:de"
+    main(options())
+    table = Path("exp/st_mine/decode/test/score_st/table.md").read_text()
+    assert "zero-shot (de fr)" in table and "supervised" not in table
+    assert (
+        "- directions in training: fr-de\n" in Path("exp/st_mine/README.md").read_text()
+    )
 
 
 def test_writes_all_that_stage_13_promises(args):

@@ -72,8 +72,8 @@ def test_as_the_recipe_calls_it(tables, run, tmp_path, capsys):
         "retrieval.md",
     ]
     r1 = read_retrieval(str(tmp_path / "out/retrieval.json"))
-    assert [*r1] == ["es", "it", "average"]
-    assert r1["es"] == (
+    assert [*r1] == [("es", None), ("it", None)]
+    assert r1["es", None] == (
         result.scores[0].r1,
         "direction:speech-text|queries:3|pool:3|" + result.scores[0].settings,
     )
@@ -119,7 +119,7 @@ def test_all_directions(tables, run, tmp_path):
         "projection.png",
     ]
     r1 = read_retrieval(str(tmp_path / "out/retrieval.json"))
-    assert [*r1] == ["es", "it", "average"]
+    assert [*r1] == [("es", "en"), ("it", "en")]
 
 
 def test_content_of_one_language(run, tmp_path, caplog):

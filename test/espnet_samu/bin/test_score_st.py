@@ -135,7 +135,57 @@ def test_groups_ter_and_significance(cmd, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "every language counts the same; without fr (high): no utt" in printed
     assert "| b      | it        | " in printed
-    assert "- paired bootstrap against b; means are not tested" in printed
+    line = "- two-sided paired bootstrap against b: p is the share of 50 resampled "
+    assert line in printed and "; 6 tests, p not corrected" in printed
+
+
+def test_retrieval_by_direction(cmd, tmp_path):
+    """Speech finds translations into each language by itself; old files name none."""
+    write_text("targets", {utt: "fr" if utt[2] < "2" else "en" for utt in REFS})
+    score = {"lang": "es", "direction": "speech-text", "signature": "lang:es"}
+    scores = [
+        {**score, "target_lang": t, "r1": r} for t, r in (("fr", 0.25), ("en", 1))
+    ]
+    scores.append({**score, "lang": "it", "r1": 0.5})
+    scores.append({**score, "lang": "average", "target_lang": "average", "r1": 0.6})
+    (tmp_path / "r.json").write_text(json.dumps({"scores": scores}))
+    main([*cmd, "--utt2tgt_lang", "targets", "--retrieval", "samu=r.json"])
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    rows = results["systems"]["samu"]["directions"]
+    r1 = {name: row["r1"] for name, row in rows.items()}
+    assert r1 == {"es-en": 1, "es-fr": 0.25, "it-en": 0.5, "it-fr": 0.5}
+    assert (rows["es-fr"]["source"], rows["es-fr"]["target"]) == ("es", "fr")
+    (tmp_path / "r.json").write_text('{"scores": [{"lang": "es"}]}')
+    with pytest.raises(ValueError, match="r.json: not a retrieval.json of score_retr"):
+        main([*cmd, "--retrieval", "samu=r.json"])
+
+
+def test_options_without_effect(cmd, tmp_path, capsys, caplog):
+    score = {"lang": "de", "direction": "speech-text", "r1": 0.5, "signature": "s"}
+    (tmp_path / "r.json").write_text(json.dumps({"scores": [score]}))
+    (tmp_path / "slots").write_text("never\n")
+    cmd += ["--retrieval", "samu=r.json", "--slots", "slots", "--tokenizer", "de=intl"]
+    main([*cmd, "--train_langs", "de,pl", "--paired_bs_n", "50"])
+    unused = json.loads((tmp_path / "out/results.json").read_text())["had_no_effect"]
+    assert unused == [
+        "--retrieval samu: it has no R@1 of a scored direction",
+        "--slots slots: no reference has one of its words",
+        "--tokenizer de=intl: no translation is into de",
+        "--train_langs de,pl: none of them is scored",
+        "--paired_bs_n: there is no --baseline",
+    ]
+    assert f"- had no effect: {'; '.join(unused)}\n" in capsys.readouterr().out
+    assert f"had no effect: {unused[1]}" in caplog.text
+
+
+def test_byte_order_marks(cmd, tmp_path):
+    """Editors put one before a file, pasted files have one before a sentence."""
+    main(cmd)
+    first = (tmp_path / "out/table.md").read_text()
+    text = (tmp_path / "hyp").read_text().replace("it0 ", "it0 \ufeff")
+    (tmp_path / "hyp").write_text(text, encoding="utf-8-sig")
+    main(cmd)
+    assert (tmp_path / "out/table.md").read_text() == first
 
 
 def test_japanese(cmd, tmp_path):
@@ -160,6 +210,10 @@ def test_japanese(cmd, tmp_path):
         (["--comet", "x"], "--comet needs --src"),
         (["--metrics", "bleu ter"], r"metrics must be different ones of .*'bleu ter'"),
         (["--tokenizer", "ja=char"], "--tokenizer cannot have 'ja': see --ja_tok"),
+        (
+            ["--tgt_lang", "x2en"],
+            "language 'x2en', which is not known: --tokenizer x2e",
+        ),
         (["--tgt_lang", "th"], "no tokenizer is chosen for target language 'th'"),
         (["--groups", "only_es"], r"--groups has no group for the languages \['it'\]"),
         (["--utt2tgt_lang", "some"], r"some misses 7 utterances \(es1 .* \.\.\.\)"),

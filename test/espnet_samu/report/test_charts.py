@@ -4,7 +4,9 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from markupsafe import Markup
 
+from espnet_samu.report import page
 from espnet_samu.report.charts import LINE, Series, draw_bars, place_rows
 
 SERIES = [
@@ -66,6 +68,30 @@ def test_fits_a_page(svg):
     assert svg.get("viewBox") and svg.get("width") is None
     again = draw_bars("one", "BLEU: <high>", ["fr", "de"], SERIES, limit=40.0)
     assert ElementTree.tostring(ElementTree.fromstring(again), "unicode") == text
+
+
+def test_names_are_text():
+    """No formulas, no control characters, no limit of length."""
+    names = ["$\\frac$", "a\x01b", "中文-fr", "x" * 70, "<b>", "#,%{}"]
+    ours = Series("$o_{", 0, dict.fromkeys(names, 1.0))
+    for some in (names, names[:3]):
+        chart = ElementTree.fromstring(draw_bars("a", "$t^", some, [ours], 2.0))
+        texts = "".join("".join(e.itertext()) for e in chart.iter("text"))
+        for name in some:
+            assert name.replace("\x01", "\ufffd")[:50] in texts
+        assert "$t^" in texts and "$o_{ 1.0" in chart.find("desc").text
+
+
+def test_every_series_has_its_colour():
+    text = page.make_page("t", Markup(), [])
+    colours = re.findall(r"--series-(\d+): ([^;]+);", text)
+    assert [int(n) for n, _ in colours] == [*range(page.SERIES)] * 2
+    for half in (colours[: page.SERIES], colours[page.SERIES :]):  # light, dark
+        assert len({colour for _, colour in half}) == page.SERIES > 20
+    many = [Series(f"s{i}", i, {"fr": 1.0 + i}) for i in range(12)]
+    svg = ElementTree.fromstring(draw_bars("a", "t", ["fr"], many, 12.0))
+    fills = [p.get("style") for p in svg.iter("path") if "--series" in str(p.attrib)]
+    assert len({re.search(r"--series-\d+", fill)[0] for fill in fills}) == 12
 
 
 def test_mark_and_nothing_known():

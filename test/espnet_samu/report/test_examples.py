@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from espnet_samu.report.examples import draw_examples, embed_clip, embed_png
-from espnet_samu.scoring.system_result import split_directions
+from espnet_samu.scoring.directions import split_directions
 
 
 def test_clip_is_small_mono_and_the_same_sound(tmp_path):

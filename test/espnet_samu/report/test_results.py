@@ -11,6 +11,7 @@ from espnet_samu.report.results import (
     read_published,
     read_results,
 )
+from espnet_samu.scoring.directions import Direction, parse_pair
 from espnet_samu.scoring.system_result import METRICS, ScoreRow, SystemResult
 
 CONTENT = "# from papers\nsystem\tfr\tzh-CN\thigh\nA\t30.5\t-\t30.6\n\nB\t\t4\t-\n"
@@ -35,6 +36,8 @@ def test_read(tmp_path):
         ("system\tfr\nA\t1\nA\t2\n", ":3: need a system's name, once: 'A'"),
         ("system\tfr\nA\tx\n", ":2: fr must be a number or -: 'x'"),
         ("system\tfr\n", ": no system"),
+        ("system\tfr\nA\tinf\n", ":2: fr must be a number or -: 'inf'"),
+        ("system\tfr\nA\tnan\n", ":2: fr must be a number or -: 'nan'"),
     ],
 )
 def test_refused(tmp_path, content, message):
@@ -44,29 +47,49 @@ def test_refused(tmp_path, content, message):
         read_published(path)
 
 
+def test_byte_order_mark(tmp_path):
+    path = tmp_path / "published.tsv"
+    path.write_text("system\tfr\nA\t1\n", encoding="utf-8-sig")
+    assert read_published(path)[0].scores == {"fr": 1.0}
+
+
+def direction(name):
+    """Direction of a name; into English where it names no target."""
+    source, target = parse_pair(name)
+    return Direction(name, source, target or "en")
+
+
+def find(system, *names):
+    return [system.find(direction(name)) for name in names]
+
+
 def test_regions():
     system = PublishedSystem("A", {"zh": 1.0, "sv-SE": 2.0, "en-de": 3.0, "en-fr": 4.0})
-    found = [system.find(key) for key in ("zh-CN", "sv", "en-de", "en_XX-fr", "en")]
-    assert found == [1.0, 2.0, 3.0, 4.0, None]
+    assert find(system, "zh-CN", "sv", "en-de", "en_XX-fr") == [1.0, 2.0, 3.0, 4.0]
+    assert find(system, "ZH_cn", "zho_Hans", "en", "en-it") == [1.0, 1.0, None, None]
 
 
-def test_directions_into_one_language():
+def test_a_target_is_never_assumed():
     scores = {"fr-en": 1.0, "sv-SE-en": 2.0, "high": 3.0}
     system = PublishedSystem("A", scores, ("fr-en", "sv-SE-en", "de-en", "high"))
-    keys = ("fr", "sv", "sv-en", "de", "high", "fr-de", "en")
-    assert [system.find(k) for k in keys] == [1.0, 2.0, 2.0, None, 3.0, None, None]
-    # Into several languages a source language says too little.
-    assert PublishedSystem("B", {"en-de": 1.0}, ("en-de", "en-tr")).find("en") is None
+    found = find(system, "fr", "sv", "sv-en", "de", "fr-de", "en")
+    assert found == [1.0, 2.0, 2.0, None, None, None]
+    # Results of an earlier version do not say into which language.
+    assert system.find(Direction("fr", "fr", None)) is None
+    assert PublishedSystem("B", {"fr": 5.0}).find(Direction("fr", "fr", None)) == 5.0
+    assert find(PublishedSystem("C", {"en-de": 1.0}), "en", "en-tr") == [None, None]
 
 
 def test_means_over_the_same_languages():
     system = PublishedSystem("A", {"fr": 10.0, "de": 21.0, "high": 15.6})
     # As published where our group is whole, else made of the same languages
-    assert system.mean("high", ["fr", "de"], whole=True) == 15.6
-    assert system.mean("high", ["fr", "de"], whole=False) == 15.5
-    assert system.mean("high", ["fr"], whole=False) == 10.0
-    assert system.mean("high", ["fr", "es"], whole=False) is None
-    assert system.mean("low", ["fr", "de"], whole=True) == 15.5
+    fr, de, es = map(direction, ("fr", "de", "es"))
+    assert system.mean("high", [fr, de], whole=True) == 15.6
+    assert system.mean("High", [fr, de], whole=True) == 15.6
+    assert system.mean("high", [fr, de], whole=False) == 15.5
+    assert system.mean("high", [fr], whole=False) == 10.0
+    assert system.mean("high", [fr, es], whole=False) is None
+    assert system.mean("low", [fr, de], whole=True) == 15.5
 
 
 ROW = {"utterances": 4, "bleu": 10.0, "length_ratio": 1.0}
@@ -90,7 +113,8 @@ def _read(tmp_path, content):
 
 def test_without_the_newer_fields(tmp_path):
     results = _read(tmp_path, OLD)
-    assert results.directions() == ["es", "it", "ru"]
+    assert [*results.directions()] == ["es", "it", "ru"]
+    assert results.directions()["it"] == Direction("it", "it", None)
     assert results.panels() == {"supervised": ["es"], "zero-shot": ["it", "ru"]}
     assert results.systems[0].directions[0].values["ter"] is None
     assert (results.significance, results.command, results.groups) == (None, "", {})
@@ -121,7 +145,14 @@ XLSR = {"fr": 32.9, "de": 26.7, "zh": 4.9, "ja": 0.6, "high": 29.9, "low": 2.7}
 
 def _results(*langs, groups=GROUPS):
     rows = {
-        lang: ScoreRow(lang, 1, 0, {**dict.fromkeys(METRICS), "bleu": 10.0 * i}, {})
+        lang: ScoreRow(
+            lang,
+            1,
+            0,
+            {**dict.fromkeys(METRICS), "bleu": 10.0 * i},
+            {},
+            languages=(direction(lang).source, direction(lang).target),
+        )
         for i, lang in enumerate(langs, 1)
     }
     by_lang = {key: groups.get(key) or groups[key.split("-")[0]] for key in langs}

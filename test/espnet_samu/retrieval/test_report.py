@@ -1,6 +1,8 @@
 """Tests of espnet_samu.retrieval.report."""
 
 import dataclasses
+import itertools
+import warnings
 
 import matplotlib.image
 import numpy as np
@@ -10,6 +12,7 @@ from espnet_samu.retrieval.nearest import UnitVectors
 from espnet_samu.retrieval.pools import EmbeddingPool
 from espnet_samu.retrieval.report import (
     make_retrieval_table,
+    plain_names,
     plot_heat_map,
     plot_projection,
     project,
@@ -150,6 +153,28 @@ def test_heat_map_has_a_cell_for_every_pair(tmp_path):
     assert count(left, (33, 145, 140)) + count(left, (32, 144, 140)) > cell
     assert count(right, (68, 1, 84)) > cell
     assert count(left, (217, 217, 217)) > 2 * cell  # es -> es, it -> it
+
+
+def test_names_are_neither_formulas_nor_boxes(tmp_path):
+    """No character that the figure has no font for: matplotlib would warn."""
+    names = ("$\\frac$", "中文", "a\x01b", "x" * 60)
+    with plain_names([*names, "\U0010ffff"]) as draw:
+        # There are fonts without Chinese only, or one with it.
+        assert draw("中文") in ("中文", "U+4E2D U+6587 ")
+        assert draw("\U0010ffff") == "U+10FFFF "
+        assert draw("$\\frac$") == "$\\frac$"
+        assert draw("x" * 60) == f"{'x' * 12}…{'x' * 12}"
+    score = RETRIEVAL_PLOTS_SCORE
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = [
+            dataclasses.replace(score, lang=a, target_lang=b)
+            for a, b in itertools.permutations(names, 2)
+        ]
+        plot_heat_map(scores, tmp_path / "map.png")
+        vectors = UnitVectors(np.eye(4))
+        pools = [EmbeddingPool("speech", n, vectors, np.arange(4)) for n in names]
+        plot_projection(pools, "pca", tmp_path / "all.png")
 
 
 def test_projection(tmp_path):

@@ -224,6 +224,29 @@ def test_collapsed_space_is_not_perfect(margin):
         assert score.mrr == pytest.approx(1 / 40)
 
 
+@pytest.mark.parametrize("margin", MARGINS)
+def test_unrelated_spaces_are_all_wrong(margin):
+    """Cosines of exactly 0, and 0 / 0 under the ratio margin."""
+    text = make_pool("text", "es", np.eye(8)[:4], range(4))
+    speech = make_pool("speech", "es", np.eye(8)[4:], range(4))
+    for score in score_pair(speech, text, margin, k=2).scores:
+        assert (score.r1, score.xsim) == (0.0, 100.0)
+
+
+def test_zero_over_zero_is_not_the_nearest():
+    index = np.array([[0, 1]])
+    backward = Neighbours(np.ones(2), np.zeros((2, 1), int), np.array([[0.0], [0.3]]))
+    texts = np.array([0]), np.array([0, 1])
+    for cosine, right, error in (
+        # a(x) = .0; b = .0 and .15: 0 / 0 is less than .1 / .15, more than -.1 / .15
+        *[([0.0, 0.0], 0, 100.0), ([0.0, -0.0], 1, 100.0)],
+        *[([-0.1, 0.1], 0, 100.0), ([-0.1, 0.1], 1, 0.0)],
+    ):
+        forward = Neighbours(np.array([1]), index, np.array([cosine]))
+        texts = np.array([right]), np.array([0, 1])
+        assert similarity_error(forward, backward, *texts, "ratio") == error
+
+
 def test_a_tie_is_wrong():
     # "y" has the embedding of "x": whoever looks for either meets both
     text = make_pool("text", "es", [[1, 2], [1, 2], [2, 1]], [0, 1, 2])

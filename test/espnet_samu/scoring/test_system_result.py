@@ -3,32 +3,10 @@
 import pytest
 
 from espnet_samu.scoring.comet import CometScores
-from espnet_samu.scoring.system_result import (
-    Direction,
-    SystemResult,
-    score_system,
-    split_directions,
-)
+from espnet_samu.scoring.directions import parse_train_langs, split_directions
+from espnet_samu.scoring.system_result import SystemResult, score_system
 from espnet_samu.scoring.table import make_translation_table
 from espnet_samu.scoring.translation import MetricSettings, score_translation
-
-
-def test_one_target():
-    langs = {"b": "fr", "a": "es", "c": "es", "d": "de"}
-    directions = split_directions("bac", langs, dict.fromkeys(langs, "en"))
-    assert directions == {
-        "es": Direction("es", "es", "en", ("a", "c")),
-        "fr": Direction("fr", "fr", "en", ("b",)),
-    }
-
-
-def test_several_targets():
-    langs = dict.fromkeys("abc", "en")
-    targets = {"a": "zh-CN", "b": "de", "c": "zh-CN"}
-    directions = split_directions("cba", langs, targets)
-    assert [*directions] == ["en-de", "en-zh-CN"]
-    assert directions["en-zh-CN"].utterances == ("c", "a")
-
 
 LANGS = ["es", "fr", "it", "ru"]
 REFS = {
@@ -46,13 +24,14 @@ DIRECTIONS = split_directions(REFS, UTT2LANG, TARGET)
 
 
 def test_means_by_hand():
-    retrieval = {"es": (0.5, "pool:3"), "fr": (1.0, "pool:3"), "it": (0.2, "pool:3")}
+    values = {"es": 0.5, "fr": 1.0, "it": 0.2}
+    retrieval = {(lang, None): (value, "pool:3") for lang, value in values.items()}
     result = score_system(
         "samu",
         HYPS,
         REFS,
         DIRECTIONS,
-        train_langs=["es", "fr", "de"],
+        train_langs=parse_train_langs("es fr de", DIRECTIONS.values()),
         groups={"es": "high", "fr": "high", "ru": "low"},
         settings=MetricSettings(slot_words=["one", "two", "three"]),
         retrieval=retrieval,
@@ -87,6 +66,36 @@ def test_means_by_hand():
     assert "- BLEU (es fr it ru): `nrefs:1|case:mixed|eff:no|tok:13a" in table
     assert "- R@1 (es fr it): `pool:3`" in table
     assert lines[-1] == "- seed: 1"
+
+
+def test_directions_are_supervised_or_not():
+    """fr to en and de to fr in training say nothing of de to en."""
+    langs = {"a": "fr", "b": "de", "c": "de"}
+    targets = {"a": "en", "b": "fr", "c": "en"}
+    directions = split_directions("abc", langs, targets)
+    refs = {utt: "four words are enough" for utt in "abc"}
+    scores = {
+        ("de", "fr"): (0.25, "k"),
+        ("de", "en"): (0.75, "k"),
+        ("fr", None): (1, ""),
+    }
+    result = score_system(
+        "a",
+        refs,
+        refs,
+        directions,
+        parse_train_langs("fr:en, de-fr", directions.values()),
+        {"fr": "high", "de": "high", "de-en": "low"},
+        retrieval=scores,
+    )
+    means = {row.name: row.members for row in result.means}
+    assert means["supervised"] == ("de-fr", "fr-en")
+    assert means["zero-shot"] == means["low"] == ("de-en",)
+    assert means["high"] == ("de-fr", "fr-en")
+    r1 = {row.name: row.values["r1"] for row in result.directions}
+    assert r1 == {"de-en": 0.75, "de-fr": 0.25, "fr-en": 1}
+    again = SystemResult.from_dict("a", result.to_dict())
+    assert again.directions[0].direction.target == "en"
 
 
 def test_directions_with_several_targets():

@@ -1,7 +1,7 @@
 import pytest
 
 from espnet_samu.scoring import tokenizers
-from espnet_samu.scoring.tokenizers import base_language, choose_tokenizer
+from espnet_samu.scoring.tokenizers import choose_tokenizer
 
 
 @pytest.fixture
@@ -14,16 +14,13 @@ def installed(monkeypatch):
     return modules
 
 
-def test_base_language():
-    codes = ("zh-CN", "en_XX", "cy", "__de__", "cmn_hans_cn")
-    assert [*map(base_language, codes)] == ["zh", "en", "cy", "de", "cmn"]
-
-
 @pytest.mark.parametrize(
     "lang, name",
     [
         *[("en", "13a"), ("de_DE", "13a"), ("ta", "13a")],
         *[("zh-CN", "zh"), ("zho_Hans", "zh"), ("yue_hant_hk", "zh")],
+        *[("chi", "zh"), ("wuu", "zh"), ("nan-tw", "zh"), ("lzh", "zh"), ("ZH", "zh")],
+        *[("zh-Latn", "13a"), ("nan-Latn", "13a"), ("xx_Cyrl", "13a")],
     ],
 )
 def test_by_language(lang, name):
@@ -49,5 +46,14 @@ def test_no_choice():
     with pytest.raises(ValueError, match="'th_TH', which is written without blanks"):
         choose_tokenizer("th_TH")
     assert choose_tokenizer("th_TH", {"tha_Thai": "char"}) == "char"
+    for lang in ("jv_Java", "shn", "bo"):
+        with pytest.raises(ValueError, match=f"--tokenizer {lang}="):
+            choose_tokenizer(lang)
+    # Not known, so that there is no usual one
+    for lang in ("xx", "x2x", "en2x"):
+        with pytest.raises(ValueError, match=f"not known: --tokenizer {lang}=13a"):
+            choose_tokenizer(lang, {"th": "char"})
+    assert choose_tokenizer("xx-YY", {"xx": "13a"}) == "13a"
+    assert choose_tokenizer("zh-TW", {"zh": "char", "zh-TW": "intl"}) == "intl"
     with pytest.raises(ValueError, match="tokenizer must be one of .*13a.*: 'words'"):
         choose_tokenizer("de", {"de": "words"})

@@ -2,6 +2,7 @@ from statistics import fmean
 
 import pytest
 
+from espnet_samu.scoring.directions import Direction
 from espnet_samu.scoring.transfer_gap import (
     compare_groups,
     describe_groups,
@@ -45,10 +46,38 @@ def test_gap_needs_both_groups():
     assert transfer_gap({"high": 3.0, "mid": 2.0}) is None
 
 
+def _directions(*langs):
+    return {lang: Direction(lang, lang, "en") for lang in langs}
+
+
+def test_upper_case_and_regions():
+    groups = {"ES": "High", "pt-BR": "High", "pt-PT": "Low", "zh_CN": "Low"}
+    directions = _directions("es", "pt-PT", "zh-CN")
+    members = group_languages(directions, groups)
+    assert members == {"High": ["es"], "Low": ["pt-PT", "zh-CN"]}
+    assert transfer_gap({"High": 3.0, "LOW": 0.5}) == 2.5
+    # In two groups by its region
+    with pytest.raises(ValueError, match="meant for pt to en: pt-BR, pt-PT"):
+        compare_groups(_directions("pt"), groups)
+    assert group_languages(_directions("pt"), {"pt-BR": "x", "pt-PT": "x"}) == (
+        {"x": ["pt"]}
+    )
+    with pytest.raises(ValueError, match="the name of a language: 'es'"):
+        compare_groups(_directions("es"), {"es": "es"})
+
+
+def test_byte_order_mark(tmp_path):
+    path = tmp_path / "groups.tsv"
+    path.write_text("high\tes\nlow\tit\n", encoding="utf-8-sig")
+    assert read_groups(path) == {"es": "high", "it": "low"}
+
+
 def test_languages_without_group_are_left_out():
     groups = {"es": "high", "sv-SE": "low"}
-    langs = {"sv-en": "sv", "es-en": "es", "xx-en": "xx"}
-    assert group_languages(langs, groups) == {"high": ["es-en"], "low": ["sv-en"]}
+    assert group_languages(_directions("sv", "es", "xx"), groups) == {
+        "high": ["es"],
+        "low": ["sv"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -70,6 +99,10 @@ def test_read_groups(tmp_path, content):
         ("high\tes fr\nlow\tru es\n", ":2: language given twice: es"),
         ("high\tes fr\nhigh\tru\n", ":2: group given twice: high"),
         ("es\thigh\nfr\thigh\n", ":2: language given twice: high .* need the header"),
+        ("high\tes fr\nHigh\tru\n", r":2: group given twice: High \(as high\)"),
+        ("high\tfr FR\n", ":1: language given twice: FR"),
+        ("Average\tfr\n", ":1: a group cannot be called 'Average'"),
+        ("language group\nfr supervised\n", ":2: a group cannot be called 'superv"),
         ("high\n", ":1: need `group language language ...`: 'high'"),
         ("language group\nes high\nes low\n", ":3: language given twice: es"),
         ("language group\nes fr high\n", ":2: need `language group`: 'es fr high'"),
@@ -85,9 +118,9 @@ def test_groups_refused(tmp_path, content, message):
 
 def test_languages_without_group_or_utterances():
     groups = {"es": "high", "zh-CN": "mid", "sv-SE": "low"}
-    assert compare_groups(["zh", "es", "zh"], groups) == ["sv-SE"]
+    assert compare_groups(_directions("zh", "es"), groups) == ["sv-SE"]
     with pytest.raises(ValueError, match=r"no group for the languages \['xx', 'zu'\]"):
-        compare_groups(["zu", "es", "xx"], groups)
+        compare_groups(_directions("xx", "es", "zu"), groups)
     assert describe_groups({**groups, "cy": "low"}, ["sv-SE"]) == (
         "macro means (high, mid, low, average): every language counts the same; "
         "without sv-SE (low): no utterances"

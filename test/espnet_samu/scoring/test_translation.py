@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from espnet_samu.scoring import translation
 from espnet_samu.scoring.translation import (
     MetricSettings,
     longest_common_subsequence,
@@ -45,6 +46,36 @@ def test_slot_accuracy_by_hand():
     # order counts: one of two
     assert slot_accuracy(["one twenty"], ["twenty-one"], slots).value == 0.5
     assert slot_accuracy(HYPS, REFS, ["never"]) is None
+
+
+@pytest.mark.parametrize(
+    "slots, hyp, ref, share",
+    [
+        # composed or not, full or half width
+        ("caf\u00e9", "cafe\u0301", "caf\u00e9", 1.0),
+        ("5", "\uff15", "5", 1.0),
+        # vowel signs are part of the word
+        ("हिन्दी", "वह हिन्दी है", "हिन्दी", 1.0),
+        ("ह", "हिन्दी", "ह", 0.0),
+        # without blanks, the longest first; digits are whole numbers
+        ("五月 5月 月曜日", "今日は五月の月曜日です", "五月と月曜日", 1.0),
+        ("五 五月", "五月", "五 五月", 0.5),
+        ("5", "15月", "5月", 0.0),
+        ("5", "我5月来", "5月", 1.0),
+        ("ห้า", "รอห้านาที", "ห้านาที", 1.0),
+        ("one", "someone", "one", 0.0),
+    ],
+)
+def test_slots_of_any_script(slots, hyp, ref, share):
+    assert slot_accuracy([hyp], [ref], slots.split()).value == share
+
+
+def test_many_sentences_are_scored_as_a_whole(monkeypatch):
+    refs, hyps = REFS * 5, [*HYPS, *REFS] * 2 + HYPS
+    settings = MetricSettings(ALL)
+    whole = score_translation(hyps, refs, settings=settings)
+    monkeypatch.setattr(translation, "SENTENCES", 3)
+    assert score_translation(hyps, refs, settings=settings) == whole
 
 
 ALL = ("bleu", "chrf", "ter")
@@ -120,6 +151,9 @@ def test_settings():
     thai = MetricSettings(ALL, {"th": "char"})
     with pytest.raises(ValueError, match="cannot have 'ter' for target language 'th'"):
         score_translation(["ก"], ["ก"], "th", thai)
+    with pytest.raises(ValueError, match="cannot have 'ter' for target language 'xx'"):
+        MetricSettings(ALL, {"xx": "char"}).make_metrics("xx")
+    assert [*MetricSettings(ALL, {"xx": "13a"}).make_metrics("xx")] == [*ALL]
     for metrics, message in (
         (("bleu", "meteor"), r"different ones of .*: \('bleu', 'meteor'\)"),
         (("bleu", "bleu"), r"different ones of .*: \('bleu', 'bleu'\)"),

@@ -30,7 +30,7 @@ def browser():
         yield browser
 
 
-def look_at(browser, page, widths=(400, 1400)):
+def look_at(browser, page, widths=(400, 1400), schemes=("light", "dark")):
     """Faults and figures of a page at several widths, light and dark."""
     shots = page.parent / "shots"
     return [
@@ -38,7 +38,7 @@ def look_at(browser, page, widths=(400, 1400)):
             browser, page, width, scheme, shots / f"{page.stem}_{width}_{scheme}.png"
         )
         for width in widths
-        for scheme in ("light", "dark")
+        for scheme in schemes
     ]
 
 
@@ -106,6 +106,36 @@ def test_recipe_page(browser, recipe_page):
         assert look["faults"] == []
         assert look["svg"] == 5 and look["images"] == 1
         assert look["least_contrast"] >= 4.5 and look["smallest_font"] >= 10
+
+
+@pytest.fixture
+def crowded_page(tmp_path, monkeypatch):
+    """The page of 36 directions and 8 systems, with names that are no plain words."""
+    monkeypatch.chdir(tmp_path)
+    langs = ["de", "fr", "$\\frac$", "中文", "a\x01b", "x" * 45]
+    pairs = [
+        (source, target) for source in langs for target in "ab cs de en es fi".split()
+    ]
+    refs = {f"u{i}": f"we wait for {i} hours" for i in range(36)}
+    write_text("ref", refs)
+    write_text("utt2lang", {f"u{i}": source for i, (source, _) in enumerate(pairs)})
+    write_text("targets", {f"u{i}": target for i, (_, target) in enumerate(pairs)})
+    words = "--ref ref --utt2lang utt2lang --utt2tgt_lang targets --output_dir out"
+    words += " --tokenizer ab=13a --baseline s0 --paired_bs_n 40"
+    names = [*(f"s{i}" for i in range(7)), "of a long name, learning rate 1e-4, seed 1"]
+    systems = [word for name in names for word in ("--system", f"{name}=ref")]
+    score_st([*words.split(), *systems])
+    report("--results out/results.json --output out/report.html".split())
+    return tmp_path / "out" / "report.html"
+
+
+@pytest.mark.timeout(60)
+def test_crowded_page(browser, crowded_page):
+    looks = look_at(browser, crowded_page, (400, 1000, 1600), ["light"])
+    paper = look_at(browser, crowded_page, [look_at_page.PAPER], ["print"])
+    for look in [*looks, *paper]:
+        assert look["faults"] == []
+        assert look["svg"] == 3 and look["smallest_font"] >= 8
 
 
 @pytest.mark.timeout(60)
