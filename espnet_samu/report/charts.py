@@ -82,7 +82,7 @@ def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Mar
     root.set("aria-labelledby", f"{name}-title {name}-desc")
     for place, (part, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(part, {"id": f"{name}-{part}"})
-        element.text = text
+        element.text = mark_control(text)
         root.insert(place, element)
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from espnet_samu.scoring.directions import Direction, Pair, find_entry, parse_pair
-from espnet_samu.scoring.significance import Significance
+from espnet_samu.scoring.significance import TEST, Significance
 from espnet_samu.scoring.system_result import SystemResult
 from espnet_samu.scoring.transfer_gap import transfer_gap
 
@@ -175,6 +176,12 @@ def read_results(path: str | os.PathLike[str]) -> Results:
                 for name, table in content["systems"].items()
             )
             tests = content.get("significance")
+            if tests is not None and tests.get("test") != TEST:
+                logging.warning(
+                    f"{path}: tests of an earlier version, which are one-sided, are "
+                    "left out: score again"
+                )
+                tests = None
             langs = content["train_langs"]
             results = Results(
                 systems=systems,

@@ -49,8 +49,8 @@ def split_directions(
         Directions by their name, sorted by source and target language.
     """
     utts = [*utts]
-    sources = _common_names(utt2lang[utt] for utt in utts)
-    targets = _common_names(utt2tgt_lang[utt] for utt in utts)
+    sources = common_names(utt2lang[utt] for utt in utts)
+    targets = common_names(utt2tgt_lang[utt] for utt in utts)
     members: dict[tuple[str, str], list[str]] = {}
     for utt in utts:
         pair = sources[utt2lang[utt]], targets[utt2tgt_lang[utt]]
@@ -64,8 +64,12 @@ def split_directions(
     return directions
 
 
-def _common_names(names: Iterable[str]) -> dict[str, str]:
-    """Return for every name of a language the most frequent name of the same code."""
+def common_names(names: Iterable[str]) -> dict[str, str]:
+    """Return for every name of a language the most frequent name of the same code.
+
+    Args:
+        names: Names of languages, each as often as it is used.
+    """
     spellings: dict[LanguageCode, Counter[str]] = {}
     for name, count in sorted(Counter(names).items()):
         spellings.setdefault(parse_code(name), Counter())[name] = count
@@ -74,7 +78,7 @@ def _common_names(names: Iterable[str]) -> dict[str, str]:
         ((first, _),) = counts.most_common(1)
         common.update(dict.fromkeys(counts, first))
         if len(counts) > 1:
-            logging.warning(f"one language, scored as '{first}': {' '.join(counts)}")
+            logging.warning(f"one language, called '{first}': {' '.join(counts)}")
     return common
 
 

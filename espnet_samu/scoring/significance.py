@@ -20,6 +20,7 @@ from espnet_samu.scoring.translation import (
 DRAWN = 1 << 20  # utterances drawn at a time: 8 MB
 TOLERANCE = 1e-9  # of scores: equal ones differ by rounding
 DEFAULT_SAMPLES = 1000
+TEST = "two-sided paired bootstrap"
 LEAST_SAMPLES = 40  # one of them is outside a 95 % interval on each side
 SEED = 12345  # sacreBLEU's
 
@@ -66,6 +67,7 @@ class Significance:
         """Return nested tables, for JSON."""
         return {
             "baseline": self.baseline,
+            "test": TEST,
             "directions": {
                 direction: {
                     name: {f: dataclasses.asdict(s) for f, s in fields.items()}
@@ -81,7 +83,7 @@ class Significance:
         first = next(iter(next(iter(self.signatures.values())).values()))
         sets = re.search(r"\|bs:(\d+)", first)
         return (
-            f"two-sided paired bootstrap against {self.baseline}: p is the share of "
+            f"{TEST} against {self.baseline}: p is the share of "
             f"{sets[1] if sets else 'all'} resampled sets whose difference is as far "
             "from the observed one as that is from 0 (1: equal scores; -: nothing to "
             f"test); {self.tests} tests, p not corrected for their number; means are "

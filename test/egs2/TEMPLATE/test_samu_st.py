@@ -322,6 +322,23 @@ def test_failed_utterances(run, recipe):
     assert not (decoded / "failed.scp").exists()
 
 
+def test_retrieval_of_translations_into_several_languages(run, recipe):
+    (recipe / "python").write_text(PYTHON)
+    (recipe / "python").chmod(0o755)
+    options = ["--python", "./python", "--samu_label", "translation", "--teacher", "t"]
+    test = recipe / "dump/raw/test"
+    write(test / "wav.scp", "utt1 a\nutt2 b\n")
+    write(recipe / "exp/teacher_t_translation/test/embed.scp", "utt1 x\nutt2 x\n")
+    student = "exp/samu_train_samu_raw_translation"
+    write(recipe / student / "valid.r1.best.pth", "")
+    write(recipe / student / "retrieval_valid.r1.best/test/embed.scp", "utt1 x\n")
+    for targets, shown in (("utt1 en\nutt2 en\n", 0), ("utt1 en\nutt2 fr\n", 1)):
+        write(test / "utt2tgt_lang", targets)
+        status, output = run(*options, stage=9, stop_stage=9)
+        assert status == 0, output
+        assert output.count("--target_lang\ndump/raw/test/utt2tgt_lang\n") == shown
+
+
 def test_set_that_stage_1_does_not_make_is_named(run, recipe):
     write(recipe / "data" / "my_train" / "wav.scp", "a a.wav\n")
     status, output = run("--train_set", "my_train", stage=1, stop_stage=1)

@@ -120,6 +120,15 @@ def test_without_the_newer_fields(tmp_path):
     assert (results.significance, results.command, results.groups) == (None, "", {})
 
 
+def test_one_sided_tests_of_an_earlier_version(tmp_path, caplog):
+    tests = {"baseline": "b", "directions": {}, "signatures": {}}
+    results = _read(tmp_path, {**OLD, "significance": tests})
+    assert results.significance is None
+    assert "results.json: tests of an earlier version, which are one-" in caplog.text
+    tests["test"] = "two-sided paired bootstrap"
+    assert _read(tmp_path, {**OLD, "significance": tests}).significance.baseline == "b"
+
+
 def test_panels(tmp_path):
     means = {"low": {**ROW, "mean_of": ["it"]}, "high": {**ROW, "mean_of": ["es"]}}
     groups = {"es": "high", "it": "low"}

@@ -41,6 +41,14 @@ def test_each_language_with_itself():
     assert describe(pair_speech_text(SPEECH, TEXT))[1] == ("text", "all", 2, [0, 1])
 
 
+def test_spellings_of_a_code_are_one_pool():
+    langs = {**LANGS, "es2": "ES", "it1": "it_XX"}
+    expected = describe(pair_speech_text(SPEECH, TEXT, LANGS, WORDS))
+    assert describe(pair_speech_text(SPEECH, TEXT, langs, WORDS)) == expected
+    (pair,) = pair_speech_speech(SPEECH, langs, ENGLISH)
+    assert [pool.lang for pool in pair] == ["es", "it"]
+
+
 def test_texts_of_another_language():
     english = dict.fromkeys(UTTS, "en")
     pairs = pair_speech_text(SPEECH, TEXT, LANGS, ENGLISH, text2lang=english)
