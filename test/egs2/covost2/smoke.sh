@@ -119,7 +119,7 @@ beside() {
     name=$(basename "${baseline}" "_raw_multi_${tag}")
     name=${name#st_}
     expect_line "${experiment}/RESULTS.md" "^| ${name} *| average (" \
-        "^- paired bootstrap against ${name}" "^- BLEU (.*bs:1000" "^| train_st_samu_cs_fr .* ± "
+        "^- two-sided paired bootstrap against ${name}" "^- BLEU (.*bs:1000" "^| train_st_samu_cs_fr .* ± "
     expect_line "${scores}/report.html" "<h2.*Significance"
 }
 

@@ -123,7 +123,7 @@ check_beside_another() {
     cp "data/test.${tag}/text.tc.${tag}" "${right}/${decode_dir}/test.${tag}/text"
     run "${options[@]}" --stage 13 --stop_stage 13 --baseline_exp "${right}"
     expect_words "${st_exp}/RESULTS.md" "^| right  *| de  *| *100.0 "
-    expect_words "${st_exp}/RESULTS.md" "^- paired bootstrap against right"
+    expect_words "${st_exp}/RESULTS.md" "^- two-sided paired bootstrap against right"
     expect_words "${st_exp}/RESULTS.md" "^| ${system}  *| de .* ± "
     check_translation "${system}"
 }
@@ -159,7 +159,7 @@ for scenario in "$@"; do
             --st_config conf/tuning/train_st_xlsr.yaml
         run "${options[@]}" --stage 13 --stop_stage 13 --baseline_exp "${baseline}"
         check_translation train_st_xlsr
-        expect_words "${st_exp}/RESULTS.md" "^- paired bootstrap against train_st_xlsr"
+        expect_words "${st_exp}/RESULTS.md" "^- two-sided paired bootstrap against train_st_xlsr"
     fi
 done
 echo "smoke: passed"
