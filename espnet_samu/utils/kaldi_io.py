@@ -47,7 +47,8 @@ def iterate_text(
             if not line or line[0] in _BLANKS:
                 raise ValueError(f"{path}:{number}: line must start with an id")
             end = min((i for i in map(line.find, _BLANKS) if i >= 0), default=len(line))
-            key, value = line[:end], line[end:].strip(_BLANKS + _MARK)
+            key, value = line[:end], line[end:].strip(_BLANKS)
+            value = value.removeprefix(_MARK).strip(_BLANKS)
             if key in seen:
                 raise ValueError(
                     f"{path}:{number}: id '{key}' is already on line {seen[key]}"

@@ -18,7 +18,7 @@ from espnet_samu.report.charts import (
     place_rows,
     series_colour,
 )
-from espnet_samu.report.page import SERIES, load_macros
+from espnet_samu.report.page import load_macros
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -83,7 +83,7 @@ def draw_forest(
 
 
 HEIGHT = 2.5  # inches
-PALE = SERIES - 1
+PALE = 5
 """Number of the colour, a grey, of what is behind the others."""
 
 
