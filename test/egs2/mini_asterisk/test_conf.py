@@ -111,6 +111,7 @@ def students(tmp_path_factory) -> dict[str, str]:
     return students
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_step_of_translation(students, name: str, tmp_path):
     import torch

@@ -17,6 +17,8 @@ from study.stored_settings import StoredSettings, read_stored
 
 RECIPE = Path(__file__).parents[3] / "egs2" / "mini_asterisk" / "samu_st1"
 PRIMARY = ["b", "c_frozen", "j", "k", "l"]
+# Several calls of the study's command in a test.
+pytestmark = pytest.mark.timeout(30)
 
 
 @pytest.fixture(scope="module")
