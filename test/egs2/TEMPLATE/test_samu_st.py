@@ -486,7 +486,9 @@ def test_variables_that_jobs_do_not_get(run, recipe, monkeypatch):
     status, output = run()
     assert status == 0 and "Warning" not in output
     text = (recipe / "cmd.sh").read_text()
-    (recipe / "cmd.sh").write_text(text.replace("cmd_backend='local'", "cmd_backend=slurm"))
+    (recipe / "cmd.sh").write_text(
+        text.replace("cmd_backend='local'", "cmd_backend=slurm")
+    )
     status, output = run()
     assert status == 0
     assert output.count("Warning: HF_HUB_OFFLINE: set here, but not in the jobs") == 1

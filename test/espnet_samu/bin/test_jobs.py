@@ -31,7 +31,9 @@ def test_unexported(tmp_path, monkeypatch, command, config, line, missing):
     found = find_unexported(command, OFFLINE)
     assert (found is not None) == missing
     if missing:
-        assert "HF_HUB_OFFLINE: set here" in found and "HF_HOME" not in found.split(":")[1]
+        assert (
+            "HF_HUB_OFFLINE: set here" in found and "HF_HOME" not in found.split(":")[1]
+        )
         assert "'PATH,HF_HUB_OFFLINE' for 'PATH' there" in found
     assert find_unexported(command, {"PATH": "/bin"}) is None
 
@@ -47,12 +49,28 @@ def test_warnings_of_several_commands_are_one(tmp_path, monkeypatch, capsys):
     "queue, log, said",
     [
         (f"{NODE} ***", "loading", "Error: a job was cancelled: see {q}"),
-        (f"{NODE} DUE TO TIME LIMIT ***", "", "Error: a job hit its time limit: see {q}"),
-        (OOM, "# Finished at x with status 137", "Error: a job ran out of memory: see {q}"),
+        (
+            f"{NODE} DUE TO TIME LIMIT ***",
+            "",
+            "Error: a job hit its time limit: see {q}",
+        ),
+        (
+            OOM,
+            "# Finished at x with status 137",
+            "Error: a job ran out of memory: see {q}",
+        ),
         ("", "# Finished at x with status 137", "Error: a job was killed, mostly for "),
-        ("", "# Ended (code 137) at x", "Error: a job was killed, mostly for being out "),
+        (
+            "",
+            "# Ended (code 137) at x",
+            "Error: a job was killed, mostly for being out ",
+        ),
         ("", "ValueError: 3\n# Ended (code 1) at 137", "ValueError: 3"),
-        ("Submitted batch job 137", "said nothing", "Error: a job ended without a word"),
+        (
+            "Submitted batch job 137",
+            "said nothing",
+            "Error: a job ended without a word",
+        ),
     ],
 )
 def test_what_ended_a_job(tmp_path, capsys, queue, log, said):
