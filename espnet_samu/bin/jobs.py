@@ -87,7 +87,7 @@ def find_error(logs: Sequence[Path]) -> str:
         return errors[-1]
     for file in texts:
         if file not in logs and not (file.parents[1] / file.name).exists():
-            return f"Error: a job never began, was it cancelled in the queue? See {file}"
+            return f"Error: a job never began, cancelled in the queue? See {file}"
     named = " ".join(map(str, logs))
     return f"Error: a job ended without a word, was it killed? See {named}"
 
