@@ -12,7 +12,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet_samu.loss.distillation import DistillationLoss
 from espnet_samu.tasks.samu import SAMUBuilder, SAMUTask
 from espnet_samu.teacher import cache
-from espnet_samu.teacher.identity import IDENTITY, TEACHER_FILE, check_teacher
+from espnet_samu.teacher.identity import TEACHER_FILE, check_teacher
 from espnet_samu.train.distillation_head import DistillationHead
 from espnet_samu.utils.init_param import read_weights
 from espnet_samu.utils.kaldi_io import check_data_files
@@ -98,7 +98,7 @@ class KeptDistillation:
         if not saved.exists() or not table:
             return
         known = json.loads(saved.read_text(encoding="utf-8"))
-        differing = [k for k in IDENTITY if table.get(k) != known.get(k)]
+        differing = cache.differing_entries(table, known)
         if differing:
             values = ", ".join(
                 f"{key} {table.get(key)} and {known.get(key)}" for key in differing

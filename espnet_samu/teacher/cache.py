@@ -1,5 +1,7 @@
 """Sentence embeddings on disk: what they were made from, finished parts, checks."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -7,13 +9,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from typeguard import typechecked
 
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.hashing import hash_file
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def check_vectors(vectors: np.ndarray, texts: Sequence[str], name: str) -> None:
@@ -28,6 +32,8 @@ def check_vectors(vectors: np.ndarray, texts: Sequence[str], name: str) -> None:
         ValueError: Naming teacher and sentence, when a value is NaN or infinite or
             all values of a sentence are 0.
     """
+    import numpy as np
+
     finite = np.isfinite(vectors).all(axis=1)
     for bad, what in ((~finite, "not finite"), (~vectors.any(axis=1), "all zeros")):
         if bad.any():
@@ -40,6 +46,8 @@ def check_vectors(vectors: np.ndarray, texts: Sequence[str], name: str) -> None:
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
     """Return rows (N, D), L2-normalised; no row may be all zeros."""
+    import numpy as np
+
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -69,10 +77,14 @@ class PartStore:
 
     def load(self, sentences: Sequence[str]) -> np.ndarray:
         """Return the embeddings (N, D) of a finished part."""
+        import numpy as np
+
         return np.load(self._path(sentences), allow_pickle=False)
 
     def save(self, sentences: Sequence[str], vectors: np.ndarray) -> None:
         """Write the embeddings (N, D) of N sentences, atomically."""
+        import numpy as np
+
         with atomic_write(self._path(sentences), "wb") as f:
             np.save(f, vectors, allow_pickle=False)
 
@@ -188,6 +200,73 @@ def write_cache(scp_dir: str | os.PathLike[str], table: dict[str, Any]) -> None:
         f.write("\n")
 
 
+IDENTITY = ("teachers", "combine", "normalized", "dtype", "dimension")
+"""Entries of embed.json that tell one teacher from another."""
+
+
+def identity(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that tell one teacher from another.
+
+    The name of a local folder does not: the same teacher elsewhere is the same.
+
+    Args:
+        table: Content of `embed.json`, or what this function returned.
+    """
+    return {
+        **{key: table.get(key) for key in IDENTITY},
+        "teachers": [
+            {k: v for k, v in teacher.items() if k != "name" or not _is_local(teacher)}
+            for teacher in table.get("teachers") or []
+        ],
+    }
+
+
+def differing_entries(table: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the names of the entries in which two teachers differ."""
+    one, two = identity(table), identity(other)
+    return [key for key in IDENTITY if one[key] != two[key]]
+
+
+def _is_local(teacher: Mapping[str, Any]) -> bool:
+    return teacher.get("sha256") is not None
+
+
+def differences(
+    scp_dir: str | os.PathLike[str],
+    teachers: Sequence[str],
+    prompt: str,
+    text_file: str | os.PathLike[str],
+) -> list[str]:
+    """Return, in words, in which way embeddings were made from something else.
+
+    Args:
+        scp_dir: Folder of the embeddings; without `embed.json` nothing is known.
+        teachers: Hub ids or folders. A folder that is gone is not compared.
+        prompt: That of all teachers; "": not compared.
+        text_file: Kaldi text file.
+    """
+    table = read_cache(scp_dir)
+    if not table:
+        return []
+    found = []
+    if Path(text_file).is_file() and table.get("text_sha256") != hash_file(text_file):
+        found.append(f"{text_file} is another one")
+    known = table.get("teachers") or []
+    if len(known) != len(teachers):
+        found.append(f"{len(known)} teachers -> {len(teachers)}")
+    for name, teacher in zip(teachers, known):
+        sha256 = hash_folder(name)
+        if sha256 is None and _is_local(teacher):
+            continue
+        if sha256 != teacher.get("sha256") or (
+            sha256 is None and name != teacher["name"]
+        ):
+            found.append(f"the teacher {name} is another one")
+        if prompt and teacher.get("prompt") != prompt:
+            found.append(f"the prompt of {name} is another one")
+    return found
+
+
 def is_up_to_date(scp_dir: str | os.PathLike[str], key: dict[str, Any]) -> bool:
     """Return whether a folder's embeddings exist and were made from `key`.
 
@@ -196,6 +275,10 @@ def is_up_to_date(scp_dir: str | os.PathLike[str], key: dict[str, Any]) -> bool:
         key: Entries of `teacher_key` and `text_key`.
     """
     table = read_cache(scp_dir)
+    if "teachers" in table and "teachers" in key:
+        # Wherever a local teacher is.
+        table = {**table, "teachers": identity(table)["teachers"]}
+        key = {**key, "teachers": identity(key)["teachers"]}
     try:
         return _contains(table, key) and _contains(table, describe_files(scp_dir))
     except FileNotFoundError:

@@ -6,13 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from espnet_samu.teacher.cache import CACHE_FILE, check_scp
+from espnet_samu.teacher.cache import CACHE_FILE, IDENTITY, check_scp, differing_entries
 from espnet_samu.train.saved_state import has_state
 from espnet_samu.utils.atomic import atomic_write
 
 TEACHER_FILE = "teacher.json"
-IDENTITY = ("teachers", "combine", "normalized", "dtype", "dimension")
-"""Entries of embed.json that tell one teacher from another."""
 
 
 def check_teacher(args: argparse.Namespace) -> None:
@@ -49,7 +47,7 @@ def check_teacher(args: argparse.Namespace) -> None:
             known[str(saved)] = json.loads(saved.read_text(encoding="utf-8"))
     first, *others = known
     for other in others:
-        differing = [k for k in IDENTITY if known[first].get(k) != known[other].get(k)]
+        differing = differing_entries(known[first], known[other])
         if differing:
             raise ValueError(
                 f"{first} and {other} are of different teachers: "

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from espnet_samu.utils.init_param import frozen_weights
+from espnet_samu.utils.provenance import WITHOUT_EFFECT, WITHOUT_EFFECT_PREFIXES
 from espnet_samu.utils.safe_reading import read_yaml
 
 CHECKPOINT = "checkpoint.pth"
@@ -27,18 +28,6 @@ CONFIG = "config.yaml"
 EARLIER_CONFIG = "config.earlier.yaml"
 """config.yaml of the saved state, until a resumed training has saved its next one."""
 
-_WITHOUT_EFFECT = frozenset(
-    "base_weights best_model_criterion collect_stats config "
-    "create_graph_in_tensorboard ddp_comm_hook detect_anomaly distributed dry_run "
-    "early_stopping_criterion espnet_samu_version gradient_as_bucket_view "
-    "ignore_init_mismatch keep_nbest_models local_rank log_interval log_level "
-    "max_epoch multiprocessing_distributed nbest_averaging_interval ngpu "
-    "no_forward_run num_att_plot num_workers output_dir patience print_config "
-    "required resume sharded_ddp unused_parameters use_matplotlib use_tensorboard "
-    "use_tf32 use_wandb version write_collected_feats".split()
-)
-"""Options that do not decide the weights of an epoch."""
-_WITHOUT_EFFECT_PREFIXES = ("cudnn_", "dist_", "max_cache_", "valid_", "wandb_")
 _FIXED = frozenset(
     "adapter adapters exclude_weight_decay exclude_weight_decay_conf freeze_param init "
     "init_from_samu init_param input_size optim samu_model save_strategy "
@@ -116,7 +105,7 @@ def compare_options(
     """
     changes: Changes = {}
     for name, value in present.items():
-        if name in _WITHOUT_EFFECT or name.startswith(_WITHOUT_EFFECT_PREFIXES):
+        if name in WITHOUT_EFFECT or name.startswith(WITHOUT_EFFECT_PREFIXES):
             continue
         if name not in earlier and name not in (defaults or {}):
             continue

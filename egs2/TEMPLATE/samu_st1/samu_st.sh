@@ -392,27 +392,97 @@ st_option() {
     echo "${value}"
 }
 
-# Count what a vocabulary of st.sh cannot write.
-check_vocab() {
-    local dir=data/${src_lang}_${tgt_lang}_token_list model=none list
+# The token list, what it is made from, and the tokenizer of st.sh's names.
+token_list=
+bpemodel=
+token_texts=${data_feats}/${train_set}/${translations}
+st_stats_dir=$(st_option st_stats_dir)
+_stats_dir=${expdir}/st_stats_raw_${src_lang}_${tgt_lang}_${tgt_token_type}
+_dir=data/${src_lang}_${tgt_lang}_token_list
+if "${trim_vocab}"; then
+    token_list=${vocab_dir}/tokens.txt
+    bpemodel=${vocab_dir}/bpe.model
+    token_texts=data/${train_set}/${translations}
+    _stats_dir=${_stats_dir%hugging_face}bpe${_nbpe}
+else
+    _texts=$(st_option tgt_bpe_train_text)
+    token_texts=${_texts:-${token_texts}}
     case "${tgt_token_type}" in
         bpe)
-            dir+=/tgt_bpe_$(st_option tgt_bpemode)$(st_option tgt_nbpe)
-            model=${dir}/bpe.model
-            list=${dir}/tokens.txt ;;
+            _nbpe=$(st_option tgt_nbpe)
+            _dir+=/tgt_bpe_$(st_option tgt_bpemode)${_nbpe}
+            bpemodel=${_dir}/bpe.model
+            token_list=${_dir}/tokens.txt
+            _stats_dir+=${_nbpe} ;;
         hugging_face)
-            model=${hugging_face_model_name_or_path}
-            list=${dir}/hugging_face_${model/\//-}/tokens.txt ;;
+            _name=${hugging_face_model_name_or_path/\//-}
+            token_list=${_dir}/hugging_face_${_name}/tokens.txt
+            token_texts=
+            _stats_dir+=_${_name} ;;
         char | word)
-            list=${dir}/${tgt_token_type}/tgt_tokens.txt ;;
-        *)
-            return 0 ;;
+            token_list=${_dir}/${tgt_token_type}/tgt_tokens.txt ;;
     esac
+fi
+[ -n "${st_stats_dir}" ] \
+    || st_stats_dir=${_stats_dir}${speed_perturb_factors:+_sp}
+
+# products ACTION WHAT: see espnet_samu.bin.check_products.
+products() {
+    local own=true perturbed=${speed_perturb_factors:+${train_set}_sp}
+    [ -z "${samu_model}" ] || own=false
+    ${python} -m espnet_samu.bin.check_products "$@" \
+        --data_feats "${data_feats}" \
+        --expdir "${expdir}" \
+        --train_set "${train_set}" \
+        --perturbed_set "${perturbed}" \
+        --valid_set "${valid_set}" \
+        --test_sets "${test_sets}" \
+        --durations "$(st_option min_wav_duration) $(st_option max_wav_duration)" \
+        --transcripts "${transcripts}" \
+        --translations "${translations}" \
+        --use_src_lang "${use_src_lang}" \
+        --samu_train_set "${samu_train_set}" \
+        --samu_valid_set "${samu_valid_set}" \
+        --retrieval_sets "${retrieval_sets}" \
+        --label_text "${label_text}" \
+        --teacher="${teacher}" \
+        --teacher_prompt="${teacher_prompt}" \
+        --teacher_dir "${teacher_dir}" \
+        --own_student "${own}" \
+        --samu_model "${_samu_model}" \
+        --samu_exp "${samu_exp}" \
+        --samu_stats_dir "${samu_stats_dir}" \
+        --check_audio "${check_audio}" \
+        --samu_config "${samu_config}" \
+        --samu_args="${train_args} ${samu_args}" \
+        --retrieval_dir "${retrieval_dir}" \
+        --token_list "${token_list}" \
+        --bpemodel "${bpemodel}" \
+        --token_texts "${token_texts}" \
+        --token_model="${hugging_face_model_name_or_path}" \
+        --token_args="${trim_vocab_args}" \
+        --st_exp "${st_exp}" \
+        --st_stats_dir "${st_stats_dir}" \
+        --st_config "${st_config}" \
+        --st_args="${train_args} ${st_args}" \
+        --inference_tag "${inference_tag}" \
+        --inference_config "${inference_config}" \
+        --inference_args="${inference_args}" \
+        --inference_st_model "${inference_st_model}" \
+        --baseline_exp "${baseline_exp}" \
+        --command="${run_args}"
+}
+
+# Count what a vocabulary of st.sh cannot write.
+check_vocab() {
+    [ -n "${token_list}" ] || return 0
+    local model=${bpemodel:-none}
+    [ "${tgt_token_type}" != hugging_face ] || model=${hugging_face_model_name_or_path}
     # shellcheck disable=SC2046
     ${python} -m espnet_samu.bin.check_vocab \
         --token_type "${tgt_token_type}" \
         --bpemodel "${model}" \
-        --token_list "${list}" \
+        --token_list "${token_list}" \
         --text "data/${train_set}/${translations}" \
         $(check_texts) --tgt_lang "${tgt_lang}"
 }
@@ -443,6 +513,8 @@ carry_over() {
             utils/filter_scp.pl "${data_feats}/${set}/wav.scp" "data/${set}/${file}" \
                 | LC_ALL=C sort -k1,1 > "${data_feats}/${set}/.${file}.tmp"
             mv "${data_feats}/${set}/.${file}.tmp" "${data_feats}/${set}/${file}"
+        else
+            rm -f "${data_feats}/${set:?}/${file}"
         fi
     done
 }
@@ -554,6 +626,43 @@ if [ "${stage}" -le 6 ] && { [ "${stage}" -gt 1 ] || "${skip_data_prep}"; }; the
     check_labels
 fi
 
+# Stage 7.
+select_utterances() {
+    log "Stage 7: Utterances of the distillation: ${samu_stats_dir}"
+    for dset in train valid; do
+        _set=samu_${dset}_set
+        need 4 "${data_feats}/${!_set}/wav.scp"
+        need 6 "${teacher_dir}/${!_set}/embed.scp"
+        # format_wav_scp.sh has counted the samples: no pass over the audio is needed.
+        ${python} -m espnet_samu.bin.samu_select \
+            --data_dir "${data_feats}/${!_set}" \
+            --source_dir "data/${!_set}" \
+            --text "${data_feats}/${!_set}/${label_text}" \
+            --embed "${teacher_dir}/${!_set}/embed.scp" \
+            --check_audio "${check_audio}" \
+            --nj "$(nproc)" \
+            --output_dir "${samu_stats_dir}/${dset}"
+    done
+    products record selection
+}
+
+# Stage 10.
+collect_stats() {
+    need 4 "${data_feats}/${train_set}${speed_perturb_factors:+_sp}/wav.scp" \
+        "${data_feats}/${valid_set}/wav.scp"
+    rm -rf "${st_stats_dir:?}"/splits*
+    st --stage 10 --stop_stage 10
+    products record stats
+}
+
+# is_stale WHAT: whether a product must be made again, with a line that says why.
+is_stale() {
+    local status=0
+    products stale "$1" || status=$?
+    [ "${status}" -eq 0 ] || [ "${status}" -eq 3 ] || exit "${status}"
+    [ "${status}" -eq 3 ]
+}
+
 # ========================== Main stages start from here. ==========================
 
 if ! "${skip_data_prep}"; then
@@ -580,6 +689,8 @@ if ! "${skip_data_prep}"; then
         mkdir -p "${data_feats}"
         for dset in ${used_sets}; do
             touch "$(mark_of "${dset}")"
+            # Nothing that an earlier corpus had is left in them.
+            [ "${_start}" -gt 3 ] || rm -rf "${data_feats:?}/${dset}" "${data_feats}/org/${dset}"
         done
         st --stage "${_start}" --stop_stage "${_stop}"
         if [ "${samu_train_set}" != "${train_set}" ] || [ -n "${speed_perturb_factors}" ]; then
@@ -602,6 +713,7 @@ if ! "${skip_data_prep}"; then
             if [ -n "${speed_perturb_factors}" ]; then
                 perturb_tgt_lang
             fi
+            products record sets
         fi
         for dset in ${used_sets}; do
             rm -f "$(mark_of "${dset}")"
@@ -630,6 +742,7 @@ if ! "${skip_data_prep}"; then
             st --stage 5 --stop_stage 5
             check_vocab
         fi
+        products record tokens
     fi
 fi
 
@@ -676,27 +789,19 @@ elif ! "${skip_train}"; then
     fi
 
     if runs 7; then
-        log "Stage 7: Utterances of the distillation: ${samu_stats_dir}"
-        for dset in train valid; do
-            _set=samu_${dset}_set
-            need 4 "${data_feats}/${!_set}/wav.scp"
-            need 6 "${teacher_dir}/${!_set}/embed.scp"
-            # format_wav_scp.sh has counted the samples: no pass over the audio is needed.
-            ${python} -m espnet_samu.bin.samu_select \
-                --data_dir "${data_feats}/${!_set}" \
-                --source_dir "data/${!_set}" \
-                --text "${data_feats}/${!_set}/${label_text}" \
-                --embed "${teacher_dir}/${!_set}/embed.scp" \
-                --check_audio "${check_audio}" \
-                --nj "$(nproc)" \
-                --output_dir "${samu_stats_dir}/${dset}"
-        done
+        products check 7
+        select_utterances
     fi
 
     if runs 8; then
         log "Stage 8: Distillation: ${samu_exp}"
         need 7 "${samu_stats_dir}"/{train,valid}/speech_shape
         need 6 "${teacher_dir}/${samu_train_set}/embed.scp" "${teacher_dir}/${samu_valid_set}/embed.scp"
+        products check 8
+        if is_stale selection; then
+            select_utterances
+        fi
+        products begin student
         mkdir -p "${samu_exp}"
         _opts=()
         for dset in train valid; do
@@ -728,6 +833,7 @@ elif ! "${skip_train}"; then
                 --output_dir "${samu_exp}" \
                 --valid_utt2lang "${data_feats}/${samu_valid_set}/utt2lang" \
                 "${_opts[@]}" ${train_args} ${samu_args} || failed "${samu_exp}/train.log"
+        products record student
     fi
 
     if runs 9; then
@@ -737,6 +843,7 @@ elif ! "${skip_train}"; then
             need 4 "${data_feats}/${dset}/wav.scp"
             need 6 "${teacher_dir}/${dset}/embed.scp"
         done
+        products check 9
         if "${gpu_inference}"; then
             _cmd="${cuda_cmd}"
             _ngpu=1
@@ -776,17 +883,22 @@ elif ! "${skip_train}"; then
                 --target_text "${data_feats}/${dset}/${label_text}" \
                 --output_dir "${retrieval_dir}/${dset}" "${_opts[@]}" ${retrieval_args}
         done
+        products record retrieval
     fi
 fi
 
 if ! "${skip_train}"; then
     if runs 10; then
-        need 4 "${data_feats}/${train_set}${speed_perturb_factors:+_sp}/wav.scp" \
-            "${data_feats}/${valid_set}/wav.scp"
-        st --stage 10 --stop_stage 10
+        products check 10
+        collect_stats
     fi
 
     if runs 11; then
+        products check 11
+        if is_stale stats; then
+            collect_stats
+        fi
+        products begin model
         _file=${data_feats}/${train_set}${speed_perturb_factors:+_sp}/utt2tgt_lang
         if [ "${num_splits_st}" -gt 1 ] && [ -e "${_file}" ]; then
             # The same lines to the same part as st.sh's own files.
@@ -796,6 +908,7 @@ if ! "${skip_train}"; then
             split_tgt_lang=${_dir}/utt2tgt_lang
         fi
         st --stage 11 --stop_stage 11
+        products record model
     fi
 fi
 
@@ -806,11 +919,14 @@ if ! "${skip_eval}"; then
         for dset in ${test_sets}; do
             need 4 "${data_feats}/${dset}/wav.scp"
         done
+        products check 12
+        products begin translations
         st --stage 12 --stop_stage 12
         for dset in ${test_sets}; do
             collect_failed "${st_exp}/${inference_tag}/${dset}" "${dset}"
             count_failed "${st_exp}/${inference_tag}/${dset}" "${dset}" text
         done
+        products record translations
     fi
 
     if runs 13; then
@@ -820,6 +936,7 @@ if ! "${skip_eval}"; then
             count_failed "${st_exp}/${inference_tag}/${dset}" "${dset}" text
             need 12 "${st_exp}/${inference_tag}/${dset}/text"
         done
+        products check 13
         # Tables and pages, what stage 14 packs, and the model card of stage 15.
         ${python} -m espnet_samu.bin.score_experiment \
             --st_exp "${st_exp}" \
@@ -839,6 +956,7 @@ if ! "${skip_eval}"; then
             --command "${run_args}" \
             --score_args "${score_args}" \
             --report_args "${report_args}"
+        products record results
     fi
 fi
 
@@ -846,6 +964,7 @@ fi
 if ! "${skip_packing}" && runs 14; then
     need 11 "${st_exp}/config.yaml" "${st_exp}/${inference_st_model}"
     need 13 "${st_exp}/RESULTS.md"
+    products check 14
     mkdir -p "${st_exp}/images"
     st --stage 14 --stop_stage 14 --skip_packing false
 fi
