@@ -194,13 +194,20 @@ class AudioStore:
         return status if isinstance(status, AudioFault) else Recording(path, None)
 
     def _read(self) -> dict[str, tuple[int, int, int, str, str]]:
-        """Read the table; its last line may be half written, and lines repeated."""
-        known = {}
+        """Read the table; its last line may be half written, and lines repeated.
+
+        What a later line has written over, from another copy of a corpus, is not known.
+        """
+        known: dict[str, tuple[int, int, int, str, str]] = {}
+        sources: dict[str, str] = {}
         with self._table("r") as table:
             for line in table:
                 path, *entry = line.rstrip("\n").split("\t")
                 if line.endswith("\n") and len(entry) == 5:
                     size, time, samples = map(int, entry[:3])
+                    if samples >= 0 and sources.setdefault(entry[3], path) != path:
+                        known.pop(sources[entry[3]], None)
+                        sources[entry[3]] = path
                     known[path] = (size, time, samples, entry[3], entry[4])
         return known
 

@@ -234,7 +234,8 @@ class Marker:
     Args:
         path: File that is there when all is made.
         options: What decides the result.
-        inputs: Files and folders that were read: their sizes and times are compared.
+        inputs: Files and folders that were read: sizes and times are compared, of all
+            files in a folder, too.
     """
 
     def __init__(
@@ -280,11 +281,21 @@ class Marker:
             f.write("\n")
 
 
-def fingerprint(path: Path) -> list[int]:
-    """Return size and time of change in nanoseconds; nothing for what is not there."""
+def fingerprint(path: Path) -> list[int | str]:
+    """Return size and time of change in nanoseconds; nothing for what is not there.
+
+    Of a folder: one sum over those of its files, which may change in place.
+    """
     if not path.exists():
         return []
-    status = path.stat()
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            found = sorted((e.name, *_size_and_time(e.stat())) for e in entries)
+        return [hashlib.sha256(repr(found).encode()).hexdigest()]
+    return _size_and_time(path.stat())
+
+
+def _size_and_time(status: os.stat_result) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
@@ -301,6 +312,6 @@ def has_audio(data_dir: Path) -> bool:
         return False
 
 
-def written(outputs: Iterable[Path]) -> dict[str, list[int]]:
+def written(outputs: Iterable[Path]) -> dict[str, list[int | str]]:
     """Return the fingerprints of data directories."""
     return {str(folder): fingerprint(folder / "wav.scp") for folder in outputs}

@@ -131,70 +131,58 @@ def audio_input(wav_scp: Path) -> Input:
     """Return the recordings of a wav.scp as one input.
 
     The first sum is over id, file name, size and time in ns of each recording. That of
-    the content, which a copied corpus shares, is over size and three pieces of each:
-    a FLAC has a checksum of all its samples in its first bytes.
+    the content, which a copied corpus shares, is over size and pieces of each: a FLAC
+    has a checksum of all its samples in its first bytes.
     """
-    recordings: list[tuple[str, list[str]]] = []
+    found: list[tuple[str, str, int, int]] = []  # id, path, size, time
     with open(wav_scp, encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
-            key, _, value = line.rstrip("\n").partition(" ")
-            value = value.strip()
-            if value.endswith("|"):  # sox -t flac a.flac ... |
-                files = [w for w in value.split() if "." in w and os.path.isfile(w)]
-            elif os.path.isfile(value):
-                files = [value]
-            else:  # a.ark:1234
-                files = [value.rpartition(":")[0]]
-            recordings.append((key, files))
-    stats: dict[str, tuple[int, int]] = {}
-
-    def by_time() -> str:
-        total = blake2b(digest_size=16)
-        for key, files in recordings:
-            total.update(os.fsencode(f"{key}\n"))
-            for file in files:
-                if file not in stats:
-                    try:
-                        status = os.stat(file)
-                        stats[file] = (status.st_size, status.st_mtime_ns)
-                    except OSError:
-                        stats[file] = (-1, 0)
-                line = f"{os.path.basename(file)} {stats[file]}\n"
-                total.update(os.fsencode(line))
-        return total.hexdigest()
-
-    def by_content() -> str:
-        total = blake2b(digest_size=16)
-        pieces: dict[str, bytes] = {}
-        for key, files in recordings:
-            total.update(os.fsencode(f"{key}\n"))
-            for file in files:
-                if file not in pieces:
-                    pieces[file] = _pieces(file)
-                total.update(pieces[file])
-        return total.hexdigest()
-
-    first = by_time()
+            key, _, value = line.rstrip().partition(" ")
+            for path in _files_of(value):
+                try:
+                    status = os.stat(path)
+                    found.append((key, path, status.st_size, status.st_mtime_ns))
+                except OSError:
+                    found.append((key, path, -1, 0))
+    names = (f"{k} {p.rpartition('/')[2]} {size} {time}" for k, p, size, time in found)
     # Recordings that are gone are not other recordings.
-    gone = bool(stats) and all(size < 0 for size, _ in stats.values())
-    return Input(str(wav_scp), None if gone else first, by_content)
+    gone = all(size < 0 for _, _, size, _ in found)
+
+    def content() -> str:
+        total = blake2b(digest_size=16)
+        for key, path, size, _ in found:
+            total.update(os.fsencode(f"{key} {size}\n"))
+            total.update(_pieces(path, size))
+        return total.hexdigest()
+
+    first = None if gone else hash_text(os.fsencode("\n".join(names)))
+    return Input(str(wav_scp), first, content)
 
 
-def _pieces(file: str) -> bytes:
-    """Return the sum of a recording's size and three pieces of it."""
-    total = blake2b(digest_size=8)
+def _files_of(value: str) -> Sequence[str]:
+    """Return the files that an entry of wav.scp reads."""
+    value = value.strip()
+    if value.endswith("|"):  # sox -t flac a.flac -t wav - speed 0.9 |
+        return [word for word in value.split() if "." in word and os.path.isfile(word)]
+    path, colon, place = value.rpartition(":")
+    return [path] if colon and place.isdigit() else [value]  # a.ark:1234
+
+
+def _pieces(path: str, size: int) -> bytes:
+    """Return the beginning, the middle and the end of a recording."""
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return b""
     try:
-        size = os.fstat(descriptor).st_size
-        total.update(str(size).encode())
-        for start in (0, size // 2, max(0, size - _PIECE)):
-            total.update(os.pread(descriptor, _PIECE, start))
+        pieces = os.pread(descriptor, _PIECE, 0)
+        if size > _PIECE:
+            pieces += os.pread(descriptor, _PIECE, size - _PIECE)
+            if not path.endswith(".flac"):
+                pieces += os.pread(descriptor, _PIECE, size // 2)
+        return pieces
     finally:
         os.close(descriptor)
-    return total.digest()
 
 
 def flat_options(

@@ -205,7 +205,8 @@ case "${samu_label}" in
         label_tag= ;;
     translation)
         label_text=${translations}
-        label_tag=_translation ;;
+        label_tag=_translation
+        [ "${tgt_lang}" = en ] || label_tag+=_${tgt_lang} ;;
     *)
         log "Error: --samu_label must be transcript or translation: '${samu_label}'"
         exit 2 ;;
@@ -218,11 +219,17 @@ fi
 
 # Arguments as part of a folder's name, as in st.sh.
 tag_of() {
-    echo "$*" | sed -e "s/--/\_/g" -e "s/[ |=/]//g"
+    echo "$*" | sed -e "s/--/\_/g" -e "s/[ |=]//g" -e "s|/|-|g"
 }
+# What is not the default is part of a name.
 # samu_train_cs_fr -> _cs_fr: speech of one's own for the distillation.
 data_tag=
-[[ "${samu_train_set}" != samu_train_* ]] || data_tag=${samu_train_set#samu_train}
+case "${samu_train_set}" in
+    samu_train*) data_tag=${samu_train_set#samu_train} ;;
+    train | "train.${tgt_lang}") ;;
+    *) data_tag=_${samu_train_set} ;;
+esac
+[ "${src_case}" = tc ] || data_tag+=_${src_case}
 if [ -z "${samu_tag}" ]; then
     samu_tag=$(basename "${samu_config}" .yaml)_raw${label_tag}${data_tag}$(tag_of "${samu_args}")
 fi
@@ -239,11 +246,27 @@ fi
 [ -z "${samu_exp}" ] && samu_exp=${expdir}/samu_${samu_tag}
 [ -z "${samu_stats_dir}" ] && samu_stats_dir=${expdir}/samu_stats_raw${label_tag}${data_tag}
 st_tag_of() {
-    local config=$1 tag
+    local config=$1 tag model
     tag=$(basename "${config}" .yaml)_raw_${src_lang}_${tgt_lang}
     if grep -qsE "^(init_from_samu: true|samu_weight:)" "${config}"; then
         tag+=${student_tag}
     fi
+    case "${train_set}" in
+        train | "train.${tgt_lang}") ;;
+        *) tag+=_${train_set} ;;
+    esac
+    [ "${tgt_case}" = tc ] || tag+=_${tgt_case}
+    case "${tgt_token_type}" in
+        bpe) ;;
+        hugging_face)
+            # The configuration names the decoder's model, as a rule.
+            model=${hugging_face_model_name_or_path}
+            if ! grep -qsE "^ +model: *['\"]?${model}['\"]? *(#.*)?$" "${config}"; then
+                [ ! -d "${model}" ] || model=$(basename "${model}")
+                tag+=_${model//\//-}
+            fi ;;
+        *) tag+=_${tgt_token_type} ;;
+    esac
     echo "${tag}$(tag_of "${st_args}")${speed_perturb_factors:+_sp}"
 }
 [ -z "${st_tag}" ] && st_tag=$(st_tag_of "${st_config}")
@@ -670,7 +693,9 @@ if ! "${skip_data_prep}"; then
         st --stage 1 --stop_stage 1
         check_labels
         for dset in ${used_sets}; do
-            if [ ! -s "data/${dset}/wav.scp" ]; then
+            # Where local/data.sh says what it has made, an older set is none.
+            if [ ! -s "data/${dset}/wav.scp" ] \
+                || { [ -e data/.sets ] && ! grep -qxF "${dset}" data/.sets; }; then
                 log "Error: stage 1 has made no data/${dset}. --train_set, --valid_set," \
                     "--test_sets, --samu_train_set and --samu_valid_set must be names of" \
                     "sets that it makes (of a manifest a.tsv: a)"

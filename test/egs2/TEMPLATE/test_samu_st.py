@@ -45,7 +45,7 @@ def recipe(tmp_path):
     (recipe / "st.sh").write_text(f"{first}\nprintf '%s\\n' \"$@\"; exit 0\n{rest}")
     (recipe / "st.sh").chmod(0o755)
     # What stage 10 asks for.
-    for name in ("train", "train_sp", "dev"):
+    for name in ("train", "train_sp", "mine", "dev"):
         write(recipe / "dump" / "raw" / name / "wav.scp", "")
     return recipe
 
@@ -110,15 +110,32 @@ XLSR = "conf/tuning/train_st_xlsr.yaml"
             "train_st_raw_multi_en_samu_mine_raw",
             "exp/samu_mine_raw/valid.r1.best.pth",
         ),
+        (
+            ["--samu_label", "translation", "--tgt_lang", "de", "--tgt_case", "lc"]
+            + ["--src_case", "lc", "--samu_train_set", "radio"],
+            "train_st_raw_multi_de_samu_translation_de_radio_lc_lc",
+            "exp/samu_train_samu_raw_translation_de_radio_lc/valid.r1.best.pth",
+        ),
+        (
+            ["--hugging_face_model_name_or_path", "facebook/nllb-200-distilled-600M"]
+            + ["--train_set", "mine", "--samu_train_set", "samu_train"],
+            "train_st_raw_multi_en_mine_facebook-nllb-200-distilled-600M",
+            DEFAULT,
+        ),
+        (
+            ["--tgt_token_type", "char", "--st_args", "--init_param a/b.pth"],
+            "train_st_raw_multi_en_char_init_parama-b.pth",
+            DEFAULT,
+        ),
         (["--samu_model", DEFAULT], "train_st_raw_multi_en", DEFAULT),
         (
             ["--samu_model", "a/x.pth"],
-            "train_st_raw_multi_en_samu_modelax.pth",
+            "train_st_raw_multi_en_samu_modela-x.pth",
             "a/x.pth",
         ),
         (
             ["--samu_exp", "exp/mine"],
-            "train_st_raw_multi_en_samu_modelexpminevalid.r1.best.pth",
+            "train_st_raw_multi_en_samu_modelexp-mine-valid.r1.best.pth",
             "exp/mine/valid.r1.best.pth",
         ),
         # The baseline starts from no student.
@@ -348,6 +365,47 @@ def test_set_that_stage_1_does_not_make_is_named(run, recipe):
         write(recipe / "data" / dset / "wav.scp", "a a.wav\n")
     status, output = run("--train_set", "my_train", stage=1, stop_stage=1)
     assert status == 0, output
+
+
+def test_a_set_that_stage_1_has_not_made_this_time_is_none(run, recipe):
+    for name in ("train", "dev", "test"):
+        write(recipe / "data" / name / "wav.scp", "a a.wav\n")
+    # As local/data.sh says of manifests new.tsv, dev.tsv and test.tsv.
+    write(recipe / "data" / ".sets", "new\ndev\ntest\n")
+    status, output = run(stage=1, stop_stage=1)
+    assert status == 1
+    assert "Error: stage 1 has made no data/train." in output
+    write(recipe / "data" / ".sets", "train\ndev\ntest\n")
+    assert run(stage=1, stop_stage=1)[0] == 0
+
+
+def test_what_the_corpus_has_no_more_is_not_left_in_dump(run, recipe):
+    write(recipe / "a.wav", "samples")
+    for name in ("train", "dev", "test"):
+        write(recipe / "data" / name / "wav.scp", "a a.wav\n")
+        for folder in ("dump/raw", "dump/raw/org"):
+            write(recipe / folder / name / "text.tc.multi", "a old\n")
+    status, output = run("--skip_eval", "true", stage=3, stop_stage=3)
+    assert status == 0, output
+    assert not (recipe / "dump/raw/train").exists()
+    assert not [*recipe.glob("dump/raw/org/*")]
+    for name in ("train", "dev", "test"):
+        write(recipe / "dump/raw" / name / "wav.scp", "a a.wav\n")
+        write(recipe / "dump/raw" / name / "text.tc.multi", "a old\n")
+    status, output = run(stage=4, stop_stage=4)
+    assert status == 0, output
+    assert not (recipe / "dump/raw/train/text.tc.multi").exists()
+    assert (recipe / "dump/raw/train/made_from.json").exists()
+    # A finished training of other data is not gone on with.
+    record = '{"finished": true, "options": {}, "inputs": {"training set: audio":'
+    record += ' {"name": "dump/raw/train", "sum": "x"}}}'
+    write(recipe / "exp/st_mine/made_from.json", record)
+    write(recipe / "exp/st_mine/checkpoint.pth", "")
+    options = ["--st_exp", "exp/st_mine", "--st_config", XLSR]
+    status, output = run(*options, stage=11, stop_stage=11)
+    assert status == 1
+    message = "Error: exp/st_mine was trained from something else: training set: audio "
+    assert f"{message}(dump/raw/train) is another one" in output.splitlines()[-1]
 
 
 def test_without_espnet_or_the_plug_in(run, recipe, tmp_path):

@@ -138,10 +138,13 @@ prepare() {
 log "stage 1: Check ${#files[@]} manifests"
 prepare true
 log "stage 2: Write data directories"
+rm -f data/.sets
 prepare false
 log "stage 3: Validate"
 for dset in "${sets[@]}"; do
     utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
 done
+# An older set of another name is no set of this corpus: samu_st.sh asks.
+printf '%s\n' "${sets[@]}" > data/.sets
 
 log "Successfully finished. [elapsed=${SECONDS}s]"
