@@ -190,6 +190,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
         page += ["--output", str(output_dir / "report.html")]
         page += ["--title", f"{dset}: {args.st_exp.name}, {args.inference_tag}"]
         page += ["--command", f"recipe={args.command}"]
+        tree = (
+            f"python -m espnet_samu.bin.provenance {args.st_exp / args.inference_tag}"
+        )
+        page += ["--command", f"what it all came from, as a tree={tree}"]
         report.main([*page, *args.report_args])
         table = output_dir / "table.md"
         card += ["--table", f"{dset}: {args.inference_tag}={table}"]
