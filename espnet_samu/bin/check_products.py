@@ -45,7 +45,7 @@ def get_parser() -> argparse.ArgumentParser:
         "teacher_prompt teacher_dir samu_model samu_exp samu_stats_dir samu_config "
         "samu_args token_list bpemodel token_texts token_model token_args st_exp "
         "st_stats_dir st_config st_args inference_tag inference_config inference_args "
-        "inference_st_model retrieval_dir baseline_exp durations command"
+        "inference_st_model retrieval_dir baseline_exp durations named command"
     ).split():
         parser.add_argument(f"--{name}", default="", help="As in samu_st.sh")
     for name in ("own_student", "use_src_lang", "check_audio"):
@@ -137,11 +137,15 @@ class Recipe:
                 if path.name.startswith(_PARTS) and path.is_file()
             }
             inputs[_AUDIO] = provenance.audio_input(source / "wav.scp")
-            tested = name in self.args.test_sets.split() and name not in (
-                self.args.train_set,
-                self.args.valid_set,
+            args = self.args
+            is_filtered = name in (
+                args.train_set,
+                args.perturbed_set,
+                args.valid_set,
+                args.samu_train_set,
+                args.samu_valid_set,
             )
-            options = {} if tested else {"durations in s": self.args.durations}
+            options = {"durations in s": args.durations} if is_filtered else {}
             mend = (
                 f"data/{name} has changed since: run stages 3 and 4 again (--stage 3)"
             )
@@ -322,11 +326,11 @@ class Recipe:
         if distilled and stage >= 7:
             self._check_embeddings()
         if distilled and stage >= 9:
-            self._refuse(*self.student())
+            self._refuse(*self.student(), named="student" in args.named.split())
         if stage >= 10:
             self._refuse(*self.tokens())
         if stage >= 12:
-            self._refuse(*self.model())
+            self._refuse(*self.model(), named="model" in args.named.split())
         if stage >= 13:
             self._refuse(*self.translations())
             if args.baseline_exp:
@@ -344,9 +348,9 @@ class Recipe:
                     "(--stage 13)"
                 )
 
-    def _refuse(self, *products: Product) -> None:
+    def _refuse(self, *products: Product, named: bool = False) -> None:
         for product in products:
-            found = stale(product)
+            found = stale(product, named)
             if found:
                 raise ValueError(
                     f"{product.folder} was made from something else: {found}; "
@@ -368,8 +372,14 @@ class Recipe:
                 )
 
 
-def stale(product: Product) -> str:
-    """Return in which way a product was made from something else; "" if not."""
+def stale(product: Product, named: bool = False) -> str:
+    """Return in which way a product was made from something else; "" if not.
+
+    Args:
+        product: As it would be made now.
+        named: A user has named its folder, and perhaps not the options and sets that
+            it was made with: only those of the same path are compared.
+    """
     if not any(product.folder.glob(product.sign)):
         return ""
     record = provenance.read_record(product.folder)
@@ -381,8 +391,17 @@ def stale(product: Product) -> str:
         return ""
     if not record["finished"]:
         return "it was not finished"
-    found = provenance.differences(record, product.inputs, product.options)
-    return provenance.summarize(found)
+    inputs, options = product.inputs, product.options
+    if named:
+        known = record["inputs"]
+        inputs = {
+            role: item
+            for role, item in inputs.items()
+            if role in known and known[role]["name"] == item.name
+        }
+        record = {"inputs": {role: known[role] for role in inputs}, "options": {}}
+        options = {}
+    return provenance.summarize(provenance.differences(record, inputs, options))
 
 
 def begin(product: Product, command: str, trained: bool) -> None:
@@ -413,6 +432,22 @@ def begin(product: Product, command: str, trained: bool) -> None:
             )
         return
     write(product, command, finished=trained)
+
+
+def finish(product: Product) -> None:
+    """Check that what stage 4 has filtered is what stage 3 has made of data/.
+
+    Raises:
+        ValueError: data/ has changed since.
+    """
+    record = provenance.read_record(product.folder)
+    if record is not None and not record["finished"]:
+        found = provenance.differences(record, product.inputs, product.options)
+        if found:
+            raise ValueError(
+                f"{product.folder} was made from something else: "
+                f"{provenance.summarize(found)}; {product.mend}"
+            )
 
 
 def write(product: Product, command: str, finished: bool = True) -> None:
@@ -451,6 +486,8 @@ def main(cmd: Sequence[str] | None = None) -> int:
                 print(f"{product.folder} is made again: {found}")
                 return STALE
         elif any(product.folder.glob(product.sign)):
+            if args.what == "sets":
+                finish(product)
             # A training of an earlier version went on: what it began with is not known.
             if not trained or provenance.read_record(product.folder):
                 write(product, args.command)

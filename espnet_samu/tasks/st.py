@@ -20,6 +20,7 @@ from espnet_samu.tasks.distilling_task import DistillingTask  # noqa: E402
 from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
 from espnet_samu.tasks.st_builder import (  # noqa: E402
     check_student_encoder,
+    check_student_settings,
     student_specs,
 )
 from espnet_samu.text.languages import TargetLanguages  # noqa: E402
@@ -139,6 +140,7 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
             _check_target_languages(args, model)
             if args.init_from_samu and not args.ignore_init_mismatch:
                 check_student_encoder(args.samu_model, model)
+                check_student_settings(args.samu_model, args)
         optimizers = super().build_optimizers(args, model)
         for optimizer in optimizers:
             optimizer.register_step_post_hook(model.count_update)

@@ -14,6 +14,7 @@ from espnet2.train.class_choices import ClassChoices
 from espnet_samu.st_model import SamuSTModel
 from espnet_samu.text.vocabulary import read_token_list
 from espnet_samu.utils.init_param import read_weights
+from espnet_samu.utils.safe_reading import read_yaml
 
 
 def student_specs(args: argparse.Namespace) -> list[str]:
@@ -47,6 +48,58 @@ def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
             f"init_from_samu: {len(lost)} parameters of the student's encoder have no "
             f"place in encoder: {type(model.encoder).__name__}, e.g. {lost[0]}; set "
             "encoder and encoder_conf as in the distillation"
+        )
+
+
+_OUTPUT = ("layer", "layer_mix")
+_FRAMES = (*_OUTPUT, "normalize_waveform", "log_mel_conf")
+_FRAMES_OF_MODEL = (
+    "model_type conv_stride conv_kernel do_stable_layer_norm feat_extract_norm "
+    "feat_extract_activation position_embeddings_type hidden_act num_attention_heads "
+    "add_adapter adapter_stride"
+).split()
+_FRAMES_OF_ADAPTERS = ("type", "alpha")
+
+
+def check_student_settings(samu_model: str, args: argparse.Namespace) -> None:
+    """Check that the model makes the student's frames of the student's weights.
+
+    These settings keep names and shapes of parameters, so that loading alone does not
+    find them.
+
+    Args:
+        samu_model: Checkpoint; without config.yaml beside it nothing is compared.
+        args: Options of the translation model.
+
+    Raises:
+        ValueError: Names the settings and both values.
+    """
+    config = Path(samu_model).parent / "config.yaml"
+    if not config.is_file():
+        return
+    options = read_yaml(config)
+    student, ours = options.get("frontend_conf") or {}, args.frontend_conf
+    pairs = [("frontend_conf", student, ours, _FRAMES)]
+    model, our_model = student.get("model_conf"), ours.get("model_conf")
+    if model and our_model:
+        pairs.append(("frontend_conf.model_conf", model, our_model, _FRAMES_OF_MODEL))
+    adapters = (options.get("adapters") or {}).get("encoder")
+    our_adapters = (getattr(args, "adapters", None) or {}).get("encoder")
+    if adapters and our_adapters:
+        pairs.append(("adapters.encoder", adapters, our_adapters, _FRAMES_OF_ADAPTERS))
+    found = [
+        f"{part}.{name} {theirs.get(name)} -> {mine.get(name)}"
+        for part, theirs, mine, names in pairs
+        for name in names
+        # An earlier version's config.yaml has not all of them.
+        if (name in _OUTPUT or (name in theirs and name in mine))
+        and (theirs.get(name) or None) != (mine.get(name) or None)
+    ]
+    if found:
+        raise ValueError(
+            f"init_from_samu: the student {samu_model} makes other frames of its "
+            f"weights than this model would: {', '.join(found)}; use the settings of "
+            f"{config}"
         )
 
 

@@ -233,6 +233,9 @@ esac
 if [ -z "${samu_tag}" ]; then
     samu_tag=$(basename "${samu_config}" .yaml)_raw${label_tag}${data_tag}$(tag_of "${samu_args}")
 fi
+named= # folders that the user names, whatever made what is in them
+[ -z "${samu_exp}" ] || named+=" student"
+[ -z "${st_exp}" ] || named+=" model"
 # The student as part of the names of translation models that start from it.
 student_tag=
 if [ -n "${samu_model}${samu_exp}" ]; then
@@ -472,6 +475,7 @@ products() {
         --teacher_prompt="${teacher_prompt}" \
         --teacher_dir "${teacher_dir}" \
         --own_student "${own}" \
+        --named "${named}" \
         --samu_model "${_samu_model}" \
         --samu_exp "${samu_exp}" \
         --samu_stats_dir "${samu_stats_dir}" \
@@ -717,6 +721,7 @@ if ! "${skip_data_prep}"; then
             # Nothing that an earlier corpus had is left in them.
             [ "${_start}" -gt 3 ] || rm -rf "${data_feats:?}/${dset}" "${data_feats}/org/${dset}"
         done
+        [ "${_start}" -gt 3 ] || products begin sets
         st --stage "${_start}" --stop_stage "${_stop}"
         if [ "${samu_train_set}" != "${train_set}" ] || [ -n "${speed_perturb_factors}" ]; then
             log "Stage 3-4 for the transcribed speech of the distillation"

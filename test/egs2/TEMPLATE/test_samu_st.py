@@ -387,7 +387,7 @@ def test_what_the_corpus_has_no_more_is_not_left_in_dump(run, recipe):
             write(recipe / folder / name / "text.tc.multi", "a old\n")
     status, output = run("--skip_eval", "true", stage=3, stop_stage=3)
     assert status == 0, output
-    assert not (recipe / "dump/raw/train").exists()
+    assert not (recipe / "dump/raw/train/text.tc.multi").exists()
     assert not [*recipe.glob("dump/raw/org/*")]
     for name in ("train", "dev", "test"):
         write(recipe / "dump/raw" / name / "wav.scp", "a a.wav\n")

@@ -62,7 +62,9 @@ def format_sets():
     """Do what stages 3 and 4 do."""
     for name in SETS:
         shutil.rmtree(f"dump/raw/{name}", ignore_errors=True)
-        shutil.copytree(f"data/{name}", f"dump/raw/{name}")
+    call("begin", "sets")
+    for name in SETS:
+        shutil.copytree(f"data/{name}", f"dump/raw/{name}", dirs_exist_ok=True)
     call("record", "sets")
 
 
@@ -200,7 +202,7 @@ def other_teacher():
     embed()
 
 
-DATA = "data/{0} has changed since: run stages 3 and 4 again"
+DATA = "make it of data/{0} again: stages 3 and 4"
 CHANGES = {
     "audio in place": (
         swap("corpus/train.wav", "no " * 999),
@@ -347,6 +349,27 @@ def test_pages_of_another_decoding_are_not_packed(recipe):
     with pytest.raises(ValueError, match="has no scores of decode: run stage 13"):
         call("check", 14)
     call("check", 13)
+
+
+def test_a_corpus_that_changes_between_stages_3_and_4(recipe):
+    call("begin", "sets")
+    for stage in (7, 10):
+        with pytest.raises(
+            ValueError, match="dump/raw/train was .*it was not finished"
+        ):
+            call("check", stage)
+    write("data/train/text.tc.en", "u1 two\n")
+    with pytest.raises(ValueError, match="text.tc.en .* is another one; make it of"):
+        call("record", "sets")
+
+
+def test_a_folder_that_a_user_names_has_its_own_options(recipe):
+    """Decoding with --st_exp alone; what it was made from must be as it was then."""
+    given = {"st_config": "conf/samu.yaml", "train_set": "test", "named": "model"}
+    call("check", 12, **given)
+    write("data/tokens/bpe.model", "x")
+    with pytest.raises(ValueError, match=r"exp/st was .*: bpe model \(data/tokens"):
+        call("check", 12, **given)
 
 
 def test_baselines_are_of_the_same_test(recipe):

@@ -11,7 +11,11 @@ from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
 from espnet_samu.tasks import st_builder
 from espnet_samu.tasks.st import STTask
-from espnet_samu.tasks.st_builder import check_student_encoder, student_specs
+from espnet_samu.tasks.st_builder import (
+    check_student_encoder,
+    check_student_settings,
+    student_specs,
+)
 from espnet_samu.utils.init_param import checksum, save_base
 
 
@@ -267,3 +271,41 @@ def test_transformer_as_postencoder(parse, batch, texts, tmp_path, asr_weight):
     for i, n in enumerate(batch[1]):
         alone, _ = model.encode(batch[0][i : i + 1, :n], batch[1][i : i + 1])
         torch.testing.assert_close(frames[i, : lengths[i]], alone[0], rtol=0, atol=1e-5)
+
+
+STUDENT = {
+    "frontend_conf": {
+        "layer": 2,
+        "dtype": "bfloat16",
+        "model_conf": {"conv_stride": [5, 2], "do_stable_layer_norm": True},
+    },
+    "adapters": {"encoder": {"type": "lora", "alpha": 16}},
+}
+
+
+@pytest.mark.parametrize(
+    "part, name, value, shown",
+    [
+        ("frontend_conf", "layer", None, "frontend_conf.layer 2 -> None"),
+        ("model_conf", "conv_stride", [2, 5], r"conv_stride \[5, 2\] -> \[2, 5\]"),
+        ("model_conf", "do_stable_layer_norm", False, "True -> False"),
+        ("adapters", "alpha", 8, "adapters.encoder.alpha 16 -> 8"),
+        ("frontend_conf", "dtype", "float32", None),
+        ("frontend_conf", "layer_mix", False, None),
+    ],
+)
+def test_a_student_makes_the_same_frames(tmp_path, part, name, value, shown):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(STUDENT))
+    args = Namespace(**copy.deepcopy(STUDENT))
+    check_student_settings(str(tmp_path / "x.pth"), args)
+    {
+        "frontend_conf": args.frontend_conf,
+        "model_conf": args.frontend_conf["model_conf"],
+        "adapters": args.adapters["encoder"],
+    }[part][name] = value
+    if shown is None:
+        check_student_settings(str(tmp_path / "x.pth"), args)
+    else:
+        with pytest.raises(ValueError, match=shown):
+            check_student_settings(str(tmp_path / "x.pth"), args)
+    check_student_settings("none/x.pth", args)
