@@ -721,7 +721,10 @@ if ! "${skip_data_prep}"; then
             # Nothing that an earlier corpus had is left in them.
             [ "${_start}" -gt 3 ] || rm -rf "${data_feats:?}/${dset}" "${data_feats}/org/${dset}"
         done
-        [ "${_start}" -gt 3 ] || products begin sets
+        if [ "${_start}" -eq 3 ]; then
+            rm -rf "${data_feats:?}/${train_set}_sp" "${data_feats}/org/${train_set}_sp"
+            products begin sets
+        fi
         st --stage "${_start}" --stop_stage "${_stop}"
         if [ "${samu_train_set}" != "${train_set}" ] || [ -n "${speed_perturb_factors}" ]; then
             log "Stage 3-4 for the transcribed speech of the distillation"
