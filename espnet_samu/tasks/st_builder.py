@@ -73,10 +73,9 @@ def check_init_tokens(specs: Sequence[str], token_list: Sequence[str]) -> None:
             continue
         tokens = read_yaml(config).get("token_list") if config.is_file() else None
         if isinstance(tokens, list) and tokens != list(token_list):
-            pairs = enumerate(zip_longest(tokens, token_list))
-            row, (theirs, ours) = next(
-                (i, pair) for i, pair in pairs if len({*pair}) > 1
-            )
+            pairs = [*zip_longest(tokens, token_list)]
+            row = next(i for i, (theirs, ours) in enumerate(pairs) if theirs != ours)
+            theirs, ours = pairs[row]
             raise ValueError(
                 f"--init_param {spec}: it has another token list: row {row} is "
                 f"{theirs!r}, not {ours!r}. Use its token list, or leave out what has a "

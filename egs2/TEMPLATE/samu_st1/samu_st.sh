@@ -722,7 +722,8 @@ if ! "${skip_data_prep}"; then
             [ "${_start}" -gt 3 ] || rm -rf "${data_feats:?}/${dset}" "${data_feats}/org/${dset}"
         done
         if [ "${_start}" -eq 3 ]; then
-            rm -rf "${data_feats:?}/${train_set}_sp" "${data_feats}/org/${train_set}_sp"
+            [ -z "${speed_perturb_factors}" ] \
+                || rm -rf "${data_feats:?}/${train_set}_sp" "${data_feats}/org/${train_set}_sp"
             products begin sets
         fi
         st --stage "${_start}" --stop_stage "${_stop}"
