@@ -78,8 +78,8 @@ def check_init_tokens(specs: Sequence[str], token_list: Sequence[str]) -> None:
             theirs, ours = pairs[row]
             raise ValueError(
                 f"--init_param {spec}: it has another token list: row {row} is "
-                f"{theirs!r}, not {ours!r}. Use its token list, or leave out what has a "
-                "row for each token: FILE:::KEY,... with keys of its state dict"
+                f"{theirs!r}, not {ours!r}. Use its token list, or leave out what "
+                "has a row for each token: FILE:::KEY,... with keys of its state dict"
             )
 
 

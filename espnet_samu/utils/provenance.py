@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, file_digest
@@ -207,7 +206,7 @@ def flat_options(
         _flatten("", read_yaml(config), flat)
     given: dict[str, list[str]] = {}
     name = ""
-    for word in shlex.split(arguments):
+    for word in arguments.split():  # as samu_st.sh hands them on
         if word.startswith("--"):
             name, equal, value = word[2:].replace("-", "_").partition("=")
             given.setdefault(name, []).extend([value] if equal else [])
@@ -251,7 +250,7 @@ def _read(value: Any) -> Any:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def split_paths(
