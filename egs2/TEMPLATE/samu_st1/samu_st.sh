@@ -227,7 +227,7 @@ data_tag=
 case "${samu_train_set}" in
     samu_train*) data_tag=${samu_train_set#samu_train} ;;
     train | "train.${tgt_lang}") ;;
-    *) data_tag=_${samu_train_set} ;;
+    *) data_tag=_${samu_train_set//\//-} ;;
 esac
 [ "${src_case}" = tc ] || data_tag+=_${src_case}
 if [ -z "${samu_tag}" ]; then
@@ -256,7 +256,7 @@ st_tag_of() {
     fi
     case "${train_set}" in
         train | "train.${tgt_lang}") ;;
-        *) tag+=_${train_set} ;;
+        *) tag+=_${train_set//\//-} ;;
     esac
     [ "${tgt_case}" = tc ] || tag+=_${tgt_case}
     case "${tgt_token_type}" in
