@@ -146,9 +146,7 @@ class Recipe:
                 args.samu_valid_set,
             )
             options = {"durations in s": args.durations} if is_filtered else {}
-            mend = (
-                f"data/{name} has changed since: run stages 3 and 4 again (--stage 3)"
-            )
+            mend = f"make it of data/{name} again: stages 3 and 4 (--stage 3)"
             folder = self.feats / name
             products.append(Product(folder, inputs, options, mend, "wav.scp"))
         return products

@@ -365,7 +365,7 @@ def test_a_corpus_that_changes_between_stages_3_and_4(recipe):
 
 def test_a_folder_that_a_user_names_has_its_own_options(recipe):
     """Decoding with --st_exp alone; what it was made from must be as it was then."""
-    given = {"st_config": "conf/samu.yaml", "train_set": "test", "named": "model"}
+    given = {"st_config": "conf/samu.yaml", "train_set": "dev", "named": "model"}
     call("check", 12, **given)
     write("data/tokens/bpe.model", "x")
     with pytest.raises(ValueError, match=r"exp/st was .*: bpe model \(data/tokens"):
