@@ -56,6 +56,7 @@ test_requirements = [
     "black>=26.10.1",
     "flake8>=7.5.0",
     "isort>=9.0.2",
+    "mypy>=2.4.1",
     # Drives the system's Chromium, for the tests of pages; brings no browser itself.
     "playwright>=1.65.2",
     "pytest>=9.0.0",

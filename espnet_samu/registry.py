@@ -174,7 +174,7 @@ def install() -> None:
         sys.meta_path.insert(0, _HostFinder())
     for name in _HOSTS.intersection(sys.modules):
         host = sys.modules[name]
-        # A host that is being imported right now gets its turn in exec_module,
-        # or, imported before we were, from the task module of ours that needs it.
+        # A module that is still being imported is registered in when it is complete:
+        # by exec_module or, if its import began before install(), by our task module.
         if not getattr(host.__spec__, "_initializing", False):
             register(host)

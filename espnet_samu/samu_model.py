@@ -140,8 +140,9 @@ class ESPnetSAMUModel(UpdateCounter, AbsESPnetModel):
             student = self.embed(speech, speech_lengths).embedding
         total, stats = self.loss(student, embed)
         if self.record is not None:
-            rows = (x.detach().float().cpu().numpy() for x in (student, embed))
-            self.record.append((utt_id, *rows))
+            rows = [x.detach().float().cpu().numpy() for x in (student, embed)]
+            assert utt_id is not None  # ESPnet gives every batch its names
+            self.record.append((utt_id, rows[0], rows[1]))
         loss, stats, weight = force_gatherable(
             (total, stats, student.size(0)), total.device
         )

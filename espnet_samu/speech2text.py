@@ -240,12 +240,12 @@ class Speech2Text:
             cuts = translation.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
         found: list[list[list[Hypothesis]]] = [[] for _ in speeches]
-        # Pieces are translated as many at a time as there are speeches, or PIECES.
+        # Batches of pieces are as large as that of the speeches, and at least PIECES.
         size = max(len(speeches), PIECES)
         for start in range(0, len(pieces), size):
             owners, waveforms = zip(*pieces[start : start + size])
             lengths = torch.tensor([len(waveform) for waveform in waveforms])
-            padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
+            padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True)
             names = [tgt_langs[i] for i in owners]
             with named_waveforms([labels[i] for i in owners], what=""):
                 results = self.find(padded, lengths, names)

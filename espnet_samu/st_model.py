@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from espnet2.st.espnet_model import ESPnetSTModel
@@ -44,6 +45,10 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
             output is not trained; frontend and encoder stay in eval mode.
         kwargs: ESPnetSTModel's.
     """
+
+    decoder: Any
+    """MBartDecoder where ``has_target_languages``."""
+    token_list: list[str]
 
     def __init__(self, *args, freeze_encoder_updates: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
@@ -118,15 +123,18 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
             )
         if samu_speech is None:
             return loss, stats, weight
+        head = self.distillation
+        assert head is not None
+        assert samu_speech_lengths is not None and samu_embed is not None
         check_waveforms(
             samu_speech, samu_speech_lengths, samu_utt_id, advice=CHECK_AUDIO
         )
         with named_waveforms(samu_utt_id, DURATIONS):
             distance, samu_stats = self._distil(
-                samu_speech, samu_speech_lengths, samu_embed
+                head, samu_speech, samu_speech_lengths, samu_embed
             )
         share = process_share(len(samu_speech), len(speech), loss.device)
-        loss = loss + self.distillation.weight * share * distance
+        loss = loss + head.weight * share * distance
         samu_stats = {
             _STATS[name]: share * value
             for name, value in samu_stats.items()
@@ -136,10 +144,13 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
         return force_gatherable((loss, stats, weight), loss.device)
 
     def _distil(
-        self, speech: torch.Tensor, speech_lengths: torch.Tensor, teacher: torch.Tensor
+        self,
+        head: DistillationHead,
+        speech: torch.Tensor,
+        speech_lengths: torch.Tensor,
+        teacher: torch.Tensor,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the distillation loss and its statistics."""
-        head = self.distillation
         # As around ESPnet's frontends: half precision is too coarse for a distance.
         with torch.autocast(speech.device.type, enabled=False):
             frames, lengths = encode_waveforms(

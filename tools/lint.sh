@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # lint.sh: black, isort, flake8 and shellcheck, with ESPnet's settings, over the files
-# that are ours: neither links nor what git ignores.
+# that are ours: neither links nor what git ignores; mypy over the package.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin=tools/venv/bin
@@ -23,10 +23,18 @@ if [ ! -x "${shellcheck}" ]; then
     }
 fi
 
+# mypy takes a minute the first time and seconds with its cache: beside the others.
+types_log=$(mktemp)
+trap 'rm -f "${types_log}"' EXIT
+"${bin}/mypy" --no-error-summary >"${types_log}" 2>&1 &
+types=$!
+
 status=0
 "${bin}/black" --quiet --check --diff "${python_files[@]}" || status=1
 "${bin}/isort" --quiet --check --diff "${python_files[@]}" || status=1
 "${bin}/flake8" "${python_files[@]}" || status=1
+wait "${types}" || status=1
+cat "${types_log}"
 # One dialect of type hints.
 if grep -nE '(^|[^A-Za-z_"])(Optional|Union|Dict|List|Set|FrozenSet|Tuple|Type)\[' \
     "${python_files[@]}"; then

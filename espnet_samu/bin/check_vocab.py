@@ -58,7 +58,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="Kaldi text file to score, too; may be repeated. utt2tgt_lang beside it "
         "has the target languages",
     )
-    parser.add_argument("--tgt_lang", default="en", help="Target language otherwise")
+    parser.add_argument(
+        "--tgt_lang", default="en", help="Target language, without utt2tgt_lang"
+    )
     return parser
 
 

@@ -4,6 +4,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 
 from espnet_samu.checkpoint.fairseq import convert
 from espnet_samu.utils.command import run
@@ -17,12 +18,14 @@ def get_parser() -> argparse.ArgumentParser:
         "{model: OUTPUT_DIR}. fairseq is not needed, and nothing in the file is run",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--checkpoint", required=True, help=".pt file")
-    parser.add_argument("--output_dir", required=True, help="Replaced as a whole")
+    parser.add_argument("--checkpoint", required=True, help="Checkpoint (.pt)")
+    parser.add_argument(
+        "--output_dir", required=True, help="Output folder, replaced as a whole"
+    )
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write what goes with a translation model: RESULTS.md and a model card."""
+"""Write the documents of a translation model: RESULTS.md and a model card."""
 
 import argparse
 import json
@@ -66,11 +66,9 @@ def get_parser() -> argparse.ArgumentParser:
         default=[],
         help="Target languages of a test set, may be repeated",
     )
-    parser.add_argument("--tgt_lang", required=True, help="Without --utt2tgt_lang")
     parser.add_argument(
         "--train_langs", required=True, help="Of score_st: what training has"
     )
-    parser.add_argument("--command", required=True, help="What made the model")
     return parser
 
 

@@ -33,7 +33,7 @@ LINKS = (
 
 
 class RecipeError(Exception):
-    """What stands in the way of a recipe, and how to mend it."""
+    """Obstacle to making a recipe, with what mends it."""
 
 
 def find_template() -> Path:
@@ -49,7 +49,7 @@ def find_template() -> Path:
 
 
 def different_files(installed: Path, present: Path) -> Iterator[str]:
-    """Yield the names of the template's files that a clone has otherwise.
+    """Yield the names of the template's files that differ in a clone.
 
     Args:
         installed: The package's template.

@@ -75,7 +75,7 @@ def get_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=PNG",
-        help="Image to embed, say heat map and projection of score_retrieval; NAME is "
+        help="Image to embed, e.g. a heat map of score_retrieval; NAME is "
         "its caption; may be repeated",
     )
     parser.add_argument(
@@ -114,9 +114,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--src", type=str_or_none, default=None, help="Transcripts, if there are any"
     )
     examples.add_argument(
-        "--examples", type=int, default=3, help="Number for every direction"
+        "--examples", type=int, default=3, help="Number of examples for every direction"
     )
-    examples.add_argument("--seed", type=int, default=1, help="For drawing them")
+    examples.add_argument("--seed", type=int, default=1, help="Seed of the draw")
     return parser
 
 

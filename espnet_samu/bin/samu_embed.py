@@ -4,7 +4,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def embed(
     preprocess = SAMUTask.build_preprocess_fn(speech2embedding.samu_train_args, False)
     vectors, folder = _Vectors(), Path(output_dir)
     work = Run(
-        lambda speeches, _: speech2embedding.batch(speeches).float().numpy(),
+        lambda speeches, _: [*speech2embedding.batch(speeches).float().numpy()],
         vectors,
         batch_size,
     )
@@ -123,9 +123,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--dtype",
         default="float32",
         choices=["float16", "bfloat16", "float32", "float64"],
-        help="Of the whole model",
+        help="Precision of the whole model",
     )
-    parser.add_argument("--ngpu", type=int, default=0, help="0: on the CPU")
+    parser.add_argument("--ngpu", type=int, default=0, help="0: run on the CPU")
     parser.add_argument("--num_workers", type=int, default=1)
     parser.add_argument(
         "--allow_missing",
@@ -137,7 +137,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     logging.basicConfig(
         level="INFO",

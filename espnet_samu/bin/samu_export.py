@@ -4,6 +4,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 
 from espnet2.utils.types import str2bool, str_or_none
 
@@ -28,7 +29,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="config.yaml of the distillation; default: beside the model file",
     )
     parser.add_argument("--samu_model_file", required=True, help="Checkpoint")
-    parser.add_argument("--output_dir", required=True, help="Replaced as a whole")
+    parser.add_argument(
+        "--output_dir", required=True, help="Output folder, replaced as a whole"
+    )
     parser.add_argument(
         "--frame_encoder",
         type=str2bool,
@@ -39,7 +42,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(

@@ -27,7 +27,9 @@ def get_parser() -> argparse.ArgumentParser:
         default=None,
         help="E.g. data/train: what stages 2-4 removed is counted, too",
     )
-    parser.add_argument("--text", required=True, help="What was embedded, in data_dir")
+    parser.add_argument(
+        "--text", required=True, help="File in data_dir whose sentences were embedded"
+    )
     parser.add_argument("--embed", required=True, help="The teacher's embed.scp")
     parser.add_argument(
         "--check_audio",

@@ -34,7 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="Experiment folder of the system to test against",
     )
     parser.add_argument(
-        "--inference_tag", required=True, help="Folder of the decoding in both"
+        "--inference_tag", required=True, help="Decoding folder in both experiments"
     )
     parser.add_argument(
         "--test_sets", type=str.split, required=True, help="Names, in one string"
@@ -44,7 +44,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ref", required=True, help="Name of a set's references")
     parser.add_argument("--src", required=True, help="Name of a set's transcripts")
-    parser.add_argument("--src_lang", required=True, help="As in names of experiments")
+    parser.add_argument(
+        "--src_lang", required=True, help="Source language in names of experiments"
+    )
     parser.add_argument("--tgt_lang", required=True, help="Target language")
     parser.add_argument(
         "--train_langs", default="", help="Of score_st: what training has"
@@ -61,11 +63,15 @@ def get_parser() -> argparse.ArgumentParser:
         "--retrieval_sets", type=str.split, default=[], help="Sets of stage 9"
     )
     parser.add_argument("--samu_model", default="", help="Student of the experiment")
-    parser.add_argument("--command", required=True, help="What made the model")
     parser.add_argument(
-        "--score_args", type=shlex.split, default=[], help="Of score_st"
+        "--command", required=True, help="Command that trained the model"
     )
-    parser.add_argument("--report_args", type=shlex.split, default=[], help="Of report")
+    parser.add_argument(
+        "--score_args", type=shlex.split, default=[], help="Further options of score_st"
+    )
+    parser.add_argument(
+        "--report_args", type=shlex.split, default=[], help="Further options of report"
+    )
     return parser
 
 
@@ -150,8 +156,8 @@ def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[
         both += ["--utt2tgt_lang", str(data / "utt2tgt_lang")]
     if (data / args.src).exists() and (data / args.src).stat().st_size:
         both += ["--src", str(data / args.src)]
-    # A set that is not searched itself shows how well others are.
-    shown = dset
+    # A set without retrieval of its own shows the figures of the first that has one.
+    shown: str | None = dset
     if not retrieved:
         searched = args.retrieval_sets[:1]
         shown = next(

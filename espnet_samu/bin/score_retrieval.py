@@ -109,7 +109,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="Kaldi text file of what the speech says, whatever its language (a "
         "translation or a number): scores speech <-> speech of every two languages",
     )
-    parser.add_argument("--margin", choices=MARGINS, default="ratio", help="For xsim")
+    parser.add_argument(
+        "--margin", choices=MARGINS, default="ratio", help="Margin of xsim"
+    )
     parser.add_argument(
         "--k",
         type=int,
@@ -120,7 +122,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--projection",
         choices=("none", *PROJECTIONS),
         default="pca",
-        help="How embeddings are laid on a plane; none draws no figures at all",
+        help="Projection of the embeddings to a plane; none: no figures",
     )
     parser.add_argument("--output_dir", required=True, help="Output folder")
     return parser
@@ -188,7 +190,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             read_text(args.target_lang, False) if args.target_lang else None,
         )
     among: Pairs = []
-    if args.content is not None:
+    if args.content is not None and utt2lang is not None:
         among = pair_speech_speech(speech, utt2lang, read_text(args.content, False))
         if not among:
             logging.warning(

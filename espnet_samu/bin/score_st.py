@@ -83,8 +83,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metrics",
         default="bleu,chrf",
-        help=f"Those of {','.join(SACREBLEU_METRICS)} to compute, with commas; "
-        "TER is slow",
+        help=f"Metrics, separated by commas, of {','.join(SACREBLEU_METRICS)}; TER is "
+        "slow",
     )
     parser.add_argument(
         "--ja_tokenizer",
@@ -166,8 +166,9 @@ def get_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=CONFIG",
-        help="config.yaml of a system: below the table stands what the references "
-        "score that went through its vocabulary; may be repeated",
+        help="config.yaml of a system, to print the ceiling of its vocabulary below "
+        "the table: the score of references after encoding and decoding; may be "
+        "repeated",
     )
     parser.add_argument(
         "--note",
@@ -266,7 +267,7 @@ def find_unused(
         row.values["slot_accuracy"] is None for r in results for row in r.directions
     ):
         unused.append(f"--slots {args.slots}: no reference has one of its words")
-    targets = {direction.target for direction in directions.values()}
+    targets = {direction.target or "" for direction in directions.values()}
     for lang, name in parse_pairs("tokenizer", args.tokenizer).items():
         if not any(find_chosen(target, {lang: name}) for target in targets):
             unused.append(f"--tokenizer {lang}={name}: no translation is into {lang}")
@@ -313,7 +314,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     utt2tgt_lang = read_target_languages(args.utt2tgt_lang, args.tgt_lang, refs)
     directions = split_directions(refs, utt2lang, utt2tgt_lang)
     for lang in {direction.target: None for direction in directions.values()}:
-        settings.make_metrics(lang)  # so that a mistake shows now
+        # So that a mistake shows now.
+        settings.make_metrics(lang)  # type: ignore[arg-type]  # it is known here
     train_langs = (
         None
         if args.train_langs is None

@@ -4,6 +4,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2.utils.types import str2bool, str_or_none
@@ -30,7 +31,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="Hub id or folder of a SpeechEncoderDecoderModel of transformers, or a "
         "checkpoint (FILE.pth) of an experiment",
     )
-    parser.add_argument("--output_dir", required=True, help="Replaced as a whole")
+    parser.add_argument(
+        "--output_dir", required=True, help="Output folder, replaced as a whole"
+    )
     parser.add_argument(
         "--revision",
         type=str_or_none,
@@ -60,7 +63,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = get_parser()
     args = parser.parse_args(cmd)

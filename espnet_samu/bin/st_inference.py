@@ -62,7 +62,7 @@ def inference(args: argparse.Namespace) -> int:
     utterances = list_utterances(
         wav_scp, args.key_file, args.tgt_lang, speech2text.languages.has_tokens
     )
-    # Before hours of work: does the model know them all?
+    # An unknown language is an error now, not after hours of decoding.
     speech2text.languages.rows(list({u.tgt_lang for u in utterances}))
     output_dir = Path(args.output_dir)
     settings = {**_dependencies(args), "backend": speech2text.backend}
@@ -187,13 +187,22 @@ def get_parser() -> argparse.ArgumentParser:
         "seed, the batches and what an earlier run has left",
     )
     group.add_argument(
-        "--temperature", type=float, default=1.0, help="Logits are divided by it"
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="Divisor of the logits in sampling",
     )
     group.add_argument(
-        "--top_k", type=int, default=0, help="Draw among so many tokens. 0: all"
+        "--top_k",
+        type=int,
+        default=0,
+        help="Draw among the k most probable tokens. 0: all",
     )
     group.add_argument(
-        "--top_p", type=float, default=1.0, help="Draw among so much probability"
+        "--top_p",
+        type=float,
+        default=1.0,
+        help="Draw among the most probable tokens that sum to p",
     )
     return parser
 
@@ -211,7 +220,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         _, cmd = ours.parse_known_args(cmd)
         host.main([*cmd, "--batch_size", "1"])
         return
-    # A parser that has read no --config: ESPnet's turns what it says into defaults.
+    # A fresh parser: ESPnet's own turns the values of --config into defaults.
     defaults = get_parser()
     for name, value in vars(args).items():
         if name not in _SERVED and value != defaults.get_default(name):

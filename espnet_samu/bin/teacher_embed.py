@@ -78,7 +78,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--part_size",
         type=int,
         default=8192,
-        help="Distinct sentences between two saved states: a kill loses no more",
+        help="Distinct sentences after which the state is saved, to resume from",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument(

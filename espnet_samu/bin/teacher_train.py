@@ -110,7 +110,7 @@ def train(
 
 
 def is_up_to_date(output_dir: str | os.PathLike[str], key: dict[str, Any]) -> bool:
-    """Tell whether a folder holds a teacher that was trained from `key`."""
+    """Return whether a folder holds a teacher that was trained from `key`."""
     try:
         table = json.loads((Path(output_dir) / INFO_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -56,8 +56,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--check_text",
         action="append",
         default=[],
-        help="Kaldi text file to count in what cannot be written, and to score what "
-        "can: the ceiling; may be repeated. Nothing is kept for its sake",
+        help="Kaldi text file of references: what the vocabulary cannot write is "
+        "counted, and the score of what it writes is the ceiling; may be repeated. It "
+        "does not decide what is kept",
     )
     parser.add_argument(
         "--tgt_lang",
@@ -80,7 +81,9 @@ def get_parser() -> argparse.ArgumentParser:
         "ca_ES=es_XX,cy_GB=en_XX",
     )
     parser.add_argument("--nj", type=int, default=1, help="Threads of the tokeniser")
-    parser.add_argument("--output_dir", required=True, help="Replaced as a whole")
+    parser.add_argument(
+        "--output_dir", required=True, help="Output folder, replaced as a whole"
+    )
     return parser
 
 

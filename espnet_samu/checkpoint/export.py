@@ -51,8 +51,9 @@ def save(model, extractor, folder: Path) -> None:
 # folder of that name, and frontend: samu would become one.
 CONFIG, MODEL = "student/config.yaml", "student/model.pth"
 
-# Largest difference of frames by the two roads, as a share of their spread. Another
-# hidden state differs by about 1; features computed in numpy differ by 1e-5.
+# Largest difference between transformers' frames and the student's, as a share of
+# their standard deviation. Another hidden state differs by about 1; features computed
+# in numpy differ by 1e-5.
 TOLERANCE = 1e-3
 
 
@@ -118,10 +119,11 @@ def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
     """Write a frontend's model and feature extractor as transformers files."""
     import transformers
 
-    config = frontend.model.config
+    config: Any = frontend.model.config
     conf = frontend.portable_conf()
+    extractor: Any
     if config.model_type == "whisper":
-        window = frontend.family.log_mel.window
+        window = frontend.family.longest() or 0
         # The extractor can only hold whole seconds.
         extractor = transformers.WhisperFeatureExtractor(
             feature_size=config.num_mel_bins,
@@ -172,9 +174,10 @@ def _check_frames(frontend: SamuFrontend, folder: Path, name: Path | str) -> Non
 
     noise = torch.randn(SAMPLING_RATE, generator=torch.Generator().manual_seed(0)) * 0.1
     options = {}
-    is_whisper = frontend.model.config.model_type == "whisper"
+    config: Any = frontend.model.config
+    is_whisper = config.model_type == "whisper"
     if is_whisper:
-        options = {"max_length": frontend.family.log_mel.window}
+        options = {"max_length": frontend.family.longest()}
         noise = noise[: options["max_length"]]
     dtype, frontend.dtype = frontend.dtype, torch.float32  # no autocast
     frames, _ = frontend(noise[None], torch.tensor([len(noise)]))
@@ -199,9 +202,9 @@ def _check_frames(frontend: SamuFrontend, folder: Path, name: Path | str) -> Non
     if not differs:
         differs = float((others - frames).abs().max() / frames.std()) > TOLERANCE
     if differs:
-        options = ("layer", "layer_mix", "layer_mix_norm", "log_mel_conf")
+        fields = ("layer", "layer_mix", "layer_mix_norm", "log_mel_conf")
         conf = frontend.portable_conf()
-        given = {k: conf[k] for k in options if conf.get(k)}
+        given = {k: conf[k] for k in fields if conf.get(k)}
         raise ValueError(
             f"{name}: transformers alone does not give the student's frames, which "
             f"are not its model's output: frontend_conf has {given}. Export the "
@@ -218,13 +221,13 @@ def published_config(args: argparse.Namespace) -> dict[str, Any]:
     """
     parser = argparse.ArgumentParser()
     SAMUTask.add_task_arguments(parser)
-    # Options of the trainer name files of the machine, and do not build anything.
+    # Options of the trainer name local files, and build no part of the model.
     names = {"adapters", *vars(parser.parse_args([]))} - {"valid_utt2lang"}
     config = {name: value for name, value in vars(args).items() if name in names}
     config["preprocessor_conf"] = {
         key: value
         for key, value in config["preprocessor_conf"].items()
-        if not key.endswith("_scp")  # noises, in training only
+        if not key.endswith("_scp")  # noise and reverberation, in training only
     }
     source: str | None = config["frontend_conf"].get("model")
     if source is not None and Path(source).exists():

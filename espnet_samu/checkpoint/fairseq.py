@@ -146,7 +146,8 @@ def encoder_part(
             f"no tensor is named {_FIRST}: not a wav2vec 2.0 or HuBERT encoder; its "
             f"first ones are {', '.join(list(weights)[:3])}"
         )
-    state, dropped = {}, Counter()
+    state: dict[str, torch.Tensor] = {}
+    dropped: Counter[str] = Counter()
     for key, value in weights.items():
         inside = key.removeprefix(prefix)
         if not key.startswith(prefix):

@@ -94,7 +94,9 @@ _INTERMEDIATE = "encoder.layers.0.fc1.weight"
 # Of the published models, by hidden size: base, large, XLS-R 1B, XLS-R 2B.
 _PUBLISHED_HEADS = {768: 12, 1024: 16, 1280: 16, 1920: 16}
 # By kernels: all published models have the same convolutions.
-_PUBLISHED_STRIDES = {(10, 3, 3, 3, 3, 2, 2): [5, 2, 2, 2, 2, 2, 2]}
+_PUBLISHED_STRIDES: dict[tuple[int, ...], list[int]] = {
+    (10, 3, 3, 3, 3, 2, 2): [5, 2, 2, 2, 2, 2, 2]
+}
 
 
 def configuration(
@@ -128,7 +130,7 @@ def configuration(
     rate = settings.get("sample_rate") or SAMPLING_RATE
     if rate != SAMPLING_RATE:
         raise ValueError(f"sample_rate is {rate} Hz; {SAMPLING_RATE} is the one here")
-    conv = []
+    conv: list[tuple[int, ...]] = []
     while (
         shape := shapes.get(_FIRST.replace(".0.0.", f".{len(conv)}.0."))
     ) is not None:

@@ -22,6 +22,7 @@ class Placeholder:
     """Object in place of one of any class: keeps the pickled fields, runs no code."""
 
     __slots__ = ("args", "__dict__")
+    args: tuple[Any, ...]
 
     def __new__(cls, *args: Any) -> "Placeholder":
         self = super().__new__(cls)
@@ -50,7 +51,7 @@ def load_with_placeholders(path: Path | str) -> dict[str, Any]:
     """
     check_zip_size(path)
     try:
-        stand_ins = [(Placeholder, name) for name in _global_names(path)]
+        stand_ins: list[Any] = [(Placeholder, name) for name in _global_names(path)]
         with torch.serialization.safe_globals(stand_ins):
             checkpoint = torch.load(
                 path,
@@ -63,16 +64,15 @@ def load_with_placeholders(path: Path | str) -> dict[str, Any]:
     except Exception as error:
         # What unpicklers raise for damaged bytes may be anything.
         # torch's message is mostly advice.
-        reason = re.search(r"(Trying to|Unsupported|Can only).*", str(error))
-        if reason is None:
+        match = re.search(r"(Trying to|Unsupported|Can only).*", str(error))
+        if match is None:
             raise ValueError(
                 f"{path} is damaged, or no file of torch.save ({_first(error)}); get "
                 "it again"
             ) from error
-        reason = reason[0]
         raise ValueError(
-            f"{path} cannot be read without running code that it names ({reason}). If "
-            "you trust it, strip it where the "
+            f"{path} cannot be read without running code that it names ({match[0]}). "
+            "If you trust it, strip it where the "
             "program that wrote it is installed: c = torch.load(FILE, "
             'weights_only=False); torch.save({"model": c["model"]}, NEW_FILE)'
         ) from error
@@ -122,7 +122,7 @@ def _global_names(path: Path | str) -> set[str]:
         for _ in range(pickles):
             for operation, argument, _ in pickletools.genops(file):
                 if operation.name == "GLOBAL":
-                    names.add(_python3_name(*argument.split(" ", 1)))
+                    names.add(_python3_name(*str(argument).split(" ", 1)))
     return names
 
 

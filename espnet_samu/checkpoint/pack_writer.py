@@ -70,7 +70,7 @@ def write_pack(
         with atomic_write(outpath, "wb") as file, zipfile.ZipFile(file, "w") as out:
             out.writestr(pack.META, dump_yaml(meta))
             for name in sorted(contents.folders):
-                # So that ESPnet's own unpacking knows it for a path, too.
+                # So that ESPnet's own unpacking recognises it as a path, too.
                 out.writestr(f"{name}/", "")
             for path, name in contents.names.items():
                 logging.info(f"adding {name}")

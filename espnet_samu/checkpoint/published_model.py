@@ -28,7 +28,8 @@ _NEW_NAMES = {
 }
 _EMBEDDING = "decoder.model.decoder.embed_tokens.weight"
 _OUTPUT_LAYER = "decoder.lm_head.weight"
-# The embedding once more, and a bias of the logits, which a language model has not.
+# The shared embedding and the bias of the logits: transformers' language models of
+# mBART have neither.
 _OURS_ALONE = ("decoder.model.model.shared.weight", "decoder.model.final_logits_bias")
 # SpecAugment's vector: some checkpoints lack it, some have it and do not use it.
 _MASK = "encoder.masked_spec_embed"
@@ -93,8 +94,8 @@ def _equal(first: Any, second: Any) -> bool:
     )
 
 
-# Settings that change what is found and that st_inference has not, with the values
-# that change nothing.
+# Search settings that st_inference does not support, with the values that leave the
+# search as it is.
 _NEUTRAL = {
     "do_sample": False,
     "early_stopping": False,
@@ -143,9 +144,9 @@ def read(source: str, fields: dict[str, Any], revision: str | None) -> Decoding:
     from transformers import GenerationConfig
 
     try:
-        config = GenerationConfig.from_pretrained(source, revision=revision)
+        config = GenerationConfig.from_pretrained(source, revision=revision or "main")
     except OSError:
-        # Checkpoints of 2021 and 2022 have no file of their own for them.
+        # Checkpoints of 2021 and 2022 have no generation_config.json.
         config = GenerationConfig.from_model_config(dict(fields))
     start = config.decoder_start_token_id
     start = config.bos_token_id if start is None else start
@@ -199,7 +200,7 @@ def _left_out(config) -> dict[str, Any]:
 ENCODERS = ("wav2vec2", "hubert", "wavlm")
 DECODERS = ("mbart",)
 _MODEL_TYPE = "speech-encoder-decoder"
-# The only name that ESPnet has for what is not in a token list.
+# ESPnet's name of the token for what is not in a token list.
 _UNKNOWN = "<unk>"
 
 
@@ -251,7 +252,7 @@ class PublishedST:
         decoding = self.decoding
         fields = {
             **huggingface.portable(self.config.decoder),
-            # There it is a language model of its own, here a half of mBART.
+            # Published as a language model; here it is the decoder of a whole mBART.
             "is_decoder": False,
             "is_encoder_decoder": True,
             "encoder_layers": 0,
@@ -279,7 +280,7 @@ class PublishedST:
             tokenizer = AutoTokenizer.from_pretrained(
                 self.source, revision=self.revision, trust_remote_code=False
             )
-        # The last one if the class of the tokeniser is missing (transformers 5.23).
+        # AttributeError: the class of the tokeniser is missing (transformers 5.23).
         except (OSError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{self.source} has no tokeniser that can be read: it needs "
@@ -287,10 +288,10 @@ class PublishedST:
                 "tokenizer_config.json with tokenizer_class, e.g. MBart50Tokenizer"
             ) from error
         tokenizer.save_pretrained(folder)
-        # What was written, since that will be used.
+        # Checked as written: that is the tokeniser that will be used.
         tokenizer = AutoTokenizer.from_pretrained(folder)
         size = self.config.decoder.vocab_size
-        tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        tokens: Any = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         if len(tokens) != size or len(set(tokens)) != size or None in tokens:
             raise ValueError(
                 f"{self.source}: the decoder has {size} tokens, but its tokeniser "

@@ -16,6 +16,7 @@ import yaml
 
 from espnet_samu.checkpoint import published_model
 from espnet_samu.checkpoint.published_model import Decoding, PublishedST
+from espnet_samu.st_model import SamuSTModel
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.checkpoint import find_weights
 from espnet_samu.utils.atomic import AtomicFolder
@@ -120,7 +121,7 @@ def _write_yaml(path: Path, comment: str, content: dict[str, Any]) -> None:
 def _tell(
     source: str,
     output_dir: Path | str,
-    model: torch.nn.Module,
+    model: SamuSTModel,
     tgt_lang_token: str | None,
     decoding: Decoding,
 ) -> None:

@@ -131,13 +131,13 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
     """Return the mean of the channels (N,) of a frame, float32 in [-1, 1]."""
-    samples = frame.to_ndarray()
+    samples: np.ndarray = frame.to_ndarray()
     if frame.format.is_packed:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
-        samples = samples * np.float32(1 / -float(np.iinfo(samples.dtype).min))
+        samples = samples * np.float32(1 / -float(np.iinfo(samples.dtype.type).min))
     with np.errstate(over="ignore", invalid="ignore"):  # found by speech()
         if len(samples) == 1:
             return samples[0].astype(np.float32)
@@ -166,7 +166,7 @@ def _frame_count(path: str | os.PathLike[str], first: int) -> int | None:
 
 
 def _ends_early(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a WAV or Ogg file ends before its own chunk or last page does."""
+    """Return whether a WAV or Ogg file ends before its own chunk or last page does."""
     size = os.path.getsize(path)
     with open(path, "rb") as f:
         head = f.read(8)
@@ -228,7 +228,7 @@ def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
 
 
 def _blocks(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator:
-    """Join frames of one rate to blocks; an empty one says that it is the end."""
+    """Join frames of one rate to blocks; an empty one marks the end."""
     waiting: list[np.ndarray] = []
     samples, rate = 0, RATE
     for new_rate, frame in frames:

@@ -23,6 +23,10 @@ MODES = ("convert", "stat")
 _AHEAD = 16  # recordings of each thread that wait, or wait to be noted
 _KNOWN = "known.1.tsv"  # another number after a change of what is found
 
+# Size, time of change (ns), samples and path or, of a fault, -1, reason and detail.
+_Entry = tuple[int, int, int, str, str]
+_NEW: _Entry = (0, 0, 0, "", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -124,8 +128,7 @@ class AudioStore:
         self.mode = mode
         self.jobs = jobs
         self.keep = keep
-        # path -> size, time (ns), and samples and path or reason and detail
-        self._known: dict[str, tuple[int, int, int, str, str]] | None = None
+        self._known: dict[str, _Entry] | None = None
 
     def output(self, path: str) -> Path:
         """Return where a recording is written."""
@@ -134,7 +137,7 @@ class AudioStore:
         return self.folder / f"{stem[:40]}-{name}.flac"
 
     def add(self, paths: Iterable[str]) -> dict[str, Recording | AudioFault]:
-        """Look at recordings, those that are new in threads.
+        """Return what recordings are, after decoding the new ones in threads.
 
         Args:
             paths: Sound files, absolute.
@@ -151,10 +154,11 @@ class AudioStore:
         paths = list(dict.fromkeys(paths))
         if self._known is None:
             self._known = self._read()
+        known = self._known
         for path in paths:
-            known = self._recall(path)
-            if known is not None:
-                found[path] = known
+            result = self._recall(path, known.get(path, _NEW))
+            if result is not None:
+                found[path] = result
         new = [path for path in paths if path not in found]
         if new:
             logging.info(f"{len(new)} of {len(paths)} recordings are decoded")
@@ -164,7 +168,7 @@ class AudioStore:
             done = progress(self._look_at_all(new), len(new), "recordings")
             for path, (result, entry) in zip(new, done):
                 found[path] = result
-                self._known[path] = entry
+                known[path] = entry
                 # Other processes may add lines, too: each is written in one piece.
                 f.write("\t".join(map(str, (path, *entry))) + "\n")
         return found
@@ -193,12 +197,12 @@ class AudioStore:
         status = _status(path)
         return status if isinstance(status, AudioFault) else Recording(path, None)
 
-    def _read(self) -> dict[str, tuple[int, int, int, str, str]]:
+    def _read(self) -> dict[str, _Entry]:
         """Read the table; its last line may be half written, and lines repeated.
 
         What a later line has written over, from another copy of a corpus, is not known.
         """
-        known: dict[str, tuple[int, int, int, str, str]] = {}
+        known: dict[str, _Entry] = {}
         sources: dict[str, str] = {}
         with self._table("r") as table:
             for line in table:
@@ -211,29 +215,29 @@ class AudioStore:
                     known[path] = (size, time, samples, entry[3], entry[4])
         return known
 
-    def _recall(self, path: str) -> Recording | AudioFault | None:
-        """Return what is known of a recording that is as it was then."""
+    def _recall(self, path: str, entry: _Entry) -> Recording | AudioFault | None:
+        """Return what the table says of a recording that has not changed since."""
         status = _status(path)
         if isinstance(status, AudioFault):
             return status
-        size, time, samples, text, detail = self._known.get(path, (0, 0, 0, "", ""))
+        size, time, samples, text, detail = entry
         if (size, time) != (status.st_size, status.st_mtime_ns):
             return None
         if samples < 0:
             return AudioFault(text, detail)
         return Recording(text, samples) if os.path.exists(text) else None
 
-    def _look(self, path: str) -> tuple[Recording | AudioFault, tuple]:
+    def _look(self, path: str) -> tuple[Recording | AudioFault, _Entry]:
         """Decode a recording; return what it is, and its line of the table."""
         status = os.stat(path)
         key = (status.st_size, status.st_mtime_ns)
         try:
             stated = stated_samples(path) if self.keep else None
             if stated is not None and convert(path, None) == stated:
-                result = Recording(path, stated)
+                kept, samples = path, stated
             else:
                 output = self.output(path)
-                result = Recording(str(output), convert(path, output))
+                kept, samples = str(output), convert(path, output)
         except AudioFault as fault:
             return fault, (*key, -1, fault.reason, fault.detail)
-        return result, (*key, result.samples, result.path, "")
+        return Recording(kept, samples), (*key, samples, kept, "")

@@ -180,7 +180,7 @@ _LONGEST = 90  # bytes
 
 
 class Clip(NamedTuple):
-    """Who says what."""
+    """Speaker, sentence and line of a clip."""
 
     speaker: str
     """``SPEAKER_DIGITS`` digits."""

@@ -28,7 +28,7 @@ class Direction:
 
     @property
     def name(self) -> str:
-        """Such as fr-en."""
+        """Source and target language, e.g. fr-en."""
         return f"{self.source}-{self.target}"
 
     @property

@@ -96,7 +96,7 @@ def join(
         sets[split].listed += 1
         clip = validated.clips.get(name)
         translation = clean_text(translation)
-        reason = None
+        reason = ""
         if name in seen:
             reason = "duplicate clip"
         elif clip is None:
@@ -106,7 +106,7 @@ def join(
         elif not translation:
             reason = "empty translation"
         seen.add(name)
-        if reason is not None:
+        if clip is None or reason:
             counts.drop(direction.name, split, name, reason, tsv, reader.line)
         else:
             utterance = Utterance(

@@ -284,6 +284,7 @@ class Recordings:
         for recording, path in paths.items():
             result = found[path]
             if not isinstance(result, AudioFault):
+                assert result.samples is not None  # every recording is decoded
                 self.milliseconds[recording] = result.samples * 1000 // RATE
                 self.entries[recording] = result.path
             elif result.reason in DAMAGED:

@@ -1,5 +1,7 @@
 """Translation by transformers' ``generate``."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +15,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from espnet_samu.decoder.batch_languages import insert_language_tokens
+from espnet_samu.decoder.batch_languages import BatchLanguages, insert_language_tokens
 from espnet_samu.utils.torch_modules import at_least_float32, valid_mask
 
 
@@ -117,9 +119,16 @@ class Hypotheses(NamedTuple):
 class Generation:
     """Search by transformers' ``generate``; mixin for a decoder.
 
-    For a decoder that has ``model``, ``languages``, ``encode_frames``,
-    ``hidden_states``, ``logits``, ``autocast`` and ``check_length``.
+    The decoder has these attributes.
     """
+
+    model: Any
+    languages: BatchLanguages
+    encode_frames: Callable[[torch.Tensor], torch.Tensor]
+    hidden_states: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+    logits: Callable[[torch.Tensor], torch.Tensor]
+    autocast: Callable[[torch.Tensor], AbstractContextManager[None]]
+    check_length: Callable[[int], None]
 
     @torch.no_grad()
     def generate(
@@ -217,7 +226,7 @@ class Generation:
             processor = ShortestLengths(shortest, prefix, eos)
             options["logits_processor"] = LogitsProcessorList([processor])
         if num_beams > 1:
-            # A search without beams would warn that it has no such options.
+            # A search without beams warns that it does not use these options.
             options.update(length_penalty=length_penalty, output_scores=True)
         output = self.generate(
             hs_pad,

@@ -110,7 +110,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
             else torch.nn.Identity()
         )
         self.dtype = getattr(torch, dtype)
-        self.options = {
+        self.options: dict[str, Any] = {
             "model": model,
             "revision": revision,
             "frame_dropout": frame_dropout,

@@ -1,6 +1,7 @@
 """Key-value cache of a beam search: the prefixes of all hypotheses as one tree."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers.cache_utils import (
@@ -27,11 +28,13 @@ class GrowingLayer(DynamicLayer):
             self.keys = key_states[:, :, :0]
             self.values = value_states[:, :, :0]
             self._room = self.keys, self.values
+        assert self.keys is not None and self.values is not None
         start = self.keys.size(2)
         end = start + key_states.size(2)
         if end > self._room[0].size(2):
-            self._room = tuple(
-                self._with_room(old, 2 * end) for old in (self.keys, self.values)
+            self._room = (
+                self._with_room(self.keys, 2 * end),
+                self._with_room(self.values, 2 * end),
             )
         keys, values = self._room
         keys[:, :, start:end] = key_states
@@ -66,15 +69,15 @@ class PrefixTree:
 
     def __init__(
         self,
-        decoder: torch.nn.Module,
+        decoder: Any,
         frames: torch.Tensor,
         valid: torch.Tensor | None = None,
     ):
         self.decoder = decoder
         self.frames = frames
         self.frame_mask = None if valid is None else self._added(valid.bool()[:, None])
-        layers = [GrowingLayer() for _ in decoder.layers]
-        self.cache = EncoderDecoderCache(Cache(layers=layers), DynamicCache())
+        cache = Cache(layers=[GrowingLayer() for _ in decoder.layers])
+        self.cache = EncoderDecoderCache(cache, DynamicCache())
 
     @property
     def n_utterances(self) -> int:

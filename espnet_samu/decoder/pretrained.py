@@ -27,7 +27,9 @@ class TokenPositions(M2M100SinusoidalPositionalEmbedding):
         config: An ``M2M100Config``.
     """
 
-    def __init__(self, config):
+    padding_idx: int
+
+    def __init__(self, config: Any) -> None:
         # The vector of the first token follows that of the padding, and the table of
         # transformers has room for a padding_idx of 1.
         extra = max(0, config.pad_token_id - 1)
@@ -45,6 +47,7 @@ class TokenPositions(M2M100SinusoidalPositionalEmbedding):
         """Return embeddings (1, L, D) of positions (L,) or of the next ones."""
         if position_ids is None:
             tokens = inputs_embeds if input_ids is None else input_ids
+            assert tokens is not None
             length = tokens.size(1)
             position_ids = torch.arange(length, device=tokens.device)
             position_ids = position_ids + past_key_values_length
@@ -53,7 +56,7 @@ class TokenPositions(M2M100SinusoidalPositionalEmbedding):
 
 # Their decoders have the same parts: a scaled embedding, position vectors, layers of
 # self-attention, attention to the encoder and feed-forward, a tied output layer.
-FAMILIES = {
+FAMILIES: dict[str, Any] = {
     "mbart": MBartForConditionalGeneration,
     "m2m_100": M2M100ForConditionalGeneration,
     "bart": BartForConditionalGeneration,
@@ -87,7 +90,8 @@ def load_decoder_config(
         _check_type(wanted)
     conf = dict(model_conf)
     if model is None:
-        conf = {"model_type": wanted, **_special_tokens(wanted, vocab_size), **conf}
+        fresh = str(wanted)
+        conf = {"model_type": fresh, **_special_tokens(fresh, vocab_size), **conf}
     config = huggingface.load_config(model, conf, revision, is_written)
     _check_type(config.model_type)
     if config.vocab_size != vocab_size:
@@ -96,7 +100,7 @@ def load_decoder_config(
             f"token list has {vocab_size}; use --tgt_token_type hugging_face "
             f"--hugging_face_model_name_or_path {model}"
         )
-    # No layers of the text encoder: they would be built and loaded for nothing.
+    # No layers of the text encoder: nothing here uses them.
     config.encoder_layers = 0
     config.tie_word_embeddings = True
     return config

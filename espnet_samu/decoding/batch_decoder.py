@@ -117,24 +117,27 @@ class Run:
         """Process utterances in batches of similar lengths, and save the results."""
         for reading in window:
             if reading.speech is None:
-                self._fail(reading, reading.reason)
-        good = [reading for reading in window if reading.speech is not None]
+                self._fail(reading.utterance, reading.reason)
+        good = [(r.utterance, r.speech) for r in window if r.speech is not None]
         results: dict[Utterance, Any] = {}
-        lengths = [len(reading.speech) for reading in good]
+        lengths = [len(speech) for _, speech in good]
         for chosen in batches_by_length(lengths, self.batch_size):
             batch = [good[i] for i in chosen]
-            for reading, result in zip(batch, self._run_batch(batch), strict=True):
+            found = self._run_batch(batch)
+            for (utterance, speech), result in zip(batch, found, strict=True):
                 if result is not None:
-                    results[reading.utterance] = result
-                    self.seconds_of_audio += len(reading.speech) / SAMPLING_RATE
+                    results[utterance] = result
+                    self.seconds_of_audio += len(speech) / SAMPLING_RATE
         self.store.save(results)
 
-    def _run_batch(self, batch: Sequence[Reading]) -> Sequence[Any]:
+    def _run_batch(
+        self, batch: Sequence[tuple[Utterance, torch.Tensor]]
+    ) -> Sequence[Any]:
         """Return the results of a batch, None for utterances that failed."""
         try:
             return self.apply(
-                [reading.speech for reading in batch],
-                [reading.utterance.tgt_lang for reading in batch],
+                [speech for _, speech in batch],
+                [utterance.tgt_lang for utterance, _ in batch],
             )
         except Exception as error:
             reason, without_memory = reason_of(error), is_out_of_memory(error)
@@ -142,16 +145,16 @@ class Run:
         if without_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
         if len(batch) == 1:
-            self._fail(batch[0], reason)
+            self._fail(batch[0][0], reason)
             return [None]
         logging.warning(
             f"the utterances of a batch of {len(batch)} are tried one by one: {reason}"
         )
-        return [result for reading in batch for result in self._run_batch([reading])]
+        return [result for single in batch for result in self._run_batch([single])]
 
-    def _fail(self, reading: Reading, reason: str) -> None:
-        logging.error(f"utterance {reading.utterance.key} failed: {reason}")
-        self.failures[reading.utterance.key] = reason
+    def _fail(self, utterance: Utterance, reason: str) -> None:
+        logging.error(f"utterance {utterance.key} failed: {reason}")
+        self.failures[utterance.key] = reason
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -168,7 +171,7 @@ def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
-def _as_it_is(reading: Reading) -> Reading:
+def _as_it_is(reading: Any) -> Any:
     return reading
 
 

@@ -57,7 +57,7 @@ class EndedHypotheses:
         if len(self.best) < self.size:
             return False
         if self.size == 1:
-            # A greedy search goes on with one hypothesis; it has ended.
+            # A greedy search has a single hypothesis, and it has ended.
             return True
         if self.length_penalty == 0:
             score += self.bonus * (self.longest - length)

@@ -146,12 +146,12 @@ class SearchSettings:
         Raises:
             ValueError: The backend cannot do what other options ask for.
         """
-        wanted = {
+        settings = {
             "ctc_weight": self.ctc_weight > 0,
             "lm_weight with a language model": has_lm and self.lm_weight > 0,
             "penalty": self.penalty != 0,
         }
-        wanted = [name for name, value in wanted.items() if value]
+        wanted = [name for name, value in settings.items() if value]
         if wanted and self.backend == "generate":
             raise ValueError(
                 f"backend 'generate' has no {', '.join(wanted)}; use beam_search"
@@ -242,7 +242,7 @@ class GenerateSearch(AbsSearch):
         rows = zip(found.tokens.tolist(), found.lengths.tolist(), found.scores.tolist())
         hypotheses = [self._hypothesis(*row) for row in rows]
         groups = [hypotheses[i : i + nbest] for i in range(0, len(hypotheses), nbest)]
-        # What was drawn comes in no order.
+        # Sampled hypotheses are not sorted.
         return [sorted(group, key=lambda h: -h.score) for group in groups]
 
     def _hypothesis(self, tokens: list[int], length: int, score: float) -> Hypothesis:

@@ -26,12 +26,12 @@ def load_model(
         ValueError: The decoder is another one, or the checkpoint is not of this
             configuration, e.g. of another vocabulary.
     """
-    if config is None and file is None:
-        raise ValueError(
-            "st_train_config and st_model_file are not given: name them, or a packed "
-            "model in from_pretrained"
-        )
     if config is None:
+        if file is None:
+            raise ValueError(
+                "st_train_config and st_model_file are not given: name them, or a "
+                "packed model in from_pretrained"
+            )
         config = Path(file).parent / "config.yaml"
     path = config.path if isinstance(config, Configuration) else Path(config)
     for name, file_path in (("st_train_config", path), ("st_model_file", file)):

@@ -49,7 +49,7 @@ class Detokenizer:
             self.tokenizer = build_tokenizer(token_type, bpemodel)
             # ESPnet reads tokenizers at the first text, when the file may be gone.
             if token_type == "bpe":
-                self.tokenizer.sp = read_bpemodel(bpemodel)
+                self.tokenizer.sp = read_bpemodel(str(bpemodel))
             if token_type == "hugging_face":
                 # ESPnet may ask whether to run code.
                 from transformers import AutoTokenizer
@@ -124,13 +124,14 @@ class ModelLanguages:
                     "translates to one language; leave it out"
                 )
             return None
-        if self.default is None and None in names:
+        chosen = [self.default if name is None else name for name in names]
+        known = [name for name in chosen if name is not None]
+        if len(known) < len(chosen):
             raise ValueError(
                 "tgt_lang is not given, and the model has no language of its own; it "
                 f"knows {', '.join(self.known.codes)}"
             )
-        ids = self.known.ids(self.default if n is None else n for n in names)
-        return torch.tensor(ids, dtype=torch.long)
+        return torch.tensor(self.known.ids(known), dtype=torch.long)
 
 
 _FRAME = SAMPLING_RATE // 50  # samples, 20 ms

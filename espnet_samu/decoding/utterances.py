@@ -30,7 +30,7 @@ def reason_of(error: BaseException) -> str:
                 "; cut it into segments in stage 1, or in decoding by --chunk_seconds"
             )
         return message
-    # Ours say all that there is to say.
+    # Errors of this package are understood without the name of their class.
     if type(error) is ValueError and message:
         return message
     return f"{type(error).__name__}: {message}"
@@ -112,7 +112,7 @@ def list_utterances(
 def _source(file: str | None, language: str | None) -> str:
     """Return what a translation depends on, besides the model."""
     try:
-        # An ark's entry has its place behind the name.
+        # An ark's entry has its byte offset behind the name.
         stat = Path(re.sub(r":\d+$", "", file or "")).stat()
         file = f"{file} {stat.st_size} {stat.st_mtime_ns}"
     except OSError:
@@ -147,7 +147,8 @@ class UtteranceReader(torch.utils.data.Dataset):
         self.dataset = ESPnetDataset(
             [files],
             CheckedPreprocessor(wav_scp if kind == "sound" else None, preprocess),
-            # Otherwise the first file's rate is asked of all; ours checks each.
+            # Otherwise ESPnet compares all rates with the first; CheckedPreprocessor
+            # checks each.
             allow_multi_rates=True,
         )
 

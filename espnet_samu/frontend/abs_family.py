@@ -45,7 +45,7 @@ class AbsFamily(torch.nn.Module, ABC):
 
     def encoder(self, model: torch.nn.Module) -> torch.nn.Module:
         """Return the module that has the transformer's ``layers``."""
-        return model.encoder
+        return model.get_submodule("encoder")
 
     def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
         """Return the layer norm between last layer and output, if any."""
@@ -54,7 +54,7 @@ class AbsFamily(torch.nn.Module, ABC):
     def freeze_feature_encoder(self, model: torch.nn.Module) -> None:
         """Freeze the convolutions over the waveform, if there are any."""
 
-    def checkpoint(self, model: torch.nn.Module) -> None:
+    def checkpoint(self, model: Any) -> None:
         """Turn on activation checkpointing."""
         model.activation_checkpointing_enable()
 

@@ -61,8 +61,11 @@ class StateReader:
         """
         while self.count < len(self.weights):
             is_last = self.count == len(self.weights) - 1
-            skipped = self.last is not None and not (is_last and self.last_is_output)
-            self._take(self.last if skipped else output)
+            if self.last is None or (is_last and self.last_is_output):
+                self._take(output)
+            else:
+                self._take(self.last)
+        assert self.sum is not None  # at least one weight is not None
         return self.sum
 
     def _take(self, state: torch.Tensor) -> None:
@@ -131,13 +134,15 @@ class StateChoice(torch.nn.Module):
             last_is_output: Whether state N is the encoder's output, final norm
                 included, or what the last layer gave.
         """
-        for index, layer in enumerate(encoder.layers):
+        layers = list(encoder.get_submodule("layers").children())
+        for index, layer in enumerate(layers):
             layer.register_forward_hook(partial(_read, index))
         encoder.register_forward_hook(_replace)
         self.last_is_output = last_is_output
-        # Several GPUs wait in vain for the gradient of a parameter without one.
+        # DistributedDataParallel waits for the gradient of every trained parameter.
         if self.layer is not None:
-            encoder.layers[self.layer :].requires_grad_(False)
+            for layer in layers[self.layer :]:
+                layer.requires_grad_(False)
         takes_output = last_is_output and self.layer in (None, self.n_layers)
         if final_norm is not None and not takes_output:
             final_norm.requires_grad_(False)

@@ -39,6 +39,9 @@ class LogMel(torch.nn.Module):
         ValueError: A size is not positive, or fmax is not from 1000 to 8000.
     """
 
+    window: torch.Tensor
+    filters: torch.Tensor
+
     @typechecked
     def __init__(
         self,
@@ -128,8 +131,8 @@ class LogMel(torch.nn.Module):
             count = n_frames[:, None, None].clamp(min=2)
             mean = (mel * mask).sum(1, keepdim=True) / count
             centred = (mel - mean) * mask
-            # Sums round as their length, padding included, makes them: what the first
-            # one left is small, and so is the second one's error.
+            # A sum's rounding error depends on the padding. A second subtraction of
+            # the mean, now near 0, leaves a much smaller error.
             centred = (centred - centred.sum(1, keepdim=True) / count) * mask
             variance = centred.square().sum(1, keepdim=True) / (count - 1)
             mel = centred / (variance + 1e-7).sqrt()

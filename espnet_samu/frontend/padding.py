@@ -35,16 +35,18 @@ class MaskedConv1d(torch.nn.Conv1d):
     :func:`batch_lengths`.
     """
 
+    padding: tuple[int, ...]
+
     @classmethod
     def from_conv1d(cls, conv: torch.nn.Conv1d) -> "MaskedConv1d":
         """Return a masked convolution that shares the parameters of `conv`."""
         masked = cls(
             conv.in_channels,
             conv.out_channels,
-            conv.kernel_size,
-            conv.stride,
-            conv.padding,
-            conv.dilation,
+            conv.kernel_size[0],
+            conv.stride[0],
+            int(conv.padding[0]),
+            conv.dilation[0],
             conv.groups,
             conv.bias is not None,
             device="meta",  # draws no random numbers
@@ -106,8 +108,8 @@ def mask_adapter(adapter: torch.nn.Module) -> None:
     Args:
         adapter: ``model.adapter`` of transformers; its state dict does not change.
     """
-    adapter.layerdrop = 0.0
-    for layer in adapter.layers:
+    setattr(adapter, "layerdrop", 0.0)
+    for layer in adapter.get_submodule("layers").children():
         for name, child in list(layer.named_children()):
             if isinstance(child, torch.nn.Conv1d):
                 setattr(layer, name, MaskedConv1d.from_conv1d(child))
@@ -115,7 +117,7 @@ def mask_adapter(adapter: torch.nn.Module) -> None:
 
 def output_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> torch.Tensor:
     """Return an adapter's numbers of output frames (B,) for input frames (B,)."""
-    for layer in adapter.layers:
+    for layer in adapter.get_submodule("layers").children():
         # A layer's convolutions are of one shape.
         lengths = _convolutions(layer)[0].output_lengths(lengths)
     return lengths
@@ -130,8 +132,8 @@ def adapter_lengths(
         adapter: One that :func:`mask_adapter` has changed.
         lengths: Frames (B,) that go into it.
     """
-    found = {}
-    for layer in adapter.layers:
+    found: dict[torch.nn.Module, torch.Tensor] = {}
+    for layer in adapter.get_submodule("layers").children():
         convolutions = _convolutions(layer)
         found.update(dict.fromkeys(convolutions, lengths))
         lengths = convolutions[0].output_lengths(lengths)

@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import humanfriendly
 import torch
@@ -19,6 +19,9 @@ from espnet_samu.utils import hub, huggingface
 from espnet_samu.utils.init_param import MASK_VECTOR
 from espnet_samu.utils.torch_modules import eval_frozen
 from espnet_samu.utils.waveform import SAMPLING_RATE, UnusableWaveforms
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 FAMILIES = {
     "wav2vec2": WaveformFamily,
@@ -197,7 +200,7 @@ class SamuFrontend(AbsFrontend):
         self.family.mask_padding(self.model)
         self.has_adapter = getattr(self.model, "adapter", None) is not None
         if self.has_adapter:
-            padding.mask_adapter(self.model.adapter)
+            padding.mask_adapter(self.model.get_submodule("adapter"))
         if freeze or freeze_feature_encoder:
             self.family.freeze_feature_encoder(self.model)
         if freeze:
@@ -211,7 +214,7 @@ class SamuFrontend(AbsFrontend):
                 self.family.LAST_STATE_IS_OUTPUT,
             )
         self.register_load_state_dict_pre_hook(_drop_mask_vector)
-        self.options = {
+        self.options: dict[str, Any] = {
             "model": model,
             "revision": revision,
             "keep_layers": keep_layers,
@@ -226,7 +229,9 @@ class SamuFrontend(AbsFrontend):
             "dtype": dtype,
         }
 
-    def _build(self, config, revision: str | None, is_cut: bool) -> torch.nn.Module:
+    def _build(
+        self, config: "PreTrainedConfig", revision: str | None, is_cut: bool
+    ) -> "PreTrainedModel":
         family = self.family
         unused = [family.UNUSED] if family.UNUSED else []
         if is_cut:
@@ -265,7 +270,7 @@ class SamuFrontend(AbsFrontend):
 
     def output_size(self) -> int:
         """Dimension D of the frames."""
-        config = self.model.config
+        config: Any = self.model.config
         if getattr(config, "add_adapter", False):
             return config.output_hidden_size
         return config.hidden_size
@@ -311,7 +316,8 @@ class SamuFrontend(AbsFrontend):
         """
         lengths = self.family.frame_lengths(self.model, lengths)
         if self.has_adapter:
-            lengths = padding.output_lengths(self.model.adapter, lengths)
+            adapter = self.model.get_submodule("adapter")
+            lengths = padding.output_lengths(adapter, lengths)
         return lengths.long()
 
     def forward(
@@ -336,7 +342,9 @@ class SamuFrontend(AbsFrontend):
         lengths = {}
         if self.has_adapter:
             frames = self.family.frame_lengths(self.model, input_lengths)
-            lengths = padding.adapter_lengths(self.model.adapter, frames)
+            lengths = padding.adapter_lengths(
+                self.model.get_submodule("adapter"), frames
+            )
         features = self.family.features(self.model, input, input_lengths)
         autocast = torch.autocast(
             input.device.type,

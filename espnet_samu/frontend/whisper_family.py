@@ -29,6 +29,9 @@ class WhisperLogMel(torch.nn.Module):
         window: Samples at 16 kHz of the window; a multiple of 160. 480000 is 30 s.
     """
 
+    filters: torch.Tensor
+    taper: torch.Tensor
+
     @typechecked
     def __init__(self, n_mels: int = 80, window: int = 480000):
         super().__init__()
@@ -117,7 +120,7 @@ class WhisperFamily(AbsFamily):
 
     def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
         """See :class:`AbsFamily`."""
-        return model.layer_norm
+        return model.get_submodule("layer_norm")
 
     def longest(self) -> int | None:
         """See :class:`AbsFamily`."""
@@ -142,8 +145,8 @@ class WhisperFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         from transformers import WhisperModel
 
-        # SpecAugment belongs to the whole model, but asks no more than the encoder
-        # has: its configuration, and whether it trains.
+        # A method of the whole model, but it reads only the configuration and the
+        # training mode, which the encoder has, too.
         mask = valid_mask(self.log_mel.output_lengths(lengths), features.size(2))
         features = WhisperModel._mask_input_features(model, features, mask)
         return model(features.to(model.dtype)).last_hidden_state

@@ -16,7 +16,7 @@ size of adapters are not known: the choice is ours and the user's.
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from typeguard import typechecked
@@ -65,11 +65,11 @@ def add_bottlenecks(part: Part, size: int, after_attention: bool) -> None:
     sublayers = [part.family.feed_forward]
     if after_attention:
         sublayers.insert(0, part.family.self_attention)
-    dim = part.model.config.hidden_size
+    config: Any = part.model.config
     for layer in part.layers().values():
         for name in sublayers:
             sublayer = layer.get_submodule(name)
-            sublayer.bottleneck = Bottleneck(dim, size)
+            sublayer.bottleneck = Bottleneck(config.hidden_size, size)
             sublayer.register_forward_hook(_run_bottleneck)
 
 
@@ -112,7 +112,8 @@ def add_lora(
     trained = [p for p in part.model.parameters() if p.requires_grad]
     config = LoraConfig(
         r=size,
-        lora_alpha=size if alpha is None else alpha,
+        # peft declares an int, but divides by any number.
+        lora_alpha=cast(int, size if alpha is None else alpha),
         lora_dropout=dropout,
         target_modules=names,
     )
@@ -120,7 +121,7 @@ def add_lora(
     for parameter in trained:
         parameter.requires_grad_(True)
     for name in names:
-        layer = part.model.get_submodule(name)
+        layer: Any = part.model.get_submodule(name)
         for piece in (layer.lora_A, layer.lora_B, layer.lora_dropout):
             mark_adapter(piece)
         layer.register_state_dict_post_hook(_give_pretrained_names)
@@ -132,8 +133,9 @@ def merge_lora(model: torch.nn.Module) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if hasattr(child, "lora_A") and hasattr(child, "base_layer"):
-                child.merge()
-                setattr(parent, name, child.base_layer)
+                layer: Any = child  # of peft
+                layer.merge()
+                setattr(parent, name, layer.base_layer)
 
 
 def _linear_layers(part: Part, targets: Sequence[str]) -> list[str]:
@@ -144,14 +146,14 @@ def _linear_layers(part: Part, targets: Sequence[str]) -> list[str]:
         for name, module in layer.named_modules()
         if isinstance(module, torch.nn.Linear)
     ]
-    model_type = part.model.config.model_type
+    config: Any = part.model.config
     found = []
     for target in targets:
         if target.split(".")[-1] in part.family.not_lora:
             raise ValueError(
                 f"adapters: {part.name}: LoRA at '{target}' has no effect in "
-                f"{model_type}, whose attention reads the weights alone; targets that "
-                f"have are {', '.join(part.family.lora_targets)}"
+                f"{config.model_type}, whose attention reads the weights alone; "
+                f"targets that have are {', '.join(part.family.lora_targets)}"
             )
         matched = [n for n in linear if f".{n}".endswith(f".{target}")]
         if not matched:
@@ -160,7 +162,7 @@ def _linear_layers(part: Part, targets: Sequence[str]) -> list[str]:
             )
             raise ValueError(
                 f"adapters: {part.name}: LoRA's target '{target}' is not a linear "
-                f"layer of {model_type}; there are {', '.join(names)}"
+                f"layer of {config.model_type}; there are {', '.join(names)}"
             )
         found += [name for name in matched if name not in found]
     return found

@@ -1,6 +1,6 @@
 """The pre-trained transformers inside an ESPnet model."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -97,7 +97,7 @@ class Part(NamedTuple):
 
     def layers(self) -> dict[str, torch.nn.Module]:
         """Return the layers by their name in the model."""
-        layers = self.model.get_submodule(self.family.layers)
+        layers: Any = self.model.get_submodule(self.family.layers)
         return {f"{self.family.layers}.{i}": layers[i] for i in range(self.n_layers)}
 
     def pretrained(self) -> dict[str, torch.nn.Parameter]:
@@ -120,8 +120,8 @@ def has_part(model: torch.nn.Module, name: str) -> bool:
 def find_part(model: torch.nn.Module, name: str) -> Part | None:
     """Return the pre-trained transformer of a part, None for an unknown family."""
     owner = getattr(model, _OWNERS[name], None)
-    inner = getattr(owner, "model", None)
-    family = FAMILIES.get(getattr(getattr(inner, "config", None), "model_type", None))
+    inner: Any = getattr(owner, "model", None)
+    family = FAMILIES.get(getattr(getattr(inner, "config", None), "model_type", ""))
     if family is None:
         return None
     # frontend_conf: layer

@@ -31,7 +31,7 @@ def quantize_linear(model: torch.nn.Module) -> None:
     from torch.ao.quantization import quantize_dynamic
 
     merge_lora(model)
-    uncallable = set()
+    uncallable: set[str] = set()
     for part in filter(None, (find_part(model, name) for name in PARTS)):
         uncallable.update(part.family.not_lora)
     owners = tuple(f"{name}." for names in PARTS.values() for name in names)

@@ -87,7 +87,7 @@ def save_budget(counts: dict[str, Count], path: Path) -> None:
 
 
 # By part: the patterns of Family that are trained.
-PRESETS = {
+PRESETS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "encoder": {
         "all": None,
         "none": (),
@@ -142,7 +142,8 @@ def part_presets(
 
 def trained_names(part: Part, preset: str) -> dict[str, bool]:
     """Return whether each pre-trained parameter of a part is trained, by name."""
-    patterns = [getattr(part.family, name) for name in PRESETS[part.name][preset]]
+    names = PRESETS[part.name][preset] or ()
+    patterns = [getattr(part.family, name) for name in names]
     return {
         name: any(re.search(pattern, name) for pattern in patterns)
         for name in part.pretrained()

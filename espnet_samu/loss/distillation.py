@@ -55,8 +55,8 @@ class DistillationLoss(torch.nn.Module):
             )
         # Another tool's embeddings may not be L2-normalised; cosines are dot products.
         teacher = torch.nn.functional.normalize(teacher.to(student.dtype), dim=-1)
-        # Its matrix products are of half precision whatever goes into them: there a
-        # sentence that occurs twice is not like itself, but a wrong answer.
+        # Autocast multiplies matrices in half precision: of a sentence that occurs
+        # twice in the batch the second copy would count as a wrong answer.
         with torch.autocast(student.device.type, enabled=False):
             parts = {name: loss(student, teacher) for name, loss in self.losses.items()}
             total = sum(self.weights[name] * part for name, part in parts.items())

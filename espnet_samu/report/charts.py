@@ -7,7 +7,7 @@ import textwrap
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -42,9 +42,9 @@ def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Mar
     from matplotlib.text import Text
 
     buffer = io.StringIO()
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a name may have a dollar sign
-    settings = {
+    for label in figure.findobj(Text):
+        label.set_parse_math(False)  # a name may have a dollar sign
+    settings: Any = {
         **{"svg.fonttype": "none", "text.parse_math": False},
         "svg.hashsalt": name,  # the same figure is the same text, whenever it is made
     }
@@ -300,4 +300,5 @@ def draw_bars(
         axes.axvline(mark, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.set_xlim(0, limit)
     rows.finish_axes(axes, title)
-    return inline_svg(axes.figure, name, title, describe(categories, series, digits))
+    text = describe(categories, series, digits)
+    return inline_svg(cast("Figure", axes.figure), name, title, text)

@@ -25,7 +25,7 @@ def embed_clip(path: str | os.PathLike[str], label: str) -> Markup:
 
     Args:
         path: Sound file.
-        label: What is heard.
+        label: Name of the recording, for screen readers.
 
     Raises:
         ValueError: For a file that is no sound file.

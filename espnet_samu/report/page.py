@@ -9,9 +9,9 @@ import functools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.environment import TemplateModule
 from markupsafe import Markup
 
 from espnet_samu.utils.language_codes import base_language
@@ -37,8 +37,8 @@ def _environment(folder: Path) -> Environment:
     return environment
 
 
-def load_macros(name: str, folder: Path = TEMPLATES) -> TemplateModule:
-    """Return a template whose macros are called as functions and return ``Markup``.
+def load_macros(name: str, folder: Path = TEMPLATES) -> Any:
+    """Return a template, whose macros are its methods and return ``Markup``.
 
     Args:
         name: File name of the template.

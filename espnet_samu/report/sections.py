@@ -1,8 +1,8 @@
 """Sections of the report: scores, charts and examples."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from jinja2.environment import TemplateModule
 from markupsafe import Markup
 
 from espnet_samu.report.charts import Series, draw_bars, make_figure, make_legend
@@ -23,7 +23,7 @@ from espnet_samu.scoring.table import (
 P_LEVEL = 0.05
 
 
-def _macros() -> TemplateModule:
+def _macros() -> Any:
     """Return the sections' templates."""
     return load_macros("sections.html")
 

@@ -59,7 +59,7 @@ def make_pools(
     Raises:
         ValueError: Naming an utterance whose embedding is zero or not finite.
     """
-    members: dict[str, dict[Hashable, str]] = {}  # utterance by what makes it another
+    members: dict[str, dict[Hashable, str]] = {}  # utterance by content key
     for utt in utts:
         key = contents[utt] if kind == "text" else utt
         members.setdefault(langs[utt], {}).setdefault(key, utt)
@@ -144,16 +144,20 @@ def pair_speech_text(
     """
     own = {"target_text": texts, "target_lang": text2lang}
     tables: dict[str, Container[str] | None] = {"query_lang": utt2lang}
-    contents: Mapping[str, Hashable] | None
+    contents: Mapping[str, Hashable]
+    text_contents: Mapping[str, Hashable]
     if query_texts is None:
-        text_utts, contents = list(speech), texts
+        text_utts = list(speech)
         check_complete(speech, {"target": text, **tables, **own}, "query")
-        if contents is None:
-            contents = texts = {utt: content_key(text[utt]) for utt in speech}
+        if texts is None:
+            text_contents = {utt: content_key(text[utt]) for utt in speech}
+        else:
+            text_contents = texts
+        contents = text_contents
     elif texts is None:
         raise ValueError("query_text needs target_text, in which it is looked for")
     else:
-        text_utts, contents = list(text), query_texts
+        text_utts, contents, text_contents = list(text), query_texts, texts
         check_complete(speech, {**tables, "query_text": query_texts}, "query")
         check_complete(text, own, "target")
     utt2lang = utt2lang or dict.fromkeys(speech, ALL)
@@ -163,7 +167,9 @@ def pair_speech_text(
     utt2lang, text2lang = merge_spellings(utt2lang, text2lang)
     numbers: dict[Hashable, int] = {}
     voices = make_pools("speech", speech, utt2lang, contents, numbers, speech, "query")
-    sentences = make_pools("text", text, text2lang, texts, numbers, text_utts, "target")
+    sentences = make_pools(
+        "text", text, text2lang, text_contents, numbers, text_utts, "target"
+    )
     if within:
         return [(voices[lang], sentences[lang]) for lang in voices]
     return [*product(voices.values(), sentences.values())]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -170,7 +171,7 @@ def plain_names(names: Iterable[str]) -> Iterator[Callable[[str], str]]:
             name = f"{name[:half]}…{name[-half:]}"
         return "".join(f"U+{ord(c):04X} " if c in missing else c for c in name)
 
-    settings = {"font.family": families, "text.parse_math": False}
+    settings: Any = {"font.family": families, "text.parse_math": False}
     with matplotlib.rc_context(settings):
         yield draw
 
@@ -302,7 +303,7 @@ def _plot_projection(
     ]
     axes.add_collection(LineCollection(lines, colors="0.8", linewidths=0.5, zorder=1))
     for (pool, rows), part in zip(taken, parts):
-        style = (
+        style: dict[str, Any] = (
             {"marker": "x", "s": 36, "linewidths": 1.2, "zorder": 2}
             if pool.kind == "text"
             else {"marker": "o", "s": 14, "linewidths": 0, "alpha": 0.8, "zorder": 3}

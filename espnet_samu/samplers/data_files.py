@@ -171,8 +171,8 @@ def read_languages(
                 "each (speed-perturbed copies too), or set balance_languages: false"
             )
         code = code[rows]
-    # Only the languages that are left, by name: numbers that a new line in the file
-    # does not change.
+    # Only the languages of these utterances, sorted by name: their numbers do not
+    # depend on other lines of the file.
     decoded = [name.decode() for name in names]
     present = np.flatnonzero(np.bincount(code, minlength=len(names)))
     order = sorted(present, key=lambda i: decoded[i])
@@ -214,7 +214,8 @@ def read_shapes(paths: Sequence[str]) -> Shapes:
         raise ValueError(
             "no shape file: batches are made of the lengths in --train_shape_file"
         )
-    columns, dims = [], []
+    columns: list[np.ndarray] = []
+    dims: list[int] = []
     for path in paths:
         utterances, lengths, dim = _read_shape_file(path)
         if not columns:

@@ -2,8 +2,8 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, cast
 
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
@@ -39,7 +39,7 @@ class PairedIterator:
 
     def __len__(self) -> int:
         """Return the number of batches; TypeError if the main ones have none."""
-        return len(self.main)
+        return len(cast(Sized, self.main))
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches."""

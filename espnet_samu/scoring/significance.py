@@ -221,7 +221,7 @@ def paired_bootstrap(
     signatures: dict[str, dict[str, str]] = {}
     for key, direction in directions.items():
         ids = direction.utterances
-        metrics = settings.make_metrics(direction.target)
+        metrics = settings.make_metrics(direction.target)  # type: ignore[arg-type]  # it is known here
         own = [refs[utt] for utt in ids]
         statistics = [
             {

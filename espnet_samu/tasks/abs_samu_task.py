@@ -49,7 +49,7 @@ def check_float16(model: torch.nn.Module, use_amp: bool) -> None:
         ValueError: Naming the part.
     """
     for name in ("frontend", "decoder"):
-        part = getattr(model, name, None)
+        part: Any = getattr(model, name, None)
         if getattr(part, "dtype", None) != torch.float16 or use_amp:
             continue
         if any(parameter.requires_grad for parameter in part.parameters()):
@@ -127,7 +127,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
     def make_portable(args: argparse.Namespace, model: AbsESPnetModel) -> None:
         """Set in `args` the options that rebuild the model from config.yaml alone."""
         for name in ("frontend", "decoder"):
-            module = getattr(model, name, None)
+            module: Any = getattr(model, name, None)
             if hasattr(module, "portable_conf"):
                 setattr(args, f"{name}_conf", module.portable_conf())
 
@@ -211,7 +211,9 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
             ValueError: config.yaml is none, or of another task, or the checkpoint is
                 none, or it has parameters too many or too few.
         """
-        if config_file is None and model_file is not None:
+        if config_file is None:
+            if model_file is None:
+                raise ValueError("name config_file, model_file or both")
             config_file = Path(model_file).parent / "config.yaml"
         config = Configuration.of(config_file)
         if ("projector" in config) != cls.trains_student:

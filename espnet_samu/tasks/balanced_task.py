@@ -114,7 +114,7 @@ class BalancedTask(AbsTask):
             world_size=world_size,
         )
         if rank == 0:
-            # Frames of features would have dims.
+            # Feature frames have dims beside their length.
             in_samples = data_name == "speech" and shapes.dims[0] == 1
             languages = describe_languages(sampler, in_samples)
             logging.info(

@@ -25,29 +25,29 @@ class DistillingTask(AbsTask):
     def get_parser(cls) -> config_argparse.ArgumentParser:
         """Add the options to those of the task."""
         parser = super().get_parser()
-        group = parser.add_argument_group("Kept distillation related")
+        group = parser.add_argument_group("Auxiliary distillation related")
         group.add_argument(
             "--samu_weight",
             type=float,
             default=0.0,
-            help="Keep the distillation on: add so many times its loss, over a batch "
-            "of transcribed speech of its own, to the loss of every training batch. "
-            "Pooling and projector start from those of --samu_model, whose config.yaml "
-            "says losses, data and batches. 0: off",
+            help="Weight of an auxiliary distillation loss, over a batch of "
+            "transcribed speech of its own beside every training batch. Pooling and "
+            "projector start from those of --samu_model, whose config.yaml has losses, "
+            "data and batches. 0: none",
         )
         group.add_argument(
             "--samu_batch_bins",
             type=int_or_none,
             default=None,
-            help="Size of a batch of the kept distillation (all GPUs), counted as its "
-            "batch_type says. Default: that of the student's config.yaml",
+            help="Size of a batch of the auxiliary distillation (all GPUs), counted as "
+            "its batch_type says. Default: that of the student's config.yaml",
         )
         group.add_argument(
             "--samu_data_path_and_name_and_type",
             type=str2triple_str,
             action="append",
             default=[],
-            help="Data of the kept distillation, e.g. "
+            help="Data of the auxiliary distillation, e.g. "
             "dump/raw/samu_train/wav.scp,speech,sound and "
             "exp/teacher_small/samu_train/embed.scp,embed,kaldi_ark. Default: those "
             "of the student's config.yaml",

@@ -50,7 +50,7 @@ class KeptDistillation:
             )
         self.args = _defaults()
         vars(self.args).update(read_yaml(config))
-        # What belongs to this training, and not to that of the student.
+        # Options of this training, not of the student's.
         for name in ("seed", "ngpu", "num_workers", "num_iters_per_epoch"):
             setattr(self.args, name, getattr(args, name))
         self.args.train_dtype = args.train_dtype

@@ -247,7 +247,7 @@ class SAMUTask(AbsSamuTask):
     @typechecked
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
-    ) -> Callable[[str, dict[str, np.array]], dict[str, np.ndarray]] | None:
+    ) -> Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]] | None:
         """Return ESPnet's preprocessor of waveforms; there is no text."""
         if not args.use_preprocessor:
             return None
@@ -277,7 +277,7 @@ class SAMUTask(AbsSamuTask):
         return model
 
     @classmethod
-    def build_optimizers(
+    def build_optimizers(  # type: ignore[override]  # the model of this task
         cls, args: argparse.Namespace, model: ESPnetSAMUModel
     ) -> list[torch.optim.Optimizer]:
         """Build the optimisers; each step counts as an update of the model.

@@ -1,9 +1,7 @@
 """ESPnet's speech-translation task with the plug-in's classes."""
 
 import argparse
-from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from espnet_samu import registry
@@ -88,7 +86,7 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
     @classmethod
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
-    ) -> Callable[[str, dict[str, np.array]], dict[str, np.ndarray]] | None:
+    ) -> TranslationPreprocessor | None:
         """Return ESPnet's preprocessor, with target languages.
 
         Raises:
@@ -128,7 +126,7 @@ class STTask(DistillingTask, AbsSamuTask, host.STTask):
         return model
 
     @classmethod
-    def build_optimizers(
+    def build_optimizers(  # type: ignore[override]  # the model of this task
         cls, args: argparse.Namespace, model: SamuSTModel
     ) -> list[torch.optim.Optimizer]:
         """Build the optimisers; each step counts as an update of the model.

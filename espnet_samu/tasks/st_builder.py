@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from espnet2.asr.ctc import CTC
+from espnet2.asr.postencoder.abs_postencoder import AbsPostEncoder
 from espnet2.asr_transducer.joint_network import JointNetwork
 from espnet2.tasks import st as host
 from espnet2.train.class_choices import ClassChoices
@@ -226,7 +227,7 @@ class STBuilder:
             **args.model_conf,
         )
 
-    def _part(self, choices: ClassChoices, **kwargs: Any) -> Any | None:
+    def _part(self, choices: ClassChoices, **kwargs: Any) -> Any:
         """Build the part that the options choose, or return None."""
         # config.yaml of an earlier ESPnet has not all of them.
         name = getattr(self.args, choices.name, None)
@@ -235,10 +236,10 @@ class STBuilder:
         conf = getattr(self.args, f"{choices.name}_conf")
         return choices.get_class(name)(**kwargs, **conf)
 
-    def _postencoder(self, n_frame: int) -> torch.nn.Module | None:
+    def _postencoder(self, n_frame: int) -> AbsPostEncoder | None:
         postencoder = self._part(host.postencoder_choices, input_size=n_frame)
-        # ESPnetSTModel asks each for it; only length_adaptor has it. With it the CTC
-        # layers read what the encoder makes, and not the post-encoder.
+        # ESPnetSTModel reads this attribute, which only length_adaptor has. If it is
+        # true, the CTC layers read the encoder's output, not the post-encoder's.
         if postencoder is not None and not hasattr(postencoder, "return_int_enc"):
             postencoder.return_int_enc = self.args.model_conf.get("asr_weight", 0) > 0
         return postencoder

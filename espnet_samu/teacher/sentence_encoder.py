@@ -40,7 +40,7 @@ def token_batches(
 
 
 DEFAULT_TEACHER = "sentence-transformers/LaBSE"
-# Most tokens a batch, with padding. More are slower on a CPU, whose cache they leave.
+# Most tokens a batch, with padding. More do not fit a CPU's cache, and are slower.
 BATCH_TOKENS = 16384
 BATCH_TOKENS_CPU = 1024
 _WINDOW = 1024  # sentences that are tokenized at once

@@ -175,7 +175,8 @@ def build_model(
         max_position_embeddings=max_length,
         pad_token_id=tokenizer.pad_token_id,
     )
-    with tempfile.TemporaryDirectory() as folder:  # the library loads, never wraps
+    # The library only loads models from a folder.
+    with tempfile.TemporaryDirectory() as folder:
         BertModel(config).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         transformer = Transformer(folder, max_seq_length=max_length)

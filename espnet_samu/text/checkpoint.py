@@ -61,12 +61,11 @@ def find_files(model: str, revision: str | None = None) -> CheckpointFiles:
     model = hub.locate(model, revision)
     config = _find(model, CONFIG_FILE, revision)
     tokenizer = _find(model, TOKENIZER_FILE, revision)
-    for path, name in ((config, CONFIG_FILE), (tokenizer, TOKENIZER_FILE)):
-        if path is None:
-            raise FileNotFoundError(
-                f"{model} has no {name}; copy it from the published model that this "
-                "one was made of"
-            )
+    if config is None or tokenizer is None:
+        raise FileNotFoundError(
+            f"{model} has no {CONFIG_FILE if config is None else TOKENIZER_FILE}; copy "
+            "it from the published model that this one was made of"
+        )
     vocab = _find(model, _VOCAB_FILE, revision)
     return CheckpointFiles(config, tokenizer, vocab, find_weights(model, revision))
 
@@ -90,11 +89,12 @@ def find_weights(model: str, revision: str | None = None) -> list[Path]:
         index = _find(model, f"{name}.index.json", revision)
         if index is not None:
             names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            parts = {part: _find(model, part, revision) for part in sorted(set(names))}
-            missing = [part for part, path in parts.items() if path is None]
+            parts = sorted(set(names))
+            paths = [_find(model, part, revision) for part in parts]
+            missing = [part for part, path in zip(parts, paths) if path is None]
             if missing:
                 raise FileNotFoundError(f"{model} lacks {', '.join(missing)}")
-            return list(parts.values())
+            return [path for path in paths if path is not None]
     raise FileNotFoundError(f"{model} has no {' or '.join(_WEIGHT_FILES)}")
 
 

@@ -24,7 +24,7 @@ class PieceCounts(NamedTuple):
     """Piece statistics of a text."""
 
     sentences: int
-    pieces: Counter
+    pieces: Counter[str]
     """How often each piece occurs; unknown characters stand for themselves."""
 
 
@@ -38,7 +38,8 @@ def count_pieces(
         texts: Files of lines ``utt_id sentence...``.
         nj: Threads.
     """
-    sentences, pieces = 0, Counter()
+    sentences = 0
+    pieces: Counter[str] = Counter()
     for text in texts:
         for batch in batched(iterate_text(text), _BATCH):
             lines = [line for _, _, line in batch]
@@ -70,7 +71,7 @@ class Losses(NamedTuple):
     sentences: int
     changed: int
     """Sentences with a change that scores see, i.e. of another kind than blanks."""
-    characters: Counter
+    characters: Counter[str]
     """Characters that are not written, and how often."""
 
     def report(self) -> dict[str, Any]:
@@ -92,7 +93,8 @@ def find_losses(write: RoundTrip, texts: Sequence[str]) -> Losses:
     Raises:
         ValueError: A sentence is empty to the vocabulary; names file and line.
     """
-    sentences, changed, characters = 0, 0, Counter()
+    sentences, changed = 0, 0
+    characters: Counter[str] = Counter()
     for text in texts:
         for batch in batched(iterate_text(text), _BATCH):
             lines = [line for _, _, line in batch]
@@ -136,7 +138,7 @@ def name_character(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
-def name_characters(counts: Counter | dict[str, int]) -> str:
+def name_characters(counts: dict[str, int]) -> str:
     """Return characters and their counts: ``， 12, ？ 3``."""
     return ", ".join(f"{name_character(c)} {n}" for c, n in counts.items())
 
@@ -150,7 +152,7 @@ def unknown_characters(
         processor: Tokeniser that made the pieces.
         pieces: From :func:`count_pieces`.
     """
-    characters: Counter = Counter()
+    characters: Counter[str] = Counter()
     for piece, n in pieces.items():
         if processor.piece_to_id(piece) == processor.unk_id():
             # Unknown characters in a row are one piece.

@@ -40,22 +40,24 @@ def find_layout(
         ValueError: The model is none of these, or has another number of rows.
     """
     kind, size = config.get("model_type"), config.get("vocab_size")
+    if not isinstance(size, int):
+        raise ValueError(f"config.json: vocab_size must be a number of rows: {size!r}")
     if kind == "mbart":
         layouts = [
             _shifted(pieces, MBART25_CODES, "MBartTokenizer"),
             _shifted(pieces, MBART50_CODES, "MBart50Tokenizer"),
         ]
         padding = 0
-    elif kind == "m2m_100" and vocab is None:
-        from transformers.models.nllb import tokenization_nllb
-
-        codes = tokenization_nllb.FAIRSEQ_LANGUAGE_CODES
-        layouts, padding = [_shifted(pieces, codes, None)], _PADDING
-    elif kind == "m2m_100":
+    elif kind == "m2m_100" and vocab is not None:
         from transformers.models.m2m_100 import tokenization_m2m_100
 
         codes = tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"]
         layouts, padding = [_m2m100(vocab, codes)], _PADDING
+    elif kind == "m2m_100":
+        from transformers.models.nllb import tokenization_nllb
+
+        codes = tokenization_nllb.FAIRSEQ_LANGUAGE_CODES
+        layouts, padding = [_shifted(pieces, codes, None)], _PADDING
     else:
         raise ValueError(
             f"config.json: model_type '{kind}' is none of those that can be trimmed: "

@@ -41,7 +41,7 @@ def score_ceiling(
         signature beside it.
     """
     written = dict(zip(refs, write([*refs.values()])))
-    table = {}
+    table: dict[str, dict[str, Any]] = {}
     langs = sorted({utt2tgt_lang[utt] for utt in refs})
     if settings is None:
         others = [lang for lang in langs if usual_tokenizer(lang) not in OF_SACREBLEU]

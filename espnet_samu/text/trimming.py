@@ -200,8 +200,8 @@ def _trimmed_config(
 ) -> dict[str, Any]:
     """Return config.json of the trimmed model."""
     position = {row: i for i, row in enumerate(rows)}
-    # The tasks were the text encoder's; transformers takes num_hidden_layers for
-    # encoder_layers.
+    # task_specific_params are of the whole translation model; num_hidden_layers is
+    # transformers' second name of encoder_layers.
     left_out = ("task_specific_params", "num_hidden_layers")
     new = {k: v for k, v in config.items() if k not in left_out}
     for name, row in new.items():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
@@ -65,7 +66,7 @@ def check_bpemodel(path: str | Path, tokens: Sequence[str]) -> None:
 _WORD_START = "▁"
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _Type = sentencepiece_model_pb2.ModelProto.SentencePiece.Type
-# Those that text never becomes, or that someone defined: they stay as they are.
+# Types of pieces that are always kept: they are not learned from text.
 _FIXED = (_Type.UNKNOWN, _Type.CONTROL, _Type.USER_DEFINED, _Type.BYTE)
 
 
@@ -170,7 +171,10 @@ class Vocabulary:
         name = self.layout.tokenizer_class
         if name is None:
             return {}
-        config = {"tokenizer_class": name, "additional_special_tokens": list(added)}
+        config: dict[str, Any] = {
+            "tokenizer_class": name,
+            "additional_special_tokens": list(added),
+        }
         pieces = {
             str(i): {"content": character, "normalized": False, "special": False}
             for i, character in enumerate(characters, len(rows))

@@ -17,6 +17,9 @@ class UpdateCounter(torch.nn.Module):
     """
 
     freeze_encoder_updates: int = 0
+    updates: torch.Tensor
+    frontend: torch.nn.Module
+    encoder: torch.nn.Module
 
     def init_updates(self, freeze_encoder_updates: int) -> None:
         """Set the number of first updates in which the encoder is frozen.

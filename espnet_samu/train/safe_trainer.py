@@ -63,8 +63,8 @@ class SafeTrainer(Trainer):
     @classmethod
     def resume(cls, checkpoint, optimizers, schedulers, scaler, **kwargs) -> None:
         """Resume as ESPnet does, but with the hyperparameters of the configuration."""
-        changed = changed_options(Path(checkpoint).parent)
-        changed = {name.partition(".")[0] for name in changed}
+        options = changed_options(Path(checkpoint).parent)
+        changed = {name.partition(".")[0] for name in options}
         fresh = copy.deepcopy([_hyperparameters(x) for x in optimizers])
         begun = copy.deepcopy([x and x.state_dict() for x in schedulers])
         if scaler is not None and not read_structure(checkpoint)["scaler"]:

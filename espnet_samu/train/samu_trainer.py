@@ -38,20 +38,13 @@ class SAMUTrainer(SafeTrainer):
         return build_dataclass(SAMUTrainerOptions, args)
 
     @classmethod
-    def validate_one_epoch(
-        cls, model, iterator, reporter, options, distributed_option
-    ) -> None:
+    def validate_one_epoch(cls, options, **kwargs) -> None:
         """Validate, then compute R@1."""
+        model, reporter = kwargs["model"], kwargs["reporter"]
         inner = getattr(model, "module", model)
         inner.record = []
         try:
-            super().validate_one_epoch(
-                model=model,
-                iterator=iterator,
-                reporter=reporter,
-                options=options,
-                distributed_option=distributed_option,
-            )
+            super().validate_one_epoch(options, **kwargs)
             record = inner.record
         finally:
             inner.record = None

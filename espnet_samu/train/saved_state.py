@@ -168,7 +168,7 @@ def is_fixed(name: str, values: tuple[Any, Any], scheduler: str | None) -> bool:
     if option in _FIXED:
         return True
     if option == "optim_conf":
-        # Flags add entries to the state. A plateau's steps cannot be taken again.
+        # Flags add entries to the state; a plateau scheduler's depends on past losses.
         return any(isinstance(v, bool) for v in values) or _is_plateau(scheduler)
     if option == "scheduler_conf":
         return _is_plateau(scheduler)

@@ -25,7 +25,7 @@ class TranslationPreprocessor:
         self.preprocess = preprocess
         self.languages = languages
 
-    def __call__(self, uid: str, data: Data) -> dict[str, np.ndarray]:
+    def __call__(self, uid: str, data: Data) -> Data:
         """Preprocess one utterance.
 
         Args:
@@ -48,7 +48,7 @@ class TranslationPreprocessor:
                 f"utterance {uid}: the translation is empty; take the utterance out of "
                 "the data (stage 4 does so)"
             )
-        if name is not None:
+        if isinstance(name, str):
             try:
                 row = self.languages.id(name.strip())
             except ValueError as error:

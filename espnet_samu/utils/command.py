@@ -112,7 +112,7 @@ def run(
             raise
         if debug:
             traceback.print_exception(error)
-        # That of a YAML file is of three lines.
+        # The message of a YAML error has several lines.
         lines = " ".join if isinstance(error, YAMLError) else "\n".join
         print(f"Error: {lines(printable(error).splitlines())}", file=sys.stderr)
         status = 1

@@ -46,6 +46,7 @@ def locate(
         snapshot_download,
     )
 
+    cause: Exception
     if os.path.isdir(model):
         for name in os.listdir(model):
             check_no_pointer(os.path.join(model, name))

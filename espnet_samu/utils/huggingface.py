@@ -100,7 +100,7 @@ _NOT_DESCRIBING = {
     "transformers_version",
     "use_cache",
 }
-# Beside them, what every published file has: not worth a line of the log.
+# Fields of every published file, which the log does not mention either.
 _BOOKKEEPING = {
     "_name_or_path",
     "model_type",
@@ -248,12 +248,12 @@ def build(
             revision=revision,
             dtype=torch.float32,
             key_mapping=key_mapping,
-            # Its own error for them names none; ours is below.
+            # transformers' error names no tensor; check_names below does.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
     if key_mapping is not None:
-        # save_pretrained would turn the names back, to some of several.
+        # save_pretrained would apply the mapping backwards, which is ambiguous.
         built._weight_conversions = None
     missing = sorted(info["missing_keys"])
     # SpecAugment's mask vector is not in every checkpoint; it is trained from any.
@@ -268,7 +268,7 @@ def build(
     return built
 
 
-# What checkpoints of older versions have and the model computes.
+# Tensors of checkpoints of older versions that the model computes itself.
 _COMPUTED = re.compile(
     r"\.(masked_spec_embed|position_ids|inv_freq|version|embed_positions\.weights)$"
 )

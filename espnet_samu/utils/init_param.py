@@ -181,8 +181,8 @@ def _do_without(names, module, incompatible) -> None:
     ]
 
 
-# What a training gives to a model: the head of a kept distillation, which its student
-# has filled, and the count of updates.
+# Parts that a training adds to a model: the head of the auxiliary distillation, filled
+# from the student, and the count of updates.
 _OF_TRAINING = ("distillation.", "updates")
 # Of layers.adapters: LoRA's and the bottlenecks'.
 _ADAPTER = re.compile(r"\.(lora_[AB]|bottleneck)\.")
@@ -209,7 +209,7 @@ def add_base_weights(specs: Sequence[str]) -> list[str]:
         path, *keys = spec.split(":", 1)
         base = base_of(path)
         before = ":".join([str(base), *keys])
-        # It is there if the options are those of an earlier training's config.yaml.
+        # Options from an earlier training's config.yaml name it already.
         if base is not None and before not in (spec, *complete):
             complete.append(before)
         complete.append(spec)
@@ -339,7 +339,8 @@ def _check_source(
 
 def _split(spec: str) -> tuple[str, str, str, str]:
     """Return file, source, destination and excluded keys, split as in ESPnet."""
-    return tuple((spec.split(":", 4) + [""] * 4)[:4])
+    path, src, dst, excluded = (spec.split(":", 4) + [""] * 4)[:4]
+    return path, src, dst, excluded
 
 
 def _new_keys(target: torch.nn.Module, dst: str, found: set[str]) -> set[str]:

@@ -226,8 +226,8 @@ def _disable_late(
             disabled = real(function, recursive, reason=reason)
         return disabled(*args, **kwargs)
 
-    call._torchdynamo_disable = True
-    call._torchdynamo_disable_msg = reason
+    setattr(call, "_torchdynamo_disable", True)
+    setattr(call, "_torchdynamo_disable_msg", reason)
     return call
 
 

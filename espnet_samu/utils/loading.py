@@ -25,9 +25,9 @@ def host_settings_kept() -> Iterator[None]:
     root, last = logging.getLogger(), logging.lastResort
     with _lock, torch.random.fork_rng(devices=[]):
         dtype = torch.get_default_dtype()
-        is_bare = not root.handlers and last is not None
-        if is_bare:
-            root.addHandler(last)
+        added = None if root.handlers else last
+        if added is not None:
+            root.addHandler(added)
         if dtype != torch.float32:
             torch.set_default_dtype(torch.float32)
         try:
@@ -35,5 +35,5 @@ def host_settings_kept() -> Iterator[None]:
         finally:
             if dtype != torch.float32:
                 torch.set_default_dtype(dtype)
-            if is_bare:
-                root.removeHandler(last)
+            if added is not None:
+                root.removeHandler(added)

@@ -120,7 +120,7 @@ class Configuration(dict[str, Any]):
     @classmethod
     def of(cls, source: "Configuration | Path | str") -> "Configuration":
         """Read a file, unless that is done."""
-        return source if isinstance(source, cls) else cls(source)
+        return source if isinstance(source, Configuration) else cls(source)
 
 
 def _check_growth(text: str) -> None:

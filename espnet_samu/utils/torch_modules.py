@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+Model = TypeVar("Model", bound=torch.nn.Module)
 
-def without_autocast(model: torch.nn.Module) -> torch.nn.Module:
+
+def without_autocast(model: Model) -> Model:
     """Disable the autocast of frontend and decoder, for a model of one dtype.
 
     Args:
@@ -18,7 +20,7 @@ def without_autocast(model: torch.nn.Module) -> torch.nn.Module:
         The same.
     """
     for name in ("frontend", "decoder"):
-        part = getattr(model, name, None)
+        part: Any = getattr(model, name, None)
         if isinstance(getattr(part, "dtype", None), torch.dtype):
             part.dtype = torch.float32
     return model
@@ -88,7 +90,7 @@ WRAPPED = "base_layer."
 
 def mark_adapter(module: torch.nn.Module) -> None:
     """Mark a module as part of an adapter."""
-    module.is_adapter = True
+    setattr(module, "is_adapter", True)
 
 
 def is_adapter(module: torch.nn.Module) -> bool:

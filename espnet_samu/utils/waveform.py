@@ -161,7 +161,7 @@ def check_waveforms(
     inside = torch.arange(speech.size(1), device=speech.device) < lengths[:, None]
     highest = speech.masked_fill(~inside, float("-inf")).amax(1)
     lowest = speech.masked_fill(~inside, float("inf")).amin(1)
-    # amax and amin hand NaN on; comparisons with NaN are false.
+    # amax and amin propagate NaN; comparisons with NaN are false.
     good = (highest > lowest) & (highest <= LOUDEST) & (lowest >= -LOUDEST)
     if bool(good.all()):
         return

@@ -56,6 +56,11 @@ def test_init_of_an_earlier_espnet(samu_exp, tmp_path):
         SAMUTask.build_optimizers(args, model)
 
 
+def test_no_file_to_build_a_model_from():
+    with pytest.raises(ValueError, match="name config_file, model_file or both"):
+        SAMUTask.build_model_from_file()
+
+
 def test_several_gpus_need_several_processes(built):
     model, args = built
     args.ngpu, args.distributed = 2, False

@@ -73,6 +73,7 @@ VOCAB = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
         ("mbart", 33, [*PIECES, "en_XX"], None, "a piece is there twice"),
         ("m2m_100", 104, PIECES, {**VOCAB, "a": 5}, "have no gap"),
         ("m2m_100", 104, PIECES, {"a": 0}, "begin with <s> <pad> </s> <unk>"),
+        ("mbart", None, PIECES, None, "vocab_size must be a number of rows: None"),
         ("bart", 104, PIECES, None, "model_type 'bart' is none of .* mbart .*NLLB"),
     ],
 )

@@ -133,8 +133,8 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
             lines.append(f"{lang}\t{text}\t{content.english}\n")
     (corpus.folders["bitext"] / "bitext.tsv").write_text("".join(lines), "utf-8")
     (corpus.output / "slots.txt").write_text("".join(f"{w}\n" for w in SLOT_WORDS))
-    # The floor: who knows the template but hears none of the slots; of the prompts, who
-    # knows them all but hears nothing.
+    # A floor for the scores, without listening: the right template with the contents
+    # of a random utterance of it.
     whole = group(every + [utt.content for utt in prompts])
     floor = [
         (
@@ -153,7 +153,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--downloads", type=Path, default=Path("downloads"))
     parser.add_argument("--output_dir", type=Path, default=Path("data"))
-    parser.add_argument("--seed", type=int, default=1, help="Of the training sets")
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the training sets")
     parser.add_argument("--train_per_lang", type=int, default=1750)
     parser.add_argument("--dev_per_lang", type=int, default=60)
     parser.add_argument("--test_per_lang", type=int, default=140)

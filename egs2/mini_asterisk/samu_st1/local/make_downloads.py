@@ -101,7 +101,7 @@ def read_unit_list(path: Path, root: Path) -> dict[str, dict[str, str]]:
 
 def decode(path: Path) -> np.ndarray:
     """Decode a recording to 16 kHz, ``(N,)`` int16."""
-    # A raw G.722 stream has no header: ffmpeg must be told.
+    # A raw G.722 stream has no header: its format is an option.
     form = ["-f", "g722"] if path.suffix == ".g722" else []
     command = ["ffmpeg", "-v", "error", *form, "-i", str(path), "-ac", "1"]
     command += ["-ar", str(RATE), "-f", "s16le", "-"]
@@ -161,7 +161,9 @@ def cut(
 def get_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="Unpacked packages")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="Folder of the unpacked packages"
+    )
     parser.add_argument("--unit_list", type=Path, required=True)
     parser.add_argument("--data_license", type=Path, required=True)
     parser.add_argument("--versions", type=Path, required=True, help="name version")

@@ -183,7 +183,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="Set, or folder of train and dev")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--languages", type=str.split, default=[], help="What is left")
+    parser.add_argument(
+        "--languages", type=str.split, default=[], help="Languages that are kept"
+    )
     parser.add_argument("--keep", action="append", default=[], metavar="LANG=SHARE")
     parser.add_argument("--shuffle", type=str2bool, default=False)
     parser.add_argument("--translate", type=str2bool, default=False)
