@@ -14,7 +14,9 @@ from espnet2.utils.types import str2bool, str_or_none  # noqa: E402
 
 from espnet_samu.st_model import SamuSTModel  # noqa: E402
 from espnet_samu.tasks.abs_samu_task import AbsSamuTask  # noqa: E402
-from espnet_samu.tasks.distilling_task import DistillingTask  # noqa: E402
+from espnet_samu.tasks.auxiliary_distillation_task import (  # noqa: E402
+    AuxiliaryDistillationTask,
+)
 from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
 from espnet_samu.tasks.st_builder import (  # noqa: E402
     check_init_tokens,
@@ -32,7 +34,7 @@ from espnet_samu.train.translation_preprocessor import (  # noqa: E402
 registry.register(host)
 
 
-class STTask(DistillingTask, AbsSamuTask, host.STTask):
+class STTask(AuxiliaryDistillationTask, AbsSamuTask, host.STTask):
     """``espnet2.tasks.st.STTask`` with the same options, and extensions.
 
     * ``--use_src_lang false`` of st.sh works: a model without transcripts.

@@ -230,7 +230,7 @@ def samu_batch(noise):
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_kept_distillation(
+def test_auxiliary_distillation(
     build, batch, text, samu_batch, frontend_conf, checkpointing
 ):
     """The sum of two losses, and of their gradients, each by its own model."""
@@ -275,7 +275,9 @@ def test_kept_distillation(
         model.load_state_dict(other.state_dict())
 
 
-def test_kept_distillation_while_the_encoder_is_frozen(build, batch, text, samu_batch):
+def test_auxiliary_distillation_while_the_encoder_is_frozen(
+    build, batch, text, samu_batch
+):
     model = build(**ENCODER, model_conf={"freeze_encoder_updates": 1})
     keep_distilling(model)
     optimizer = torch.optim.SGD(

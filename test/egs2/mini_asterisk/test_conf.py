@@ -44,7 +44,7 @@ def test_translation_has_the_student_s_encoder(name: str):
     assert st["model_conf"] == student["model_conf"]
 
 
-def test_kept_distillation_differs_by_what_is_trained():
+def test_auxiliary_distillation_differs_by_what_is_trained():
     frozen, kept = load("train_st.yaml"), load("tuning/train_st_samu_weight.yaml")
     assert kept.pop("samu_weight") > 0
     assert 0 < kept["model_conf"].pop("freeze_encoder_updates") < updates(kept)

@@ -10,10 +10,10 @@ from espnet2.utils import config_argparse
 from espnet2.utils.types import int_or_none, str2triple_str
 
 from espnet_samu.samplers.iter_factory import PairedIterFactory
-from espnet_samu.tasks.kept_distillation import KeptDistillation
+from espnet_samu.tasks.auxiliary_distillation import AuxiliaryDistillation
 
 
-class DistillingTask(AbsTask):
+class AuxiliaryDistillationTask(AbsTask):
     """Mixin for a translation task: ``--samu_weight``.
 
     Each training batch gets a batch of transcribed speech beside it, whose tensors are
@@ -82,13 +82,14 @@ class DistillingTask(AbsTask):
                     f"samu_weight on {args.ngpu} GPUs needs "
                     "--multiprocessing_distributed true"
                 )
-            kept = KeptDistillation(args)
-            kept.check_teacher(args)
+            auxiliary = AuxiliaryDistillation(args)
+            auxiliary.check_teacher(args)
             parameter = next(model.parameters())
-            model.distillation = kept.head(model).to(parameter.device, parameter.dtype)
+            head = auxiliary.head(model).to(parameter.device, parameter.dtype)
+            model.distillation = head
             # For config.yaml.
-            args.samu_data_path_and_name_and_type = kept.data
-            args.samu_shape_file = kept.args.train_shape_file
+            args.samu_data_path_and_name_and_type = auxiliary.data
+            args.samu_shape_file = auxiliary.args.train_shape_file
         return super().build_optimizers(args, model)
 
     @classmethod
@@ -122,5 +123,5 @@ class DistillingTask(AbsTask):
     ) -> AbsIterFactory:
         if args.samu_weight == 0:
             return factory
-        beside = KeptDistillation(args).iter_factory(distributed_option)
+        beside = AuxiliaryDistillation(args).iter_factory(distributed_option)
         return PairedIterFactory(factory, beside, "samu_")

@@ -1,4 +1,4 @@
-"""Student and data of the distillation that goes on in translation training."""
+"""Head, weights and data of the auxiliary distillation in translation training."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ _SHAPE = "--samu_shape_file"
 _HEAD = ("pooling.", "projector.", "loss.")
 
 
-class KeptDistillation:
+class AuxiliaryDistillation:
     """Head and data of the distillation, as in the student's config.yaml.
 
     Pooling, projector, losses, data and batches are those that the student was
