@@ -44,7 +44,7 @@ _STATING = ("flac", "matroska", "mov", "ogg")
 """Formats that state a length; that of others is an estimate by their bit rate."""
 _LOUDEST = 8.0  # decoders of lossy formats go a little beyond 1.0
 _RATES = range(1000, 768_001)  # Hz
-_MISSED = 0.1  # seconds at the end that are not worth a word
+_MISSED = 0.1  # seconds missing at the end that are not reported
 _UNKNOWN = 0x7FFF0000  # bytes that a WAV written to a pipe states, or more
 _BLOCK = 1 << 16  # samples that are resampled and written at a time
 

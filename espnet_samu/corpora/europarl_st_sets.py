@@ -58,7 +58,7 @@ class Tally:
 
 SHORTEST = 200  # milliseconds
 OVERHANG = 1000  # milliseconds that a training segment may reach beyond its audio
-ROUNDING = 100  # milliseconds beyond the audio that are not worth a word
+ROUNDING = 100  # milliseconds beyond the audio that are not reported
 
 NO_TRANSCRIPT = "empty transcript"
 NO_TRANSLATION = "empty translation"

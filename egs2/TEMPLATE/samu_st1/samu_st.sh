@@ -97,8 +97,8 @@ train_args=             # Arguments for both trainings, e.g., "--seed 2". No fol
 # Decoding and scoring related
 batch_size=16           # Utterances that are decoded together.
 allow_missing=false     # Utterances of test sets that have no embedding or no translation are
-                        # listed in failed.scp, never in the way of the others, and make the
-                        # exit status 1 when all is done. true: it is 0.
+                        # listed in failed.scp and do not stop the others; the exit status
+                        # is 1 in the end. true: it is 0.
 inference_tag=          # Suffix to the result dir for decoding (default: names config,
                         # inference_args, model).
 inference_config=conf/decode_st.yaml # Config for decoding.
@@ -347,7 +347,7 @@ st() {
     local start logs
     start=$(date +%s)
     run_st "$@" && return 0
-    # The jobs of this call; a failure before them has been told.
+    # Logs of this call's jobs; a failure before them is on the terminal.
     mapfile -t logs < <(find "${expdir}" "${dumpdir}" -name "*.log" -newermt "@${start}" 2> /dev/null)
     [ "${#logs[@]}" -eq 0 ] || failed "${logs[@]}"
     exit 1
@@ -935,7 +935,7 @@ if ! "${skip_train}"; then
         products begin model
         _file=${data_feats}/${train_set}${speed_perturb_factors:+_sp}/utt2tgt_lang
         if [ "${num_splits_st}" -gt 1 ] && [ -e "${_file}" ]; then
-            # The same lines to the same part as st.sh's own files.
+            # Split as st.sh splits its own files: the same lines in the same part.
             _dir=${st_exp}/splits${num_splits_st}
             ${python} -m espnet2.bin.split_scps --scps "${_file}" \
                 --num_splits "${num_splits_st}" --output_dir "${_dir}"
