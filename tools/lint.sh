@@ -15,6 +15,12 @@ while IFS= read -r -d "" file; do
     esac
 done < <(git ls-files -z --cached --others --exclude-standard)
 
+for tool in black isort flake8 mypy; do
+    if [ ! -x "${bin}/${tool}" ]; then
+        echo "${tool} is missing; run: make -C tools setup" >&2
+        exit 1
+    fi
+done
 shellcheck=${bin}/shellcheck
 if [ ! -x "${shellcheck}" ]; then
     shellcheck=$(type -P shellcheck) || {
@@ -33,8 +39,6 @@ status=0
 "${bin}/black" --quiet --check --diff "${python_files[@]}" || status=1
 "${bin}/isort" --quiet --check --diff "${python_files[@]}" || status=1
 "${bin}/flake8" "${python_files[@]}" || status=1
-wait "${types}" || status=1
-cat "${types_log}"
 # One dialect of type hints.
 if grep -nE '(^|[^A-Za-z_"])(Optional|Union|Dict|List|Set|FrozenSet|Tuple|Type)\[' \
     "${python_files[@]}"; then
@@ -45,6 +49,8 @@ fi
 # recipes source ./path.sh and utils/ from their folder, in local/ too.
 "${shellcheck}" -s bash -x -P SCRIPTDIR -P SCRIPTDIR/.. -e SC2001,SC1091,SC2086 \
     "${shell_files[@]}" || status=1
+wait "${types}" || status=1
+cat "${types_log}"
 if [ "${status}" = 0 ]; then
     echo "lint: ${#python_files[@]} Python and ${#shell_files[@]} shell files, clean"
 fi
