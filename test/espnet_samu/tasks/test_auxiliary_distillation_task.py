@@ -320,5 +320,5 @@ def test_with_presets_and_adapters(keeping_cmd, tmp_path):
 
 def test_options_are_explained():
     text = " ".join(STTask.get_parser().format_help().split())
-    assert "Keep the distillation on: add so many times its loss" in text
-    assert "whose config.yaml says losses, data and batches. 0: off" in text
+    assert "Weight of an auxiliary distillation loss, over a batch of" in text
+    assert "whose config.yaml has losses, data and batches. 0: none" in text
