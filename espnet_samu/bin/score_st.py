@@ -315,7 +315,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     directions = split_directions(refs, utt2lang, utt2tgt_lang)
     for lang in {direction.target: None for direction in directions.values()}:
         # So that a mistake shows now.
-        settings.make_metrics(lang)  # type: ignore[arg-type]  # it is known here
+        settings.make_metrics(lang)  # type: ignore[arg-type]  # is known
     train_langs = (
         None
         if args.train_langs is None

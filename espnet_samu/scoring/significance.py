@@ -221,7 +221,8 @@ def paired_bootstrap(
     signatures: dict[str, dict[str, str]] = {}
     for key, direction in directions.items():
         ids = direction.utterances
-        metrics = settings.make_metrics(direction.target)  # type: ignore[arg-type]  # it is known here
+        assert direction.target is not None  # split_directions knows it
+        metrics = settings.make_metrics(direction.target)
         own = [refs[utt] for utt in ids]
         statistics = [
             {

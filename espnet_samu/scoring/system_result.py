@@ -165,7 +165,7 @@ def score_direction(
     scores = score_translation(
         [hyps[utt] for utt in ids],
         [refs[utt] for utt in ids],
-        direction.target,  # type: ignore[arg-type]  # it is known here
+        direction.target,  # type: ignore[arg-type]  # split_directions knows it
         settings,
     )
     if comet is not None:
