@@ -299,7 +299,7 @@ def fingerprint(path: Path) -> list[int | str]:
                 line = os.fsencode(f"{entry.name} {status}")
                 total ^= int.from_bytes(hashlib.blake2b(line, digest_size=16).digest())
         return [f"{total:032x}"]
-    return _size_and_time(path.stat())
+    return [*_size_and_time(path.stat())]
 
 
 def _size_and_time(status: os.stat_result) -> list[int]:

@@ -112,7 +112,9 @@ def check_student_settings(samu_model: str, args: argparse.Namespace) -> None:
         return
     options = read_yaml(config)
     student, ours = options.get("frontend_conf") or {}, args.frontend_conf
-    pairs = [("frontend_conf", student, ours, _FRAMES)]
+    pairs: list[tuple[str, Any, Any, Sequence[str]]] = [
+        ("frontend_conf", student, ours, _FRAMES)
+    ]
     model, our_model = student.get("model_conf"), ours.get("model_conf")
     if model and our_model:
         pairs.append(("frontend_conf.model_conf", model, our_model, _FRAMES_OF_MODEL))
