@@ -50,7 +50,9 @@ def find_unexported(command: str, variables: Mapping[str, str]) -> str | None:
     config = CONFIGS[Path(script).name]
     if "--config" in options[:-1]:
         config = options[options.index("--config") + 1]
-    lines = Path(config).read_text("utf-8").splitlines() if Path(config).exists() else []
+    lines = (
+        Path(config).read_text("utf-8").splitlines() if Path(config).exists() else []
+    )
     submit = next((s[8:].split("#")[0] for s in lines if s.startswith("command ")), "")
     words = re.split(r"[\s,=]+", submit)
     exports_all = "-V" in words or "ALL" in words
@@ -73,7 +75,9 @@ def find_error(logs: Sequence[Path]) -> str:
         logs: Of the jobs. The scheduler's own are in ``q/`` beside them.
     """
     files = [f for log in logs for f in (log, log.parent / "q" / log.name)]
-    texts = {f: f.read_text("utf-8", "replace").splitlines() for f in files if f.exists()}
+    texts = {
+        f: f.read_text("utf-8", "replace").splitlines() for f in files if f.exists()
+    }
     for pattern, end in _ENDS.items():
         for file, lines in texts.items():
             if any(re.match(pattern, line) for line in lines):
