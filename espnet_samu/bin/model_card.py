@@ -67,7 +67,13 @@ def get_parser() -> argparse.ArgumentParser:
         help="Target languages of a test set, may be repeated",
     )
     parser.add_argument(
+        "--tgt_lang", required=True, help="Target language, without --utt2tgt_lang"
+    )
+    parser.add_argument(
         "--train_langs", required=True, help="Of score_st: what training has"
+    )
+    parser.add_argument(
+        "--command", required=True, help="Command that trained the model"
     )
     return parser
 
