@@ -191,7 +191,9 @@ def test_own_recordings(recipe, manifests):
     status, output = stage_1(recipe, manifests, "test.tsv,test2.tsv")
     assert status == 0, output
     data = recipe / "data"
-    assert sorted(p.name for p in data.iterdir()) == ["dev", "test", "test2", "train"]
+    sets = ["dev", "test", "test2", "train"]
+    assert {p.name for p in data.iterdir()} == {".sets", "local", *sets}
+    assert (data / ".sets").read_text().split() == ["train", "dev", "test", "test2"]
     files = {p.name for p in (data / "train").iterdir()}
     assert {"wav.scp", "utt2spk", "spk2utt", "utt2lang", "utt2tgt_lang"} < files
     lines = (data / "train" / "text.tc.en").read_text("utf-8").splitlines()

@@ -194,7 +194,7 @@ def test_stage_1(recipe, corpus):
     voice, covost2 = map(str, corpus)
     status, output = call(command, recipe, COMMONVOICE=voice, COVOST2=covost2)
     assert status == 0, output
-    assert "| fr-en     | train |     15 |" in output
+    assert "| fr-en    | train |     15 |" in output
     sets = sorted(p.name for p in (recipe / "data").iterdir() if p.name != "local")
     assert sets == sorted(
         [f"{s}.{d}" for s in ("train", "dev", "test") for d in ("fr-en", "sv-SE-en")]
