@@ -31,6 +31,7 @@ def make_set(folder: Path, split: str, langs: tuple[str, ...] = LANGS) -> None:
         "text.tc.multi": words,
     }.items():
         write_text(folder / name, table)
+    (folder / "made_from.json").write_text('{\n  "inputs": {}\n}\n')
 
 
 @pytest.fixture()

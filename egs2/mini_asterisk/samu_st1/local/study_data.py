@@ -16,10 +16,11 @@ from espnet2.utils.types import str2bool
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text, write_text
+from espnet_samu.utils.provenance import RECORD
 
 TRANSCRIPTS = "text.tc.multi"
 TRANSLATIONS = "text.tc.en"
-SKIPPED = ("spk2utt", "feats_type")  # by speaker, or of the set as a whole
+SKIPPED = ("spk2utt", "feats_type", RECORD)  # by speaker, or of the set as a whole
 
 Table = dict[str, str]
 
