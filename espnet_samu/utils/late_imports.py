@@ -1,11 +1,13 @@
-"""Imports that ESPnet and transformers make, put off until somebody uses them.
+"""Work that imports of ESPnet and transformers do, put off until somebody needs it.
 
-Most of the time that a start takes goes into them: torch's compiler, sympy, weights &
+Most of the time that a start takes goes into it: torch's compiler, sympy, weights &
 biases, text-to-speech models. While one of the modules of :data:`LATE` is executed,
 placeholders stand in :data:`sys.modules` for what it imports. Afterwards they are gone
 from there, so that whoever imports such a module gets the module itself; and then the
-names that were taken from the placeholder are replaced, too. Nobody can tell the
-difference but by the time.
+names that were taken from the placeholder are replaced, too.
+
+The rest is typeguard's: it compiles ESPnet's functions once more, with checks of their
+arguments. Here it does so when a function is first called.
 """
 
 import functools
@@ -15,7 +17,7 @@ import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -253,6 +255,48 @@ def _late_decorators() -> Iterator[None]:
             del torch._dynamo  # torch imports it when it is asked for
 
 
+def _typechecked_late(
+    real: Callable[..., Any], target: Any = None, **options: Any
+) -> Any:
+    """``typeguard.typechecked`` that compiles a function when it is first called."""
+    if (
+        options
+        or not isinstance(target, FunctionType)
+        or hasattr(target, "__wrapped__")
+        or "<locals>" in target.__qualname__
+    ):
+        return real(target, **options)
+    checked = None
+
+    @functools.wraps(target)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal checked
+        if checked is None:
+            checked = real(target)
+        return checked(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def _late_type_checks(module: ModuleType) -> Iterator[None]:
+    """Let typeguard compile functions of a module late; executed in a with block."""
+    import typeguard
+
+    before = typeguard.typechecked
+    real = before.args[0] if isinstance(before, functools.partial) else before
+    typeguard.typechecked = functools.partial(_typechecked_late, real)
+    try:
+        yield
+    finally:
+        typeguard.typechecked = before
+        # For what it decorates later, typeguard looks at the frame that calls it.
+        for key, value in list(vars(module).items()):
+            if isinstance(value, functools.partial) and value.func is _typechecked_late:
+                setattr(module, key, real)
+
+
+_CHECKED = "espnet2."
 _IMPORTERS = frozenset([*(late.importer for late in LATE), *DECORATED])
 _IMPORTED = frozenset([*(late.imported for late in LATE), _COMPILER])
 
@@ -268,14 +312,13 @@ class _LateLoader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        if name in _IMPORTERS:
-            with _placeholders(name):
-                if name in DECORATED:
-                    with _late_decorators():
-                        self._loader.exec_module(module)
-                else:
-                    self._loader.exec_module(module)
-        else:
+        with ExitStack() as stack:
+            if name.startswith(_CHECKED):
+                stack.enter_context(_late_type_checks(module))
+            if name in _IMPORTERS:
+                stack.enter_context(_placeholders(name))
+            if name in DECORATED:
+                stack.enter_context(_late_decorators())
             self._loader.exec_module(module)
         if name == _COMPILER:
             for decorator, function in _marked:
@@ -297,7 +340,8 @@ class _LateFinder(importlib.abc.MetaPathFinder):
         parent = fullname.rpartition(".")[0]
         if isinstance(sys.modules.get(parent), _LateModule):
             _import(parent)  # a submodule is imported after its package
-        if fullname not in _IMPORTERS and fullname not in _IMPORTED:
+        known = fullname in _IMPORTERS or fullname in _IMPORTED
+        if not known and not fullname.startswith(_CHECKED):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:

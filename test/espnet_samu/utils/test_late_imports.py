@@ -1,11 +1,14 @@
 """Tests of espnet_samu.utils.late_imports."""
 
 import importlib
+import inspect
+import pickle
 import subprocess
 import sys
 
 import pytest
 import torch
+import typeguard
 
 from espnet_samu.utils import late_imports
 from espnet_samu.utils.late_imports import Late
@@ -106,6 +109,73 @@ def test_decorators_of_the_compiler(monkeypatch):
     monkeypatch.setitem(sys.modules, "late_compiler", sys)
     assert [late(2), late(3)] == [21, 31] and calls == [(True, "why")]
     assert torch.compiler.disable.__module__ == "torch.compiler"
+
+
+CHECKED = """
+import typeguard
+from typeguard import typechecked
+@typechecked
+def double(x: int, times: int = 2) -> int:
+    return times * x
+class Base:
+    @typechecked
+    def size(self, x: int) -> int:
+        return x
+class Kind(Base):
+    @typechecked
+    def size(self, x: int) -> int:
+        return super().size(x) + 1
+    @classmethod
+    @typechecked
+    def make(cls, x: int):
+        return cls().size(x)
+    @typechecked
+    def count(self, n: int):
+        yield from range(n)
+def outer(kind: type):
+    @typechecked
+    def inner(x: kind) -> kind:
+        return x
+    return inner
+"""
+
+
+def test_type_checks(tmp_path, monkeypatch):
+    """Functions are compiled with checks when they are called, and then they check."""
+    (tmp_path / "late_checked").mkdir()
+    (tmp_path / "late_checked" / "__init__.py").write_text("")
+    (tmp_path / "late_checked" / "code.py").write_text(CHECKED)
+    monkeypatch.setattr(late_imports, "_CHECKED", "late_checked.")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    compiled = []
+    real = typeguard._decorators.instrument
+
+    def count(function):
+        compiled.append(function.__name__)
+        return real(function)
+
+    monkeypatch.setattr(typeguard._decorators, "instrument", count)
+    try:
+        module = importlib.import_module("late_checked.code")
+    finally:
+        for name in ("late_checked", "late_checked.code"):
+            sys.modules.pop(name, None)
+    monkeypatch.setitem(sys.modules, "late_checked.code", module)  # its source is read
+    assert compiled == [] and module.typeguard.typechecked is typeguard.typechecked
+    assert str(inspect.signature(module.double)) == "(x: int, times: int = 2) -> int"
+    assert module.double.__qualname__ == "double"
+
+    kind = module.Kind()
+    assert (module.double(2), module.double(3, times=3)) == (4, 9)
+    assert (kind.size(4), module.Kind.make(5), list(kind.count(2))) == (5, 6, [0, 1])
+    assert compiled == ["double", "size", "size", "make", "count"]
+    monkeypatch.setattr(typeguard._decorators, "instrument", real)
+    for call in (module.double, kind.size, module.Kind.make, module.outer(int)):
+        assert call(1)
+        with pytest.raises(typeguard.TypeCheckError):
+            call("a")
+    assert pickle.loads(pickle.dumps(module.double)) is module.double
 
 
 PROGRAM = """
