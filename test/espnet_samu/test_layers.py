@@ -11,7 +11,7 @@ import espnet_samu
 ORDER = (
     ("launch", "bin"),
     ("speech2text", "speech2embedding"),
-    ("decoding", "checkpoint", "report"),
+    ("decoding", "checkpoint", "report", "recipe"),
     ("tasks",),
     ("samu_model", "st_model", "teacher"),
     ("train",),
