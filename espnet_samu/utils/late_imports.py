@@ -16,6 +16,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FunctionType, ModuleType
@@ -278,18 +279,29 @@ def _typechecked_late(
     return call
 
 
+_executed = 0  # modules inside one another, or in several threads
+_lock = threading.Lock()
+
+
 @contextmanager
 def _late_type_checks(module: ModuleType) -> Iterator[None]:
     """Let typeguard compile functions of a module late; executed in a with block."""
     import typeguard
 
-    before = typeguard.typechecked
-    real = before.args[0] if isinstance(before, functools.partial) else before
-    typeguard.typechecked = functools.partial(_typechecked_late, real)
+    global _executed
+    with _lock:
+        if _executed == 0:
+            late = functools.partial(_typechecked_late, typeguard.typechecked)
+            setattr(typeguard, "typechecked", late)
+        real = getattr(typeguard.typechecked, "args")[0]
+        _executed += 1
     try:
         yield
     finally:
-        typeguard.typechecked = before
+        with _lock:
+            _executed -= 1
+            if _executed == 0:
+                setattr(typeguard, "typechecked", real)
         # For what it decorates later, typeguard looks at the frame that calls it.
         for key, value in list(vars(module).items()):
             if isinstance(value, functools.partial) and value.func is _typechecked_late:
