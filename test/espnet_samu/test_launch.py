@@ -8,7 +8,7 @@ import torch
 import yaml
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
-from espnet_samu import launch
+from espnet_samu import launch, registry
 
 
 def run(*args, cwd=None):
@@ -98,25 +98,30 @@ def test_spawned_child(tmp_path):
     assert answer == [[], "espnet_samu.frontend.samu", True]
 
 
-@pytest.mark.timeout(120)
-def test_asr_train(st_cmd, tmp_path):
-    """What an ESPnet user does: asr_train with our frontend, one update."""
-    cmd = st_cmd(tmp_path, "--frontend", "samu", decoder="transformer")
-    conf = yaml.safe_load((tmp_path / "train.yaml").read_text())
+@pytest.fixture(scope="module")
+def asr_exp(st_cmd, tmp_path_factory):
+    """What an ESPnet user makes: asr_train with our frontend, one update."""
+    folder = tmp_path_factory.mktemp("asr")
+    cmd = st_cmd(folder, "--frontend", "samu", decoder="transformer")
+    conf = yaml.safe_load((folder / "train.yaml").read_text())
     for key in ("src_token_type", "src_token_list"):
         del conf[key]
     conf["decoder_conf"] = {"num_blocks": 1, "linear_units": 8, "dropout_rate": 0.0}
     conf["model_conf"] = {"ctc_weight": 0.5}
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(conf))
+    (folder / "train.yaml").write_text(yaml.safe_dump(conf))
     result = run("-m", "espnet2.bin.asr_train", *cmd)
     assert result.returncode == 0, result.stderr[-2000:]
+    return folder
 
+
+@pytest.mark.timeout(60)
+def test_asr_train(asr_exp):
     from espnet2.tasks.asr import ASRTask
 
-    set_all_random_seed(conf["seed"])
-    model, args = ASRTask.build_model_from_file(tmp_path / "config.yaml")
+    set_all_random_seed(yaml.safe_load((asr_exp / "train.yaml").read_text())["seed"])
+    model, args = ASRTask.build_model_from_file(asr_exp / "config.yaml")
     assert args.frontend == "samu"
-    trained = torch.load(tmp_path / "1epoch.pth")
+    trained = torch.load(asr_exp / "1epoch.pth")
     before = model.state_dict()
     assert trained.keys() == before.keys()
     moved = {k for k in trained if not torch.equal(trained[k], before[k])}
@@ -125,3 +130,20 @@ def test_asr_train(st_cmd, tmp_path):
     assert "frontend.model.feature_projection.projection.weight" in moved
     assert "ctc.ctc_lo.weight" in moved
     assert all(torch.isfinite(trained[k]).all() for k in moved)
+
+
+@pytest.mark.timeout(60)
+def test_asr_inference(asr_exp):
+    """ESPnet's own class, in a process that registered the plug-in."""
+    registry.install()
+    from espnet2.bin.asr_inference import Speech2Text
+
+    speech2text = Speech2Text(
+        asr_exp / "config.yaml", asr_exp / "1epoch.pth", beam_size=2, maxlenratio=-3
+    )
+    frontend = speech2text.asr_model.frontend
+    # By name: a test may have loaded the module anew.
+    assert type(frontend).__module__ == "espnet_samu.frontend.samu"
+    speech = torch.randn(8000, generator=torch.Generator().manual_seed(0))
+    text, tokens, _, _ = speech2text(speech.numpy())[0]
+    assert isinstance(text, str) and len(tokens) <= 3
