@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ from espnet_samu.scoring.inputs import parse_pairs
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
-from espnet_samu.utils.language_codes import base_language, parse_code
+from espnet_samu.utils.language_codes import base_language, common_names, parse_code
 from espnet_samu.utils.safe_reading import read_yaml
 
 RESULTS = "RESULTS.md"
@@ -79,8 +80,9 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def languages(files: Sequence[str]) -> list[str]:
-    """Return the languages of ``utt2lang`` files, in order."""
-    return sorted({lang for file in files for lang in read_text(file).values()})
+    """Return the languages of ``utt2lang`` files, in order, each by one name."""
+    counts = Counter(lang for file in files for lang in read_text(file).values())
+    return sorted({*common_names(counts, "languages of the test sets").values()})
 
 
 def environment(command: str) -> str:

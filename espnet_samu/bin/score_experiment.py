@@ -13,7 +13,7 @@ from espnet2.utils.types import str_or_none
 from espnet_samu.bin import model_card, report, score_st
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
-from espnet_samu.utils.language_codes import parse_code
+from espnet_samu.utils.language_codes import merge_spellings, parse_code
 
 # Token types whose vocabulary a ceiling can be computed for.
 _TOKEN_TYPE = re.compile(r"^token_type: (bpe|char|word|hugging_face)$", re.MULTILINE)
@@ -109,7 +109,10 @@ def training_directions(args: argparse.Namespace) -> str:
     utt2lang = read_text(args.train_utt2lang)
     path = Path(args.train_utt2lang).with_name("utt2tgt_lang")
     utt2tgt_lang = read_text(path) if path.exists() else {}
-    pairs = {(s, utt2tgt_lang.get(utt, args.tgt_lang)) for utt, s in utt2lang.items()}
+    tgt_langs = {utt: utt2tgt_lang.get(utt, args.tgt_lang) for utt in utt2lang}
+    (spoken,) = merge_spellings(args.train_utt2lang, utt2lang)
+    (written,) = merge_spellings(str(path), tgt_langs)
+    pairs = {(spoken[utt], written[utt]) for utt in utt2lang}
     if len({parse_code(lang) for lang in targets | {t for _, t in pairs}}) == 1:
         return " ".join(sorted({source for source, _ in pairs}))
     return " ".join(sorted(f"{source}:{target}" for source, target in pairs))

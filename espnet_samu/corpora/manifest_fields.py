@@ -12,6 +12,7 @@ from pathlib import Path
 from espnet_samu.corpora.data_dir import SAFE_PATH
 from espnet_samu.corpora.text import clean_text, csv_unquote
 from espnet_samu.corpora.utterance import Utterance, safe_ids
+from espnet_samu.utils.language_codes import parse_code
 
 
 class Mistake(ValueError):
@@ -208,7 +209,7 @@ class ManifestFields:
     @staticmethod
     def _check_language(column: str, code: str, allowed: Sequence[str]) -> None:
         """Check a language code."""
-        if allowed and code not in allowed:
+        if allowed and parse_code(code) not in map(parse_code, allowed):
             raise Mistake(
                 f"unknown {column} '{code}'",
                 f"use one of {' '.join(allowed)} or add it to --langs",

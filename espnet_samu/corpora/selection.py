@@ -9,6 +9,7 @@ from pathlib import Path
 
 from espnet_samu.corpora.audio import RATE, SHORTEST
 from espnet_samu.utils.kaldi_io import Archives, ForbiddenEntry, iterate_text, read_text
+from espnet_samu.utils.language_codes import merge_spellings
 
 SAMPLES_PER_HOUR = RATE * 3600  # at 16 kHz
 
@@ -166,7 +167,8 @@ def language_rows(name: str, samples: dict[str, int], utt2lang: Path) -> list[st
             f"{utt2lang} misses {len(missing)} of {len(samples)} utterances, e.g. "
             f"{missing[0]}"
         )
-    numbers: Counter = Counter(langs[utt] for utt in samples)
+    (langs,) = merge_spellings(str(utt2lang), {utt: langs[utt] for utt in samples})
+    numbers: Counter = Counter(langs.values())
     total: Counter = Counter()
     for utt, n in samples.items():
         total[langs[utt]] += n

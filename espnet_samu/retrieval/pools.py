@@ -8,8 +8,8 @@ from itertools import combinations, product
 import numpy as np
 
 from espnet_samu.retrieval.nearest import UnitVectors
-from espnet_samu.scoring.directions import common_names
 from espnet_samu.scoring.inputs import ALL
+from espnet_samu.utils.language_codes import merge_spellings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +101,6 @@ def check_complete(
             )
 
 
-def merge_spellings(*tables: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return languages of utterances with one name for each (`FR`, `fr`).
-
-    Args:
-        tables: Languages by utterance.
-    """
-    names = common_names(lang for table in tables for lang in table.values())
-    return [{utt: names[lang] for utt, lang in table.items()} for table in tables]
-
-
 def pair_speech_text(
     speech: Mapping[str, np.ndarray],
     text: Mapping[str, np.ndarray],
@@ -164,7 +154,7 @@ def pair_speech_text(
     within = query_texts is None and text2lang is None
     if text2lang is None:
         text2lang = utt2lang if within else dict.fromkeys(text, ALL)
-    utt2lang, text2lang = merge_spellings(utt2lang, text2lang)
+    utt2lang, text2lang = merge_spellings("speech and texts", utt2lang, text2lang)
     numbers: dict[Hashable, int] = {}
     voices = make_pools("speech", speech, utt2lang, contents, numbers, speech, "query")
     sentences = make_pools(
@@ -195,6 +185,6 @@ def pair_speech_speech(
             not finite.
     """
     check_complete(speech, {"query_lang": utt2lang, "content": contents}, "query")
-    (utt2lang,) = merge_spellings(utt2lang)
+    (utt2lang,) = merge_spellings("speech", utt2lang)
     pools = make_pools("speech", speech, utt2lang, contents, {}, speech, "query")
     return [*combinations(pools.values(), 2)]

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from typeguard import typechecked
 
+from espnet_samu.utils.language_codes import common_names
+
 
 class UtteranceIndex:
     """Index of utterances by name: a sorted array, smaller than a dictionary.
@@ -124,13 +126,16 @@ class Languages:
         return np.bincount(self.codes, minlength=len(self.names))
 
 
+_CATEGORIES = "utt2category"
+
+
 def find_category_file(folder: str | os.PathLike[str]) -> Path:
     """Return `utt2category` of a data folder, else `utt2lang`.
 
     Raises:
         FileNotFoundError: There is neither; says what to make.
     """
-    for name in ("utt2category", "utt2lang"):
+    for name in (_CATEGORIES, "utt2lang"):
         if (path := Path(folder) / name).exists():
             return path
     raise FileNotFoundError(
@@ -144,6 +149,9 @@ def read_languages(
     path: str | os.PathLike[str], utterances: np.ndarray, n_examples: int = 3
 ) -> Languages:
     """Read the languages of some utterances, lines `utterance language`.
+
+    Spellings of one code (`FR`, `fr`) are one language, under the most frequent of its
+    names; the categories of `utt2category` are taken as they are written.
 
     Args:
         path: File of these utterances, and maybe others.
@@ -174,11 +182,15 @@ def read_languages(
     # Only the languages of these utterances, sorted by name: their numbers do not
     # depend on other lines of the file.
     decoded = [name.decode() for name in names]
-    present = np.flatnonzero(np.bincount(code, minlength=len(names)))
-    order = sorted(present, key=lambda i: decoded[i])
-    number = np.zeros(len(names), dtype=np.int32)
-    number[order] = np.arange(len(order))
-    return Languages(tuple(decoded[i] for i in order), number[code])
+    used = zip(decoded, np.bincount(code, minlength=len(names)).tolist())
+    counts = {name: count for name, count in used if count}
+    common = dict(zip(counts, counts))
+    if Path(path).name != _CATEGORIES:
+        common = common_names(counts, str(path))
+    kept = sorted({*common.values()})
+    number = {name: kept.index(common[name]) for name in counts}
+    numbers = np.array([number.get(name, 0) for name in decoded], dtype=np.int32)
+    return Languages(tuple(kept), numbers[code])
 
 
 _DIGITS = 18  # of a length, which is an int64

@@ -5,13 +5,11 @@ languages in codes of their own; :func:`find_entry` finds the one for a directio
 """
 
 import dataclasses
-import logging
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from espnet_samu.utils.language_codes import LanguageCode, parse_code
+from espnet_samu.utils.language_codes import merge_spellings, parse_code
 
 T = TypeVar("T")
 Pair = tuple[str, str | None]
@@ -49,12 +47,15 @@ def split_directions(
         Directions by their name, sorted by source and target language.
     """
     utts = [*utts]
-    sources = common_names(utt2lang[utt] for utt in utts)
-    targets = common_names(utt2tgt_lang[utt] for utt in utts)
+    (sources,) = merge_spellings(
+        "source languages", {utt: utt2lang[utt] for utt in utts}
+    )
+    (targets,) = merge_spellings(
+        "target languages", {utt: utt2tgt_lang[utt] for utt in utts}
+    )
     members: dict[tuple[str, str], list[str]] = {}
     for utt in utts:
-        pair = sources[utt2lang[utt]], targets[utt2tgt_lang[utt]]
-        members.setdefault(pair, []).append(utt)
+        members.setdefault((sources[utt], targets[utt]), []).append(utt)
     several = len({target for _, target in members}) > 1
     directions: dict[str, Direction] = {}
     for source, target in sorted(members):
@@ -62,24 +63,6 @@ def split_directions(
         ids = tuple(members[source, target])
         directions[name] = Direction(name, source, target, ids)
     return directions
-
-
-def common_names(names: Iterable[str]) -> dict[str, str]:
-    """Return for every name of a language the most frequent name of the same code.
-
-    Args:
-        names: Names of languages, each as often as it is used.
-    """
-    spellings: dict[LanguageCode, Counter[str]] = {}
-    for name, count in sorted(Counter(names).items()):
-        spellings.setdefault(parse_code(name), Counter())[name] = count
-    common: dict[str, str] = {}
-    for counts in spellings.values():
-        ((first, _),) = counts.most_common(1)
-        common.update(dict.fromkeys(counts, first))
-        if len(counts) > 1:
-            logging.warning(f"one language, called '{first}': {' '.join(counts)}")
-    return common
 
 
 _CODE = r"_*[a-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_](?:[A-Z]{2}|\d{3}))?_*"

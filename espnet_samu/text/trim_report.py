@@ -18,6 +18,7 @@ from espnet_samu.text.coverage import (
 from espnet_samu.text.vocabulary import check_bpemodel
 from espnet_samu.utils.hashing import hash_file
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.language_codes import merge_spellings
 
 
 def score_ceiling(
@@ -42,12 +43,15 @@ def score_ceiling(
     """
     written = dict(zip(refs, write([*refs.values()])))
     table: dict[str, dict[str, Any]] = {}
-    langs = sorted({utt2tgt_lang[utt] for utt in refs})
+    (tgt_langs,) = merge_spellings(
+        "target languages", {utt: utt2tgt_lang[utt] for utt in refs}
+    )
+    langs = sorted({*tgt_langs.values()})
     if settings is None:
         others = [lang for lang in langs if usual_tokenizer(lang) not in OF_SACREBLEU]
         settings = MetricSettings(("bleu",), dict.fromkeys(others, "char"))
     for lang in langs:
-        utts = [utt for utt in refs if utt2tgt_lang[utt] == lang]
+        utts = [utt for utt in refs if tgt_langs[utt] == lang]
         scores = score_translation(
             [written[utt] for utt in utts], [refs[utt] for utt in utts], lang, settings
         )

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 
 import numpy as np
 from espnet2.train.trainer import TrainerOptions
@@ -11,6 +12,7 @@ from espnet_samu.retrieval.scores import recall_at_1
 from espnet_samu.train.safe_trainer import SafeTrainer
 from espnet_samu.utils.distributed import gather_objects
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.language_codes import merge_spellings
 
 
 @dataclasses.dataclass
@@ -59,7 +61,7 @@ class SAMUTrainer(SafeTrainer):
             return
         langs = None
         if options.valid_utt2lang is not None:
-            utt2lang = read_text(options.valid_utt2lang, allow_empty=False)
+            utt2lang = _read_languages(options.valid_utt2lang)
             missing = [utt for utt in table if utt not in utt2lang]
             if missing:
                 raise ValueError(
@@ -70,3 +72,10 @@ class SAMUTrainer(SafeTrainer):
         student, teacher = (np.stack(side) for side in zip(*table.values()))
         reporter.register(recall_at_1(student, teacher, langs))
         reporter.next()
+
+
+@functools.cache  # used in every epoch, and logs once what it merges
+def _read_languages(path: str) -> dict[str, str]:
+    """Return the language of each utterance of an utt2lang file."""
+    (utt2lang,) = merge_spellings(path, read_text(path, allow_empty=False))
+    return utt2lang

@@ -5,8 +5,10 @@ Everything that compares languages asks here: ``zh-CN``, ``zh_CN``, ``zho_Hans``
 """
 
 import difflib
+import logging
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 # NLLB's code of each language that has two letters in ISO 639-1: its three letters are
@@ -117,6 +119,40 @@ def parse_code(name: str) -> LanguageCode:
     region = "".join(part for part in others if len(part) != 4 and part != "xx")
     script = script or _SCRIPT_OF_REGION.get((language, region), "")
     return LanguageCode(language, script or _USUAL_SCRIPT.get(language, ""), region)
+
+
+def common_names(counts: Mapping[str, int], where: str) -> dict[str, str]:
+    """Return for every name of a language the most frequent name of the same code.
+
+    Names of one language are logged as such.
+
+    Args:
+        counts: How often each name is used.
+        where: What they are names in, for the log.
+    """
+    spellings: dict[LanguageCode, Counter[str]] = {}
+    for name, count in sorted(counts.items()):
+        spellings.setdefault(parse_code(name), Counter())[name] = count
+    common: dict[str, str] = {}
+    for names in spellings.values():
+        ((first, _),) = names.most_common(1)
+        common.update(dict.fromkeys(names, first))
+        if len(names) > 1:
+            listed = " ".join(names)
+            logging.warning(f"{where}: {listed} are one language, called '{first}'")
+    return common
+
+
+def merge_spellings(where: str, *tables: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return languages of utterances with one name for each (`FR`, `fr`).
+
+    Args:
+        where: What the tables are, for the log.
+        tables: Languages by utterance.
+    """
+    counts = Counter(lang for table in tables for lang in table.values())
+    names = common_names(counts, where)
+    return [{utt: names[lang] for utt, lang in table.items()} for table in tables]
 
 
 def base_language(name: str) -> str:

@@ -67,6 +67,17 @@ def test_several_target_languages(write_card, tmp_path):
     assert 'speech2text(speech, tgt_lang="de")' in text
 
 
+def test_spellings_are_one_language(write_card, tmp_path):
+    (tmp_path / "utt2lang").write_text("a fr\nb it\nc IT\nd it\n")
+    fields, text = write_card("--utt2tgt_lang", str(tmp_path / "utt2tgt_lang"))
+    assert "(zero-shot): it\n" in text
+    (tmp_path / "utt2tgt_lang").write_text("a de\nb DE\n")
+    assert (
+        "tgt_lang="
+        not in write_card("--utt2tgt_lang", str(tmp_path / "utt2tgt_lang"))[1]
+    )
+
+
 def test_a_licence_that_was_added_stays(write_card, tmp_path):
     write_card()
     card = tmp_path / "st_mine" / "README.md"

@@ -132,6 +132,10 @@ def test_directions_of_training(args):
     assert training_directions(args) == "fr"
     write_text(Path("data/train/utt2tgt_lang"), {"t1": "en", "t2": "de"})
     assert training_directions(args) == "fr:de fr:en"
+    # Spellings of one language.
+    write_text(Path("data/train/utt2lang"), {"t1": "fr", "t2": "FR"})
+    assert training_directions(args) == "FR:de FR:en"
+    write_text(Path("data/train/utt2lang"), {"t1": "fr", "t2": "fr"})
     write_text(Path("data/train/utt2tgt_lang"), {"t1": "de", "t2": "de"})
     assert training_directions(args) == "fr:de"
     main(options())

@@ -267,7 +267,7 @@ def test_language_list(tmp_path):
     options = ManifestOptions(langs=("es", "it"))
     with pytest.raises(ManifestErrors, match=r"train.tsv:2: unknown language 'fr'"):
         ManifestReader(manifest, options, AudioStore(tmp_path, "stat")).read()
-    assert run(manifest, "--langs", "es fr")[0] == 0
+    assert run(manifest, "--langs", "es fra")[0] == 0
 
 
 def test_not_utf8(tmp_path, capsys):

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from espnet_samu.bin import samu_select
-from espnet_samu.corpora.selection import audio_fault, select
+from espnet_samu.corpora.selection import audio_fault, language_rows, select
 from espnet_samu.utils.kaldi_io import read_text, write_text, write_vectors
 
 GOOD = ("good1", "good2")
@@ -91,6 +91,16 @@ def test_command(corpus, capsys):
     printed = capsys.readouterr().out
     assert "2 utterances are used" in printed
     assert "2 utterances are dropped: no audio" in printed
+
+
+def test_spellings_are_one_language(corpus, caplog):
+    langs = {"good1": "zh_CN", "good2": "zh-CN", "slow": "zh-CN", "nan": "ZH-CN"}
+    write_text(corpus / "utt2lang", langs)
+    # Three hours, and one.
+    samples = {"good1": 57600000, "good2": 3 * 57600000}
+    rows = language_rows("set", samples, corpus / "utt2lang")
+    assert rows == ["set\tzh-CN\t2\t4.000"]
+    assert "utt2lang: zh-CN zh_CN are one language, called 'zh-CN'" in caplog.text
 
 
 def test_nothing_is_left(corpus):

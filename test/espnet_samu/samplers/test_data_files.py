@@ -88,6 +88,19 @@ def test_read(tmp_path, lines):
     assert languages.counts.tolist() == [1, 1, 2]
 
 
+def test_spellings_are_one_language(tmp_path, caplog):
+    path = tmp_path / "utt2lang"
+    # The spelling "fra" is of no utterance that is trained on.
+    path.write_text("u0 fra\nu1 FR\nu2 zh_CN\nu3 fr\nu4 fr\nu5 fra\nu6 fra\n")
+    languages = read_languages(path, UTTERANCES)
+    assert languages.names == ("fr", "zh_CN")
+    assert languages.codes.tolist() == [0, 1, 0, 0]
+    assert caplog.messages == [f"{path}: FR fr are one language, called 'fr'"]
+    # Categories are the user's own.
+    path = path.rename(tmp_path / "utt2category")
+    assert read_languages(path, UTTERANCES).names == ("FR", "fr", "zh_CN")
+
+
 def test_missing(tmp_path):
     path = tmp_path / "utt2lang"
     path.write_text("u1 fr\nu9 cy\n")

@@ -33,7 +33,7 @@ def test_spellings_are_one_language(caplog):
     directions = split_directions("abcdef", langs, dict.fromkeys(langs, "en"))
     members = {name: "".join(one.utterances) for name, one in directions.items()}
     assert members == {"fr": "abc", "zh-CN": "de", "zh-TW": "f"}
-    assert "one language, called 'fr': FR fr" in caplog.text
+    assert "source languages: FR fr are one language, called 'fr'" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ def test_rows():
     names = ["de", "de_DE", "deu_Latn", "__de__", "zh-CN", "zh", "EN"]
     rows = languages.ids(names)
     assert rows == [4, 4, 4, 4, 5, 5, 3]
+    assert languages.ids(["DE", "de-DE", "zh_CN", "ZH-cn"]) == [4, 4, 5, 5]
     # once more, from what was found
     assert languages.ids(names) == rows
     assert languages.ids([]) == []

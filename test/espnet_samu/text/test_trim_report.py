@@ -24,6 +24,14 @@ def test_full_vocabulary_of_transformers(mbart_folder, tmp_path):
     assert line.startswith("en BLEU ") and line.endswith(", exact match 0.500")
 
 
+def test_spellings_are_one_language(tmp_path):
+    write_text(tmp_path / "text", {"a": "the cat", "b": "the dog", "c": "the cat"})
+    write_text(tmp_path / "utt2tgt_lang", {"a": "en", "b": "EN", "c": "en"})
+    write = espnet_round_trip("word", None, ["the", "cat"])
+    ceiling = check_text(write, str(tmp_path / "text"))["ceiling"]
+    assert [*ceiling] == ["en"] and ceiling["en"]["exact_match"] == 2 / 3
+
+
 def test_words(tmp_path):
     write = espnet_round_trip("word", None, ["the", "cat"])
     assert write(["the cat", "the dog"]) == ["the cat", "the <unk>"]

@@ -36,7 +36,8 @@ def by_hand(exp, data, batch, langs):
 def test_retrieval_over_the_whole_set(samu_cmd, data, batch, tmp_path, with_langs):
     args = []
     if with_langs:
-        write_text(tmp_path / "utt2lang", LANGS)
+        # Two spellings of one language.
+        write_text(tmp_path / "utt2lang", {**LANGS, "utt4": "ES"})
         args = ["--valid_utt2lang", str(tmp_path / "utt2lang")]
     # one utterance a batch: inside a batch each finds its own sentence
     conf = {"valid_batch_size": 1, "valid_batch_type": "unsorted", **CRITERION}
