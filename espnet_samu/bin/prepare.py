@@ -21,13 +21,6 @@ from espnet_samu.corpora import (
 from espnet_samu.corpora.audio_store import MODES
 from espnet_samu.utils.command import run
 
-AUDIO_HELP = (
-    "convert: decode and check each recording once, and write it as 16 kHz FLAC unless "
-    "it is that; stat: only check that the file is there and not empty"
-)
-CLIPS_HELP = "Folder of the converted recordings"
-JOBS_HELP = "Threads that decode recordings"
-
 
 class HelpFormatter(
     argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
@@ -40,6 +33,53 @@ def str2bool(value: str) -> bool:
     if value not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"'{value}' is neither true nor false")
     return value == "true"
+
+
+def audio_options() -> argparse.ArgumentParser:
+    """Return the parent parser of corpora whose audio may be left as it is."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--audio",
+        choices=MODES,
+        default="convert",
+        help="convert: decode and check each recording once, and write it as 16 kHz "
+        "FLAC unless it is that; stat: only check that the file is there and not empty",
+    )
+    return parser
+
+
+def clip_options(nj: int) -> argparse.ArgumentParser:
+    """Return the parent parser of all corpora.
+
+    Args:
+        nj: Default number of threads.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--clips_dir",
+        type=Path,
+        default=Path("dump/clips"),
+        help="Folder of the converted recordings",
+    )
+    parser.add_argument(
+        "--nj", type=int, default=nj, help="Threads that decode recordings"
+    )
+    return parser
+
+
+def set_options() -> argparse.ArgumentParser:
+    """Return the parent parser of corpora that are made into several sets."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add = parser.add_argument
+    add(
+        "--output_dir",
+        type=Path,
+        default=Path("data"),
+        help="Folder of the data directories",
+    )
+    add("--samu_train_set", default="samu_train", help="Name of the distillation set")
+    add("--samu_valid_set", default="samu_dev", help="Name of its development set")
+    return parser
 
 
 def add_manifest(parser: argparse.ArgumentParser) -> None:
@@ -70,15 +110,12 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="false: transcripts are neither needed nor written",
     )
-    add("--audio", choices=MODES, default="convert", help=AUDIO_HELP)
-    add("--clips_dir", type=Path, default=Path("dump/clips"), help=CLIPS_HELP)
     add(
         "--drop_faulty",
         type=str2bool,
         default=False,
         help="Leave out utterances whose audio cannot be used, instead of stopping",
     )
-    add("--nj", type=int, default=1, help=JOBS_HELP)
     add(
         "--check_only",
         type=str2bool,
@@ -124,8 +161,6 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="Release that the distillation takes its clips from, if another one",
     )
-    add("--samu_train_set", default="samu_train", help="Name of the distillation set")
-    add("--samu_valid_set", default="samu_dev", help="Name of its development set")
     add(
         "--samu_dev_per_lang",
         type=int,
@@ -137,15 +172,6 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=100000,
         help="Most clips of a language in the distillation set; 0: all",
-    )
-    add("--audio", choices=MODES, default="convert", help=AUDIO_HELP)
-    add("--clips_dir", type=Path, default=Path("dump/clips"), help=CLIPS_HELP)
-    add("--nj", type=int, default=4, help=JOBS_HELP)
-    add(
-        "--output_dir",
-        type=Path,
-        default=Path("data"),
-        help="Folder of the data directories",
     )
     add(
         "--keep_quotes",
@@ -176,12 +202,6 @@ def add_europarl_st(parser: argparse.ArgumentParser) -> None:
         help="Folder v1.1 of the corpus, with <src>/audios and <src>/<tgt>/<split>",
     )
     add(
-        "--output_dir",
-        type=Path,
-        default=Path("data"),
-        help="Folder of the data directories",
-    )
-    add(
         "--scenario",
         choices=europarl_st_directions.SCENARIOS,
         default="x2en",
@@ -197,16 +217,12 @@ def add_europarl_st(parser: argparse.ArgumentParser) -> None:
     )
     add("--st_src_langs", default="", help="Languages that zeroshot is trained on")
     add("--samu_langs", default="", help="Languages of the distillation; empty: all")
-    add("--samu_train_set", default="samu_train", help="Name of the distillation set")
-    add("--samu_valid_set", default="samu_dev", help="Name of its development set")
     add(
         "--with_noisy",
         type=str2bool,
         default=False,
         help="Train on the split train-noisy, too",
     )
-    add("--clips_dir", type=Path, default=Path("dump/clips"), help=CLIPS_HELP)
-    add("--nj", type=int, default=2, help=JOBS_HELP)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -217,20 +233,23 @@ def get_parser() -> argparse.ArgumentParser:
     corpora = parser.add_subparsers(
         dest="corpus", required=True, metavar="CORPUS", title="corpora"
     )
-    for module, add_options in (
-        (manifest, add_manifest),
-        (covost2, add_covost2),
-        (europarl_st, add_europarl_st),
+    for module, add_options, *parents in (
+        (manifest, add_manifest, audio_options(), clip_options(nj=1)),
+        (covost2, add_covost2, set_options(), audio_options(), clip_options(nj=4)),
+        (europarl_st, add_europarl_st, set_options(), clip_options(nj=2)),
     ):
         doc = (module.__doc__ or "").replace("``", "")
         name = module.__name__.rpartition(".")[2]
+        # A parent, too: the corpus' own options come before the shared ones.
+        own = argparse.ArgumentParser(add_help=False)
+        add_options(own)
         corpus = corpora.add_parser(
             name,
             help=doc.partition("\n")[0],
             description=doc,
+            parents=[own, *parents],
             formatter_class=HelpFormatter,
         )
-        add_options(corpus)
         corpus.set_defaults(prepare=module.prepare)
     return parser
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from espnet_samu.scoring.directions import Direction, find_entry, parse_pair
 from espnet_samu.utils.language_codes import LanguageCode, parse_code
@@ -154,20 +153,6 @@ def group_languages(
         if group is not None:
             members[group].append(key)
     return {group: keys for group, keys in members.items() if keys}
-
-
-def group_means(
-    scores: Mapping[str, float], groups: Mapping[str, str]
-) -> dict[str, float]:
-    """Return the macro mean of every resource group.
-
-    Args:
-        scores: Score of every source language.
-        groups: Group of every source language.
-    """
-    langs = {lang: Direction(lang, lang, None) for lang in scores}
-    members = group_languages(langs, groups)
-    return {g: fmean(scores[lang] for lang in langs) for g, langs in members.items()}
 
 
 def transfer_gap(
