@@ -71,6 +71,10 @@ PLUGINS = (
     ),
 )
 
+_LOADER = "load_pretrained_model"
+"""Function of ESPnet's tasks and of ours, utils.init_param, that takes its place: it
+knows that some of our checkpoints lack frozen weights, which lie beside them."""
+
 # Commands of ESPnet that the launcher replaces by ours of the same arguments.
 BINS = {
     "espnet2.bin.st_train": "espnet_samu.bin.st_train",
@@ -101,7 +105,8 @@ def check_espnet() -> None:
 def register(host: ModuleType) -> None:
     """Add our classes to the ``ClassChoices`` of one ESPnet task module.
 
-    Calling it again changes nothing.
+    ``--init_param`` is loaded by our function from then on. Calling it again changes
+    nothing.
 
     Args:
         host: An executed task module, e.g. ``espnet2.tasks.st``.
@@ -133,6 +138,10 @@ def register(host: ModuleType) -> None:
                 f"{choices.base_type.__name__} to be {plugin.choices} of "
                 f"{host.__name__}"
             )
+    # ESPnet's task modules look it up there when training begins.
+    abs_task = importlib.import_module("espnet2.tasks.abs_task")
+    ours = importlib.import_module("espnet_samu.utils.init_param")
+    setattr(abs_task, _LOADER, getattr(ours, _LOADER))
 
 
 class _RegisteringLoader(importlib.abc.Loader):

@@ -32,12 +32,11 @@ from espnet_samu.utils.init_param import (
     add_base_weights,
     check_init_param,
     check_not_own_folder,
-    read_state_dict,
 )
 from espnet_samu.utils.kaldi_io import check_data_files
 from espnet_samu.utils.loading import host_settings_kept
 from espnet_samu.utils.safe_reading import Configuration
-from espnet_samu.utils.state_dict import load_strictly
+from espnet_samu.utils.state_dict import load_strictly, read_state_dict
 
 
 def check_float16(model: torch.nn.Module, use_amp: bool) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 import yaml
 from espnet2.tasks.abs_task import AbsTask
-from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils import config_argparse
 from espnet2.utils.types import str2bool
@@ -105,7 +104,7 @@ class FineTuningTask(AbsTask):
             )
         # ESPnet does it again, but only after config.yaml is written.
         for spec in args.init_param:
-            load_pretrained_model(spec, model, args.ignore_init_mismatch)
+            init_param.load_pretrained_model(spec, model, args.ignore_init_mismatch)
         weights = init_param.frozen_weights(model)
         if getattr(args, "dist_rank", None) in (None, 0):
             output_dir = Path(args.output_dir)

@@ -10,44 +10,9 @@ from pathlib import Path
 import torch
 
 from espnet_samu.utils.atomic import atomic_write
-from espnet_samu.utils.safe_reading import check_zip_size, read_yaml
-from espnet_samu.utils.state_dict import load_strictly
+from espnet_samu.utils.safe_reading import check_no_pointer, read_yaml
+from espnet_samu.utils.state_dict import load_strictly, read_state_dict
 from espnet_samu.utils.torch_modules import WRAPPED, adapter_keys
-
-
-def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
-    """Read the parameters of a checkpoint, on the CPU.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged, would fill the memory, or holds something else.
-    """
-    from espnet2.torch_utils.safe_torch_load import safe_torch_load
-
-    check_zip_size(path)
-    try:
-        state = safe_torch_load(path, map_location="cpu")
-    except OSError:
-        raise
-    except Exception as error:
-        # What torch's unpickler raises for damaged bytes may be anything.
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        raise ValueError(
-            f"{path} is damaged, or is not a model checkpoint ({reason})"
-        ) from error
-    if isinstance(state, dict):
-        state = state.get("module", state)
-    if (
-        not isinstance(state, dict)
-        or not state
-        or not all(isinstance(value, torch.Tensor) for value in state.values())
-    ):
-        kind = type(state).__name__
-        raise ValueError(
-            f"{path} is not a model checkpoint: it holds a {kind}, not tensors. "
-            "Models of an experiment are valid.*.pth and *epoch.pth, not checkpoint.pth"
-        )
-    return state
 
 
 def frozen_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -119,7 +84,13 @@ def base_of(checkpoint: Path | str) -> Path | None:
         ValueError: Its content is another one.
     """
     config = Path(checkpoint).parent / "config.yaml"
-    base = read_yaml(config).get("base_weights") if config.is_file() else None
+    if not config.is_file():
+        return None
+    check_no_pointer(config)
+    # Another program's may be no YAML file of ours, and token lists take seconds.
+    if b"base_weights:" not in config.read_bytes():
+        return None
+    base = read_yaml(config).get("base_weights")
     if base is None:
         return None
     path = config.parent / base["file"]
@@ -214,6 +185,35 @@ def add_base_weights(specs: Sequence[str]) -> list[str]:
             complete.append(before)
         complete.append(spec)
     return complete
+
+
+def load_pretrained_model(
+    init_param: str,
+    model: torch.nn.Module,
+    ignore_init_mismatch: bool,
+    map_location: str = "cpu",
+) -> None:
+    """Load one ``--init_param``, with the frozen base weights that the file lacks.
+
+    The registry puts it in the place of ESPnet's function of this name, so that
+    ESPnet's own tasks start from all of a student of ``save_trained_only``, too.
+
+    Args:
+        init_param: ``FILE:SRC_KEY:DST_KEY:EXCLUDED_KEYS``.
+        model: The model to be filled.
+        ignore_init_mismatch: Leave out what the model has not, or in another shape.
+        map_location: Device of what is read.
+
+    Raises:
+        FileNotFoundError: The file's base weights are missing.
+        ValueError: They are others.
+    """
+    from espnet2.torch_utils import load_pretrained_model as host
+
+    for spec in add_base_weights([init_param]):
+        if spec != init_param:
+            logging.info(f"{init_param} lacks frozen weights: loading {spec} first")
+        host.load_pretrained_model(spec, model, ignore_init_mismatch, map_location)
 
 
 def check_not_own_folder(specs: Sequence[str], output_dir: Path | str) -> None:

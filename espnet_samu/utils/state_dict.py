@@ -1,9 +1,12 @@
-"""Strict loading of state dicts, with one message for all that does not fit."""
+"""Reading and strict loading of state dicts, with one message for what is wrong."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from espnet_samu.utils.safe_reading import check_zip_size
 
 NAMED = 5
 """Tensors that a message names of each kind."""
@@ -14,6 +17,41 @@ class StateDictError(ValueError):
 
     other_shapes: tuple[str, ...] = ()
     """Tensors of another shape: ``name [found] for [wanted]``."""
+
+
+def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
+    """Read the parameters of a checkpoint, on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, would fill the memory, or holds something else.
+    """
+    from espnet2.torch_utils.safe_torch_load import safe_torch_load
+
+    check_zip_size(path)
+    try:
+        state = safe_torch_load(path, map_location="cpu")
+    except OSError:
+        raise
+    except Exception as error:
+        # What torch's unpickler raises for damaged bytes may be anything.
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise ValueError(
+            f"{path} is damaged, or is not a model checkpoint ({reason})"
+        ) from error
+    if isinstance(state, dict):
+        state = state.get("module", state)
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(value, torch.Tensor) for value in state.values())
+    ):
+        kind = type(state).__name__
+        raise ValueError(
+            f"{path} is not a model checkpoint: it holds a {kind}, not tensors. "
+            "Models of an experiment are valid.*.pth and *epoch.pth, not checkpoint.pth"
+        )
+    return state
 
 
 def check_names(

@@ -147,3 +147,34 @@ def test_asr_inference(asr_exp):
     speech = torch.randn(8000, generator=torch.Generator().manual_seed(0))
     text, tokens, _, _ = speech2text(speech.numpy())[0]
     assert isinstance(text, str) and len(tokens) <= 3
+
+
+def test_asr_starts_from_all_of_a_student(samu_cmd, st_cmd, tmp_path):
+    """Though its checkpoint has the trained parameters alone."""
+    from espnet2.tasks.asr import ASRTask
+
+    from espnet_samu.tasks.samu import SAMUTask
+
+    trainable = ["none", ["layer_norm", True]]
+    samu = samu_cmd(tmp_path / "samu", save_trained_only=True, trainable=trainable)
+    SAMUTask.main(cmd=samu)
+    student = torch.load(tmp_path / "samu" / "1epoch.pth")
+    frozen = torch.load(tmp_path / "samu" / "base.pth")
+    assert not student.keys() & frozen.keys()
+    asr = tmp_path / "asr"
+    cmd = st_cmd(asr, decoder="transformer")
+    conf = yaml.safe_load((asr / "train.yaml").read_text())
+    for key in ("src_token_type", "src_token_list"):
+        del conf[key]
+    conf["decoder_conf"] = {"num_blocks": 1, "linear_units": 8}
+    conf["model_conf"] = {}
+    conf["optim_conf"] = {"lr": 0.0}
+    conf["seed"] = 4  # other random weights
+    conf["init_param"] = [f"{tmp_path}/samu/1epoch.pth:frontend:frontend"]
+    (asr / "train.yaml").write_text(yaml.safe_dump(conf))
+    ASRTask.main(cmd=cmd)
+    state = torch.load(asr / "1epoch.pth")
+    names = [name for name in state if name.startswith("frontend.")]
+    assert len(names) > 40
+    for name in names:
+        assert torch.equal(state[name], {**student, **frozen}[name]), name

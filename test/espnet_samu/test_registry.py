@@ -15,6 +15,7 @@ from espnet_samu import registry
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.encoder.passthrough import PassthroughEncoder
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.utils.init_param import load_pretrained_model
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,12 @@ def test_all_hosts(hosts, name):
     assert host.frontend_choices.classes == before
     finders = [f for f in sys.meta_path if isinstance(f, registry._HostFinder)]
     assert len(finders) == 1
+
+
+def test_init_param_is_loaded_by_our_function(hosts):
+    from espnet2.tasks import abs_task
+
+    assert abs_task.load_pretrained_model is load_pretrained_model
 
 
 def test_name_clash(host):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import yaml
-from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
+from espnet2.torch_utils import load_pretrained_model as host
 
 from espnet_samu.utils.init_param import (
     add_base_weights,
@@ -13,9 +13,10 @@ from espnet_samu.utils.init_param import (
     frozen_weights,
     leave_out,
     load_base,
-    read_state_dict,
+    load_pretrained_model,
     save_base,
 )
+from espnet_samu.utils.state_dict import read_state_dict
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_complete(model, student, save):
     spec = f"{file}:frontend:frontend"
     check_init_param([spec], model)
     # and what it allows is what ESPnet then does
-    load_pretrained_model(spec, model, ignore_init_mismatch=False)
+    host.load_pretrained_model(spec, model, ignore_init_mismatch=False)
     for key, value in student.items():
         assert torch.equal(model.state_dict()[key], value)
     # a checkpoint of deepspeed
@@ -281,12 +282,23 @@ def test_frozen_weights_beside(model, student, save, tmp_path):
     assert add_base_weights([file]) == [base, file]
     check_init_param(specs, model)
     for each in specs:
-        load_pretrained_model(each, model, ignore_init_mismatch=False)
+        host.load_pretrained_model(each, model, ignore_init_mismatch=False)
+    for key, value in {**frozen, **student}.items():
+        assert torch.equal(model.state_dict()[key], value)
+    # ESPnet's own tasks name the checkpoint alone
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    load_pretrained_model(spec, model, ignore_init_mismatch=False)
     for key, value in {**frozen, **student}.items():
         assert torch.equal(model.state_dict()[key], value)
     save_base({k: v + 1 for k, v in frozen.items()}, tmp_path / "base.pth")
     with pytest.raises(ValueError, match="base.pth is not the file that"):
         add_base_weights([spec])
+    with pytest.raises(ValueError, match="base.pth is not the file that"):
+        load_pretrained_model(spec, model, ignore_init_mismatch=False)
+    # of another program
+    (tmp_path / "config.yaml").write_text("model: !ref <model>\n")
+    assert add_base_weights([spec]) == [spec]
 
 
 def test_no_file(model, tmp_path):

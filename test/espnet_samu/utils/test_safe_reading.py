@@ -8,9 +8,9 @@ from espnet_samu.checkpoint.pack import opened
 from espnet_samu.corpora.audio import AudioFault, decode
 from espnet_samu.text.vocabulary import read_bpemodel, read_token_list
 from espnet_samu.utils import hub
-from espnet_samu.utils.init_param import read_state_dict
 from espnet_samu.utils.kaldi_io import read_text
 from espnet_samu.utils.safe_reading import read_yaml
+from espnet_samu.utils.state_dict import read_state_dict
 
 LEVELS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
