@@ -50,6 +50,35 @@ LATE = (
         ("Qwen2AudioTokenizer",),
     ),
     Late("espnet2.train.preprocessor", "scipy.signal"),
+    Late("transformers.trainer_utils", "peft", ("PeftMixedModel", "PeftModel")),
+    Late("sentence_transformers", "peft", ("PeftConfig",)),
+    Late("sentence_transformers", "scipy.stats", ("pearsonr", "spearmanr")),
+    Late(
+        "sentence_transformers",
+        "sklearn.metrics",
+        (
+            "average_precision_score",
+            "f1_score",
+            "matthews_corrcoef",
+            "ndcg_score",
+            "pairwise_distances",
+        ),
+    ),
+    Late(
+        "sentence_transformers",
+        "datasets",
+        (
+            "Audio",
+            "Dataset",
+            "DatasetDict",
+            "Image",
+            "IterableDataset",
+            "IterableDatasetDict",
+            "Sequence",
+            "Value",
+            "Video",
+        ),
+    ),
     Late("transformers.loss.loss_utils", "scipy.optimize", ("linear_sum_assignment",)),
     Late(
         "transformers.masking_utils",
@@ -98,12 +127,18 @@ class _LateName(type):
     def __getattr__(cls, name: str) -> Any:
         return getattr(cls._real(), name)
 
+    def _known(cls) -> tuple[type, ...]:
+        # Of a module that nobody has imported, or that has no such class in this
+        # version, there are no objects.
+        if not _is_imported(cls.home) or not hasattr(_import(cls.home), cls.__name__):
+            return ()
+        return (cls._real(),)
+
     def __instancecheck__(cls, instance: Any) -> bool:
-        # Of a module that nobody has imported there are no objects.
-        return _is_imported(cls.home) and isinstance(instance, cls._real())
+        return isinstance(instance, cls._known())
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return _is_imported(cls.home) and issubclass(subclass, cls._real())
+        return issubclass(subclass, cls._known())
 
 
 class _LateModule(ModuleType):
@@ -158,7 +193,7 @@ def _replace(module: ModuleType) -> None:
             if type(value) is _LateModule and value.__name__ == name:
                 setattr(other, key, module)
             elif type(value) is _LateName and value.home == name:
-                setattr(other, key, getattr(module, value.__name__))
+                setattr(other, key, getattr(module, value.__name__, value))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from espnet_samu.utils.late_imports import Late
 FILES = {
     "late_importer/__init__.py": "from late_importer import inner\n"
     "import late_heavy\n"
-    "from late_pack.part import Kind, double\n",
+    "from late_pack.part import Kind, Later, double\n",
     "late_importer/inner.py": "from late_pack import part\n",
     "late_heavy.py": "value = 3\nloaded = []\n",
     "late_pack/__init__.py": "",
@@ -34,7 +34,7 @@ def modules(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     rows = (
         Late("late_importer", "late_heavy"),
-        Late("late_importer", "late_pack.part", ("Kind", "double")),
+        Late("late_importer", "late_pack.part", ("Kind", "double", "Later")),
         Late("late_importer", "late_absent"),
     )
     imported = {row.imported for row in rows}
@@ -74,6 +74,10 @@ def test_functions_and_classes(modules):
     # what was a placeholder is the real one now, in every module
     assert late_importer.Kind is part.Kind and late_importer.double is part.double
     assert late_importer.inner.part is part
+    # a class of a later version of the module
+    assert not isinstance(3, late_importer.Later)
+    with pytest.raises(AttributeError, match="Later"):
+        late_importer.Later()
 
 
 def test_others_get_the_modules_themselves(modules):
@@ -184,6 +188,14 @@ import espnet_samu.speech2text
 heavy = "torch._dynamo sympy scipy.optimize scipy.signal wandb numba espnet2.gan_tts"
 found = {*heavy.split()} & {*sys.modules}
 assert not found, f"imported at the start: {found}"
+import sentence_transformers
+found = {"sklearn", "scipy.stats", "datasets", "peft"} & {*sys.modules}
+assert not found, f"imported for sentence embeddings: {found}"
+from sentence_transformers.util import similarity
+assert similarity.pairwise_distances([[0.0]], [[2.0]]).tolist() == [[2.0]]
+from sentence_transformers.sentence_transformer import trainer
+import datasets
+assert trainer.Dataset is datasets.Dataset
 # a host that uses ESPnet's text-to-speech and torch's compiler afterwards
 from espnet2.gan_tts.jets import alignments
 from espnet2.main_funcs import calculate_all_attentions as used
