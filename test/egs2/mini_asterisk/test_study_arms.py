@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def test_plan_has_every_arm_of_the_question_with_its_seeds(plan: Plan):
     readme = (RECIPE / "study" / "README.md").read_text(encoding="utf-8")
     for name in plan.arms:
         assert f"`{name}`" in readme, name
+
+
+def test_readers_are_given_titles_not_letters(plan: Plan):
+    names = {word for arm in plan.arms.values() for word in (arm.name, arm.letter)}
+    titles = {arm.title for arm in plan.arms.values()}
+    for arm in plan.arms.values():
+        assert not names & set(re.findall(r"[\w.]+", arm.what)), arm.what
+        assert set(re.findall('"(.*?)"', arm.what)) <= titles, arm.what
 
 
 def test_arms_differ_by_what_they_are_to_differ_by(plan: Plan):
