@@ -12,6 +12,6 @@ fi
 
 # spm_train and its like, and whatever tools a checkout at ESPNET_ROOT has built.
 . "${_tools}/espnet/tools/extra_path.sh"
-# path.sh has put the recipe's own utils/ first; these come last: same names occur.
+# Last: path.sh has put the recipe's own utils/ first, which has some of the same names.
 export PATH="${PATH}:${_tools}/espnet/utils"
 unset _tools

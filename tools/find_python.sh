@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# find_python.sh: print the path of a Python that can hold the stack, or say on stderr
-# what was looked at and what is missing. Each candidate is run: a version manager's
-# shim called python3.12 may be on PATH with no Python 3.12 behind it.
+# find_python.sh: print the path of a Python that the packages can be installed for, or
+# say on stderr which ones were tried and what they lack. Each candidate is run: a version
+# manager's shim python3.12 may be on PATH without a Python 3.12 behind it.
 set -euo pipefail
 
 # Prints "major.minor venv headers path"; venv and headers are 1 or 0.
@@ -26,7 +26,7 @@ runs() {
     "$@" >/dev/null 2>&1
 }
 
-# consider CANDIDATE: print its path and leave if it fits, else note why not.
+# consider CANDIDATE: print its path and exit if it fits, else note why not.
 consider() {
     local candidate=$1 answer version path has_venv has_headers
     answer=$("${candidate}" -c "${probe}" 2>/dev/null </dev/null) || {
@@ -76,7 +76,7 @@ EOF
     exit 1
 }
 
-# An explicit wish is not overruled in silence.
+# If the user names a Python, no other is taken in its place.
 if [ -n "${PYTHON:-}" ]; then
     consider "${PYTHON}"
     echo "PYTHON=${PYTHON} does not fit." >&2

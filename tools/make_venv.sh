@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# make_venv.sh [--lowest]: tools/venv with this package, editable, and what setup.py asks
-# for in the versions of constraints.txt; or tools/venv-lowest with the lowest versions
-# that setup.py allows. Does nothing when that is installed. Index, proxy and certificate
-# settings of pip and uv are taken from the environment and from their own files.
+# make_venv.sh [--lowest]: make tools/venv with this package, editable, and its
+# requirements in the versions of constraints.txt; or tools/venv-lowest with the lowest
+# versions that setup.py allows. Does nothing if all of it is installed. Settings of pip and
+# uv (index, proxy, certificate) are taken from the environment and from their own files.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 here=$(pwd -P)
@@ -43,8 +43,8 @@ find_uv() {
     return 1
 }
 
-# uv does not read pip's settings: hand over the ones without which a machine behind a
-# mirror reaches nothing, where uv has none of its own.
+# uv does not read pip's settings: pass on those of index and certificate, which a machine
+# behind a mirror needs, unless uv has its own.
 share_pip_settings() {
     local index cert
     index=${PIP_INDEX_URL:-$("${python}" -m pip config get global.index-url || true)}
@@ -57,7 +57,7 @@ share_pip_settings() {
     fi
 }
 
-# An environment knows its own path: one that was copied or moved is made again.
+# An environment contains its own path: one that was copied or moved is made again.
 state=$( (cat "${top}/setup.py" constraints.txt && echo "${here}") | sha256sum)
 state=${state%% *}
 describe="venv: tools/${venv}, $("${python}" --version 2>/dev/null || true)"
@@ -66,7 +66,7 @@ if [ "$(cat "${venv}/.installed" 2>/dev/null)" = "${state}" ] &&
         "${python}" check_install.py --packages >/dev/null 2>&1; }; then
     if [ -n "${PYTHON:-}" ] &&
         [ "$("${PYTHON}" --version 2>&1)" != "$("${python}" --version)" ]; then
-        echo "venv: PYTHON=${PYTHON} is another; for that one, make clean first" >&2
+        echo "venv: tools/${venv} has another Python than ${PYTHON}; make clean first" >&2
     fi
     echo "${describe}, up to date"
     exit 0

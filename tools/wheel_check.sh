@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# wheel_check.sh: install this package as a wheel into the environment of somebody who has
-# the lowest ESPnet and torch that setup.py allows, and nothing of this repository: pip must
-# replace nothing there, commands must run outside the repository, and a clone of ESPnet
-# must get a recipe. Takes minutes, and 6 GB below $TMPDIR.
+# wheel_check.sh: install this package as a wheel into a user's environment, which has the
+# lowest ESPnet and torch that setup.py allows: pip must replace nothing there, commands
+# must work outside the repository, and bin.new_recipe must make a recipe in a clone of
+# ESPnet. Takes minutes, and 6 GB below $TMPDIR.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 top=$(pwd -P)
@@ -16,7 +16,7 @@ fail() {
     exit 1
 }
 
-# Of a copy: a build leaves folders behind.
+# Built from a copy: a build leaves folders behind.
 mkdir "${work}/source" "${work}/outside"
 git ls-files -z --cached --others --exclude-standard -- setup.py README.md LICENSE \
     espnet_samu egs2/TEMPLATE | tar -cf - --null -T - | tar -xf - -C "${work}/source"
@@ -24,7 +24,7 @@ git ls-files -z --cached --others --exclude-standard -- setup.py README.md LICEN
 wheel=$(echo "${work}"/espnet_samu-*.whl)
 echo "wheel_check: $(basename "${wheel}"), $(stat -c %s "${wheel}") bytes"
 
-# What the user has.
+# The user's environment.
 lowest=$(sed -nE 's/^ +"((espnet\[|torch|torchaudio)[^ ]*)>=([^ ",]+)",?$/\1==\3/p' setup.py)
 "${uv}" --quiet venv --seed --python "${top}/tools/venv/bin/python" "${work}/venv"
 # shellcheck disable=SC2086  # one requirement a word
@@ -53,7 +53,7 @@ if replaced:
 EOF
 "${uv}" --quiet pip install --python "${host}" "${wheel}"
 
-# A fresh process of somebody else, far from the repository.
+# A user's command, outside the repository.
 run() {
     env -u PYTHONPATH HF_HUB_OFFLINE=1 "${host}" "$@" || fail "$* failed"
 }

@@ -4,9 +4,9 @@ The folder is two things at once:
 
 * a plain transformers folder of the frame encoder (config.json, model.safetensors,
   preprocessor_config.json), for ``transformers.AutoModel`` and for
-  ``frontend_conf: {model: FOLDER}``; AutoModel knows no encoder of Whisper alone: there
-  it is ``AutoModel.from_pretrained(FOLDER).get_encoder()``, of a model whose decoder
-  has no layers;
+  ``frontend_conf: {model: FOLDER}``; AutoModel has no class for Whisper's encoder
+  alone: it is ``AutoModel.from_pretrained(FOLDER).get_encoder()``, of a model whose
+  decoder has no layers;
 * a published ESPnet model of the whole student (meta.yaml, student/config.yaml,
   student/model.pth), for ``Speech2Embedding.from_pretrained``. Its content zipped, or
   uploaded to the hub, is what espnet_model_zoo reads.

@@ -2,7 +2,7 @@
 
 fairseq pickles its settings (``argparse.Namespace``, ``omegaconf`` objects, its own
 dictionaries) beside the weights. ``torch.load(weights_only=True)`` refuses to build
-such objects, for good reasons. Here each becomes a :class:`Placeholder`.
+such objects, since that runs code. Here each becomes a :class:`Placeholder`.
 """
 
 import _compat_pickle
@@ -19,7 +19,7 @@ from espnet_samu.utils.safe_reading import check_zip_size
 
 
 class Placeholder:
-    """Object in place of one of any class: keeps the pickled fields, runs no code."""
+    """Object in place of a pickled one: has its fields, runs none of its code."""
 
     __slots__ = ("args", "__dict__")
     args: tuple[Any, ...]

@@ -30,12 +30,12 @@ def write_pack(
 ) -> None:
     """Write a packed model.
 
-    ESPnet's ``pack`` takes the files of its options. Here those come along that the
-    configuration names and decoding reads: the tokenizer of token_type
-    ``hugging_face``, from its folder or the hub's cache, that of ``bpe``, the frozen
-    weights of ``save_trained_only``. Files from outside the current folder, where an
-    experiment may lie, have relative names in the pack as well, so that it opens where
-    no such folder was ever seen. The layout, and ``meta.yaml``, are ESPnet's.
+    ESPnet's ``pack`` takes the files of its options. Here those that the configuration
+    names and decoding reads are added: the tokenizer of token_type ``hugging_face``,
+    from its folder or the hub's cache, that of ``bpe``, and the frozen weights of
+    ``save_trained_only``. Files outside the current folder have relative names in the
+    pack, too, so that it can be opened on any machine. The layout, and ``meta.yaml``,
+    are ESPnet's.
 
     Args:
         outpath: Zip file.

@@ -1,16 +1,16 @@
-"""One way in for speech: corpora read, checked, and written as Kaldi data directories.
+"""Corpora: read, checked, and written as Kaldi data directories.
 
 ``python -m espnet_samu.bin.prepare CORPUS ...`` is what a recipe's ``local/data.sh``
 calls. A corpus is read by a module of its own (:mod:`manifest`, :mod:`covost2`,
-:mod:`europarl_st`), what is behind the readers is shared:
+:mod:`europarl_st`); the readers share all else:
 
 - :mod:`audio` decodes a recording to its end and checks it, :mod:`audio_store` does so
   once for all sets and keeps it as 16 kHz FLAC of one channel.
 - :mod:`text` cleans transcripts and translations.
 - :mod:`held_out` recognises sentences that no training set may hold.
-- :mod:`faults` names file, line, problem and what mends it, :mod:`counts` writes what
-  was kept, changed and left out.
+- :mod:`faults` names file, line, problem and mend, :mod:`counts` writes what was kept,
+  changed and left out.
 - :mod:`data_dir` writes data directories whole or not at all.
 
-:mod:`selection` chooses from them what a distillation can use, in stage 7.
+:mod:`selection` chooses the utterances that a distillation can use, in stage 7.
 """

@@ -36,8 +36,8 @@ HELD_OUT = ("dev", "test")
 class CovostHeldOut(HeldOut):
     """Clips and sentences of the development and test sets of all directions.
 
-    Whatever the scenario: translations of every direction that can be found count,
-    their transcripts and, in whatever language, their translations.
+    They do not depend on the scenario: the transcripts and translations of every
+    direction count whose file can be found.
 
     Args:
         common_voice: Release that the translations belong to.

@@ -1,4 +1,4 @@
-"""Kaldi data directories: written whole or not at all, merged, and known to be done."""
+"""Kaldi data directories: written completely or not at all, merged, marked as done."""
 
 from __future__ import annotations
 
@@ -267,11 +267,11 @@ class Marker:
         )
 
     def clear(self) -> None:
-        """Say that it is being made again."""
+        """Remove the marker, before the sets are made again."""
         self.path.unlink(missing_ok=True)
 
     def set(self, outputs: Iterable[Path]) -> None:
-        """Say that all is made.
+        """Write the marker, after all sets were made.
 
         Args:
             outputs: Data directories.

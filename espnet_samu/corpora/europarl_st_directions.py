@@ -1,4 +1,4 @@
-"""Europarl-ST's directions: of a scenario, of a copy, and their splits of speeches."""
+"""Europarl-ST's directions, those of a scenario, and the split of each speech."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Plan:
     Attributes:
         trained: Directions whose training and development sets are used.
         tested: Directions whose test sets are used; all of ``trained`` among them.
-        samu_langs: Languages whose speech the distillation hears.
+        samu_langs: Languages of the distillation's speech.
     """
 
     trained: tuple[Direction, ...]

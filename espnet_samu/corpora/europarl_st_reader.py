@@ -67,7 +67,7 @@ class Segment:
     def speaker_id(self) -> str:
         """Speaker in letters, digits and underscores.
 
-        Only so do utterances, ``<speaker>-...``, sort as their speakers do. A name
+        Utterances, ``<speaker>-...``, then sort as their speakers do. A name
         that has to be changed gets a checksum, lest two names become one; so does a
         long one, since files are named after utterances.
         """
@@ -226,10 +226,10 @@ MOST = 20  # faults that are listed
 class Recordings:
     """The audio of the speeches that are needed.
 
-    libsndfile, with which ESPnet's stage 3 reads, knows no AAC. So each recording is
-    decoded once, for all sets and scenarios, and written as FLAC of 16 kHz and one
-    channel, out of which stage 3 cuts the segments. A recording that is that already
-    is named as it is.
+    libsndfile, with which ESPnet's stage 3 reads, cannot decode AAC. So each recording
+    is decoded once, for all sets and scenarios, and written as FLAC of 16 kHz and one
+    channel, out of which stage 3 cuts the segments. One that has this format already is
+    used as it is.
 
     Args:
         root: The folder that holds ``<src>/audios``.

@@ -52,7 +52,7 @@ class Tally:
         self.counts.drop(*self.key, segment.piece, reason, *segment.place(self.root))
 
     def merge(self, reason: str) -> None:
-        """Count a segment that the set has already: that is no fault to list."""
+        """Count a segment that the set has already, without listing it as a fault."""
         self.row.dropped[reason] += 1
 
 
@@ -79,8 +79,8 @@ def clean(
     """Leave out or mend what cannot be used as it is.
 
     A held-out segment is mended where that is possible, so that scores are over the
-    sets that others report on; in training it is left out, since its text is not what
-    is heard.
+    sets that others report on; in training it is left out, since its text does
+    not match its audio.
 
     Args:
         segments: Of one set.

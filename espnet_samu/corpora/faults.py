@@ -1,4 +1,4 @@
-"""What is wrong with a corpus: file, line, problem and what mends it."""
+"""What is wrong with a corpus: file, line, problem and how to mend it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WIDTH = 300  # characters of a message
 
 
 class CorpusError(ValueError):
-    """A mistake in a file of the corpus: says file, line, what is wrong and a mend.
+    """A mistake in a file of the corpus, with file, line, problem and how to mend it.
 
     Args:
         path: The file.
@@ -24,7 +24,7 @@ class CorpusError(ValueError):
 
 
 class ManifestError(ValueError):
-    """A mistake in a manifest: says file, line, what is wrong and what to do.
+    """A mistake in a manifest, with file, line, problem and how to mend it.
 
     Args:
         path: The manifest.

@@ -95,7 +95,7 @@ class HeldOut:
         self._wordless = sentence_key("")
 
     def add(self, sentences: Iterable[str]) -> None:
-        """Hold sentences out; one without words recognises nothing."""
+        """Hold sentences out; those without words are ignored."""
         self.sentences.update(map(sentence_key, sentences))
         self.sentences.discard(self._wordless)
 

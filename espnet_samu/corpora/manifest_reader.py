@@ -1,4 +1,4 @@
-"""Read a manifest: its lines, unique ids, and recordings that can be used."""
+"""Reading of a manifest: lines, unique ids, and recordings that can be used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AT_ONCE = 100_000  # utterances whose recordings are looked at; a limit to memo
 
 
 def utf8(line: bytes) -> bool:
-    """Tell whether a line is UTF-8."""
+    """Return whether a line is UTF-8."""
     try:
         line.decode()
     except UnicodeDecodeError:
@@ -77,7 +77,7 @@ class ManifestReader:
         return ManifestError(self.path, line or self.line, problem, mend)
 
     def read(self) -> DataDir:
-        """Read the whole manifest, and look at its recordings.
+        """Read the whole manifest, and check its recordings.
 
         Returns:
             What to write.
@@ -155,7 +155,7 @@ class ManifestReader:
         self.data.add(utterance._replace(line=self.line))
 
     def _look(self) -> None:
-        """Look at the recordings; note or drop utterances that cannot be used."""
+        """Check the recordings; note or drop utterances that cannot be used."""
         faulty: dict[str, tuple[AudioFault, list[int]]] = {}  # path -> lines
         for utts in batched(list(self.data), _AT_ONCE):
             found = self.audio.add(self.data[utt].audio for utt in utts)

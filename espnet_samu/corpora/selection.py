@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Selection:
     """Reason for each utterance that cannot."""
 
     def reasons(self) -> dict[str, int]:
-        """Number of utterances by reason, most frequent first."""
+        """Return the number of utterances by reason, most frequent first."""
         return dict(Counter(self.dropped.values()).most_common())
 
 
@@ -101,8 +102,10 @@ def select(
     return selection
 
 
-def _lost_in_formatting(source_dir: Path, text: str, left: dict[str, str]):
-    """Utterances of data/SET that stages 2-4 have removed, with what is known."""
+def _lost_in_formatting(
+    source_dir: Path, text: str, left: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the utterances of data/SET that stages 2-4 have removed, and why."""
     sentences = read_text(source_dir / text) if (source_dir / text).exists() else {}
     segments = source_dir / "segments"
     audio = read_text(segments if segments.exists() else source_dir / "wav.scp")
@@ -118,10 +121,10 @@ def _lost_in_formatting(source_dir: Path, text: str, left: dict[str, str]):
 
 
 def audio_fault(path: str) -> str | None:
-    """Reason why a sound file, or a place in an ark, cannot be used, else None.
+    """Return why a sound file, or an entry of an ark, cannot be used, else None.
 
     Raises:
-        ForbiddenEntry: The path is a command, or a pickle is at the place.
+        ForbiddenEntry: The path is a command, or the entry is a pickle.
     """
     import numpy as np
     import soundfile
@@ -155,7 +158,7 @@ def audio_fault(path: str) -> str | None:
 
 
 def language_rows(name: str, samples: dict[str, int], utt2lang: Path) -> list[str]:
-    """Lines ``set, language, utterances, hours``, separated by tabs.
+    """Return lines ``set, language, utterances, hours``, separated by tabs.
 
     Raises:
         ValueError: The file misses utterances.

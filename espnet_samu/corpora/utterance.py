@@ -1,4 +1,4 @@
-"""The record that every corpus reader returns, and the ids that it may have."""
+"""The record that every corpus reader returns, and the ids that are allowed."""
 
 from __future__ import annotations
 

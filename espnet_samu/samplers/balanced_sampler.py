@@ -39,11 +39,11 @@ def language_probabilities(counts: np.ndarray, upsampling_factor: float) -> np.n
 class LanguageDraws:
     """Drawing of utterances by language; an epoch has as many draws as utterances.
 
-    Each language is an endless row of random permutations of its utterances, of which
-    every epoch takes the next piece. So no utterance comes a second time before all
-    others of its language, also over epochs; and no state is needed: a piece follows
-    from seed and epoch. The pieces have a fixed length, the language's probability
-    times the draws up to rounding, which does not add up over the epochs.
+    Each language is an endless sequence of random permutations of its utterances, of
+    which every epoch takes the next piece. So no utterance is drawn a second time
+    before all others of its language, across epochs, too. A piece follows from seed and
+    epoch, without any state. Its length is the language's probability times the draws;
+    errors of rounding do not add up over the epochs.
 
     Args:
         codes: Language (N,) of each utterance, 0..L-1.

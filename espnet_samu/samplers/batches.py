@@ -99,8 +99,8 @@ class BatchSequence(AbsSampler):
 def sort_in_buckets(lengths: np.ndarray, bucket_size: int) -> np.ndarray:
     """Sort runs of `bucket_size` items by length, ascending and descending in turn.
 
-    The last of a bucket then is near the first of the next one, and batches may span
-    both.
+    The last item of a bucket is then about as long as the first one of the next, so
+    that a batch may span both.
 
     Args:
         lengths: Lengths (N,), not negative.
@@ -124,9 +124,9 @@ def cut_into_batches(
     """Cut a sequence of items into batches, each as long as the limits allow.
 
     The size of a batch is counted as ESPnet's `numel` does, in elements with padding
-    summed over the files. It differs in two points: ESPnet closes a batch after the
-    item that is too much, and takes the lengths in the other files from the item that
-    is longest in the first one. Here the bound holds, for the padded tensors.
+    summed over the files. ESPnet differs in two points: it closes a batch after the
+    item that exceeds the limit, and takes the lengths in the other files from the item
+    that is longest in the first one. Here the padded tensors stay within it.
 
     Args:
         elements: Elements (N, F) of each item in F files.

@@ -60,8 +60,8 @@ class PairedIterator:
 class PairedIterFactory(AbsIterFactory):
     """Factory of iterators that add a batch of a second data set to each batch.
 
-    Both sides depend on the epoch and the seed only: an epoch
-    after a resume is that of an uninterrupted run.
+    Both sides depend on the epoch and the seed only: an epoch after a resume is that of
+    an uninterrupted run.
 
     Args:
         main: Decides how many batches an epoch has.

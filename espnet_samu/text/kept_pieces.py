@@ -13,10 +13,10 @@ from espnet_samu.utils.language_codes import scripts_of
 def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> set[str]:
     """Return all pieces that BPE passes through on the way to the given pieces.
 
-    Byte pair encoding joins two neighbours at a time, those first whose union has the
-    highest score. With a vocabulary without a step, the pieces after it could not be
-    reached. With all of them in it, a text that became the given pieces still does:
-    each join that was the best one of many is the best one of fewer.
+    Byte pair encoding merges two neighbours at a time, those first whose union has the
+    highest score. If a vocabulary lacks one of these steps, the pieces after it cannot
+    be reached. If it has all of them, a text is split into the given pieces as before:
+    a merge that was the best of many is the best of fewer.
 
     Args:
         pieces: Pieces that a tokeniser made.

@@ -1,4 +1,4 @@
-"""Target languages: rows of a token list, and of the utterances of a folder."""
+"""Target languages: their rows in a token list, and those of a data folder."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

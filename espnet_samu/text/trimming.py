@@ -8,14 +8,14 @@ Their rows cost memory, and their logits cost time at every step. The folder is
 * ESPnet's tokeniser of ``token_type: bpe``: bpe.model and tokens.txt, whose line n is
   row n of the embedding.
 
-Characters of the training targets that the model cannot write, since its normalisation
-(NFKC) makes others of them or since it does not know them, become pieces of their own
-in bpe.model: ``，`` stays ``，`` and is not ``,`` any more. Such a piece starts near what
-the character was before, and is learned.
+Characters of the training targets that the model cannot write, because its
+normalisation (NFKC) replaces them or because it lacks them, become pieces of their own
+in bpe.model: ``，`` stays ``，`` instead of becoming ``,``. The embedding of such a piece
+is initialised near those of the pieces that stood for the character before.
 
-The sentencepiece model is trimmed with the embedding: it has the kept pieces only, so
-that a word whose pieces are gone is spelled with others, and is not unknown. A text
-whose pieces are all kept is cut into the same ones as before.
+The sentencepiece model is trimmed with the embedding and has the kept pieces only, so
+that a word whose pieces were removed is split into others instead of being unknown. A
+text whose pieces are all kept is split into the same ones as before.
 
 Reference: Abdaoui et al. (Load What You Need), arXiv 2010.05609.
 """

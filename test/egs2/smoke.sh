@@ -12,7 +12,7 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
-# The longest first. Each one's output comes as a whole, when it has ended.
+# The longest first. The output of each is printed in one piece when it has ended.
 # shellcheck disable=SC2016  # the inner bash expands it
 printf "%s\n" mini_asterisk/smoke.sh covost2/smoke.sh mini_asterisk/study_smoke.sh \
     europarl/smoke.sh \

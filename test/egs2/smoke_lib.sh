@@ -1,5 +1,5 @@
-# Sourced by the recipes' smoke tests: ${main_root}, a folder ${work} that goes with the
-# test, and what all of them need. The output of the command under test is ${work}/log.
+# Sourced by the recipes' smoke tests: functions that they share, ${main_root}, and a
+# folder ${work}, removed at the end. The output of the command under test is ${work}/log.
 # shellcheck shell=bash
 set -e
 set -u
@@ -9,7 +9,7 @@ main_root=$(cd "$(dirname "${BASH_SOURCE[0]}")"/../.. && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 
-# copy_recipe CORPUS: go to a copy of its folder, without what a full run has left there.
+# copy_recipe CORPUS: copy its folder, without the results of a full run, and go there.
 copy_recipe() {
     mkdir -p "${work}/egs2/$1"
     ln -s "${main_root}/tools" "${work}/tools"
@@ -26,7 +26,7 @@ fail() {
     exit 1
 }
 
-# expect FILE...
+# expect FILE...: each one is there and not empty.
 expect() {
     local file
     for file in "$@"; do
@@ -34,7 +34,7 @@ expect() {
     done
 }
 
-# expect_line FILE PATTERN...: each pattern is on some line.
+# expect_line FILE PATTERN...: each pattern matches some line.
 expect_line() {
     local file=$1 pattern
     shift
@@ -47,7 +47,7 @@ keys() {
     cut -d " " -f 1 "$1"
 }
 
-# same_keys FILE FILE: of the same utterances, in the same order.
+# same_keys FILE FILE: both have the same utterances, in the same order.
 same_keys() {
     diff <(keys "$1") <(keys "$2") || fail "$1: utterances lost on the way"
 }

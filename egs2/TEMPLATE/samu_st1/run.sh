@@ -5,19 +5,19 @@ set -e
 set -u
 set -o pipefail
 
-# Names of the sets: the manifests' file names without .tsv. Or as options:
+# Names of the sets: those of the manifests without .tsv. They can be passed as options:
 #   --train_set my_train --valid_set my_dev --test_sets my_test
 train_set="train"
 valid_set="dev"
 test_sets="test"
-# Transcribed speech to distil on, in all languages, is worth having beside that:
+# More transcribed speech for the distillation, in all languages, is worth having:
 #   --samu_train_set samu_train --samu_valid_set samu_dev
 
 teacher=sentence-transformers/LaBSE
 # Token list and decoder (decoder_conf of conf/train_st.yaml) must name the same model.
 mbart=facebook/mbart-large-50-many-to-many-mmt
 
-# nj: of stages 3 and 10; more where there are more cores.
+# --nj: jobs of stages 3 and 10; raise it where there are more cores.
 ./samu_st.sh \
     --ngpu 1 \
     --nj 4 \

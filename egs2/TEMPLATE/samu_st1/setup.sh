@@ -12,8 +12,8 @@ if [ $# -ne 1 ] || [ "$1" = --help ]; then
     exit 2
 fi
 
-# In the repository of espnet_samu, where nothing needs to be installed for it; in a clone
-# of ESPnet, the installed package.
+# In the repository of espnet_samu its own package is used, which need not be installed;
+# in a clone of ESPnet the installed one.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 if [ -d "${root}/espnet_samu" ]; then
     export PYTHONPATH=${root}${PYTHONPATH:+:${PYTHONPATH}}

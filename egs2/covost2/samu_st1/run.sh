@@ -53,7 +53,7 @@ while [ $# -gt 0 ]; do
 done
 for name in commonvoice covost2 samu_commonvoice; do
     if [[ "${!name}" == *[[:space:]]* ]]; then
-        echo "Error: --${name} '${!name}': blanks do not go through st.sh; make a link" >&2
+        echo "Error: --${name} '${!name}': st.sh cannot take a name with blanks; make a link" >&2
         exit 2
     fi
 done

@@ -60,14 +60,14 @@ if [ ! -f "${st_config:-conf/train_st.yaml}" ]; then
     exit 2
 fi
 if [[ "${europarl_st}" == *[[:space:]]* ]]; then
-    echo "Error: --europarl_st '${europarl_st}': blanks do not go through st.sh; make a link" >&2
+    echo "Error: --europarl_st '${europarl_st}': st.sh cannot take a name with blanks; make a link" >&2
     exit 2
 fi
 if [ "${scenario}" = zeroshot ] && [ -z "${st_src_langs}" ]; then
     st_src_langs=de,es,fr
 fi
 
-# "fr de" or fr,de -> de,fr: one name for one choice.
+# "fr de" or fr,de -> de,fr: the same languages give the same names.
 normalize() {
     echo "$1" | tr -s ", " "\n" | sed '/^$/d' | LC_ALL=C sort | paste -s -d ","
 }
@@ -75,8 +75,8 @@ for name in src_langs tgt_langs st_src_langs samu_langs; do
     declare "${name}=$(normalize "${!name}")"
 done
 
-# What is chosen names sets, token lists and experiments, so that none takes another's.
-# text.tc.<tag> holds the translations, utt2tgt_lang says the language of each.
+# Sets, token lists and experiments are named after the choices, so that no choice uses
+# the files of another. text.tc.<tag> holds the translations, utt2tgt_lang their languages.
 tag=${scenario}
 samu_tag=
 [ -n "${st_src_langs}" ] && tag+=_${st_src_langs//,/_}
@@ -109,17 +109,18 @@ if [ -n "${samu_model}" ]; then
 else
     st_opts+=(--samu_train_set "samu_train${samu_tag}")
     st_opts+=(--samu_valid_set "samu_dev${samu_tag}")
-    # A test set of m2m has each piece of speech up to eight times: which of its equal
-    # transcripts is found says nothing.
+    # A test set of m2m has each segment up to eight times, once for each target language:
+    # its transcripts are equal, so that retrieval on it would be meaningless.
     [ "${scenario}" = m2m ] && st_opts+=(--retrieval_sets "samu_dev${samu_tag}")
 fi
 
-# The published figures are into English, and a table of one target names the sources.
+# The published figures are of translation into English. Where all is into one other
+# language, rows are named by the source alone, and would be compared with them.
 case "${tgt_langs}" in
     "" | en | *,*) report_args="--published conf/published.tsv ${report_args}" ;;
 esac
 
-# nj: of stages 3 and 10; more where there are more cores.
+# --nj: jobs of stages 3 and 10; raise it where there are more cores.
 ./samu_st.sh \
     --ngpu 1 \
     --nj 4 \

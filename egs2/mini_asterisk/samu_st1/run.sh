@@ -41,14 +41,14 @@ case "${baseline}" in
         echo "Error: --baseline must be true or false: '${baseline}'" >&2
         exit 2 ;;
 esac
-as_configured=true # whether both trainings have the updates that the files say
+as_configured=true # whether both trainings make the updates that their YAML files set
 for option in "${opts[@]}"; do
     case "${option}" in
         --samu_config | --samu_args | --samu_model | --samu_exp | --st_args)
             as_configured=false ;;
         --st_tag | --st_exp)
             if [ "${baseline}" = true ]; then
-                echo "Error: ${option} names one folder, and there are two models: pass" \
+                echo "Error: ${option} names the folder of one model, but two are trained: pass" \
                     "--baseline false, too" >&2
                 exit 2
             fi ;;
@@ -110,8 +110,8 @@ if [ "${baseline}" = true ]; then
             run --stage "${stage}" --stop_stage 5
             run --stage 10 --stop_stage 10
         fi
-        # Two trainings of one thread each finish sooner than one after the other:
-        # batches are too small for two threads.
+        # Side by side with half of the threads each, as batches are too small for more:
+        # that is faster than one after the other.
         threads=$(most 1 "$(($(nproc) / 2))")
         export threads
         mkdir -p "${expdir}"

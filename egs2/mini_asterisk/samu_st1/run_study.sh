@@ -2,7 +2,7 @@
 # The study of study/README.md: does distillation move translation to unseen languages?
 # Every finished run is a file study/runs/<arm>/seed<N>.json and is not run again, so
 # that the study can be made in pieces: ./run_study.sh --hours 2
-# Then tables and a page are made of all runs that there are.
+# Then tables and a page are made from all finished runs.
 set -e
 set -u
 set -o pipefail
@@ -36,14 +36,14 @@ done
 . ./cmd.sh
 export PYTHONPATH="${MAIN_ROOT}/tools${PYTHONPATH:+:${PYTHONPATH}}"    # the package study
 
-# One process a core; waiting threads sleep.
+# One single-threaded process per core.
 export threads=1 OMP_NUM_THREADS=1
 only_says=false
 quick=false
 encoder=
 local_data_opts=
 opts=()
-command=    # what the page names: without options that change no figure
+command=    # for the page: without options that change no figure
 while [ $# -gt 0 ]; do
     case "$1" in
         --quick|--retry_failed|--dry_run|--store)
@@ -86,13 +86,13 @@ fi
 runs=study/runs
 out=study
 if [ "${root}" != exp/study ]; then
-    # A study of its own.
+    # A separate study, whose runs are not among the stored ones.
     runs=${root}/runs
     out=${root}
 fi
 
 if [ "${root}" = exp/study ] && [ -n "${local_data_opts}" ]; then
-    echo "Error: the runs of the study are compared on the same data: --local_data_opts goes" \
+    echo "Error: all runs of the study have the same data: pass --local_data_opts only" \
         "with --quick true or --encoder" >&2
     exit 2
 fi
@@ -118,7 +118,7 @@ if [ "${only_says}" = false ]; then
         mkdir -p exp/study
         printf '%s\n' "${local_data_opts}" "$(cat data/.composed)" > exp/study/.data
     fi
-    # As st.sh names them, so that what ./run.sh made is used.
+    # By st.sh's names, so that the files of ./run.sh are used.
     if [ ! -s "data/multi_en_token_list/tgt_bpe_unigram${vocabulary}/tokens.txt" ]; then
         ./run.sh --baseline false --stage 5 --stop_stage 5 --tgt_nbpe "${vocabulary}"
     fi
@@ -135,7 +135,7 @@ trap 'kill -TERM "${pid}" 2> /dev/null || true' INT TERM HUP
 status=0
 wait "${pid}" || status=$?
 if kill -0 "${pid}" 2> /dev/null; then
-    # A signal came: run_arms.py is about to end.
+    # A signal has interrupted the first wait; run_arms.py is about to end.
     wait "${pid}" || status=$?
 fi
 trap - INT TERM HUP

@@ -183,7 +183,7 @@ def test_mistakes(recipe):
     assert "--scenario must be x2en, high2en, en2x or multi: 'x2x'" in output
     status, output = call(["./run.sh", "--covost2", "my corpora"], recipe)
     assert status == 2
-    assert "blanks do not go through st.sh; make a link" in output
+    assert "st.sh cannot take a name with blanks; make a link" in output
     assert not (recipe / "data").exists()
 
 

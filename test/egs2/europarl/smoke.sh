@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # All stages of the recipe, in a copy of its folder, on the small corpus of
 # europarl_st_tree.py with the small models of tiny_models.py: data, distillation,
-# retrieval, translation, decoding, scoring. Says nothing of quality.
+# retrieval, translation, decoding, scoring. Scores are not checked.
 #   ./smoke.sh                     zeroshot with adapters, and a pack of it, as in CI
 #   ./smoke.sh x2en m2m zeroshot   all scenarios
-#   ./smoke.sh x2en baseline       a scenario, and the baseline beside it
+#   ./smoke.sh x2en baseline       a scenario, and the baseline for comparison
 set -e
 set -u
 set -o pipefail
@@ -25,7 +25,7 @@ python=${main_root}/tools/venv/bin/python
     --encoder facebook/w2v-bert-2.0/resaved-4.37.1 \
     --decoder facebook/nllb-200-distilled-600M 2> "${work}/log"
 
-# The real configurations with other models, sizes and lengths, and nothing else.
+# The recipe's configurations, with small models and few updates.
 find conf -name "train_*.yaml" -exec sed -i \
     -e "s|facebook/wav2vec2-xls-r-300m|${work}/models/encoder|" \
     -e "s|facebook/mbart-large-50-many-to-many-mmt|${work}/models/decoder|" \
@@ -42,7 +42,7 @@ run() {
         --inference_args "--maxlenratio -20" "$@" > "${work}/log" 2>&1 || fail "./run.sh failed"
 }
 
-# A line of a file that matches all of some expressions.
+# expect_words FILE PATTERN...: some line matches all patterns.
 expect_words() {
     local file=$1 lines word
     shift
@@ -54,7 +54,7 @@ expect_words() {
 
 samu_exp=exp/samu_train_samu_raw_de_en_fr
 decode_dir=decode_st_maxlenratio-20_valid.acc.best
-# Of a scenario: options, names, rows of the table.
+# describe SCENARIO: set its options, its names and the rows of its table.
 describe() {
     case "$1" in
         x2en)
@@ -115,7 +115,7 @@ check_translation() {
     expect_words "${dir}/score_st/report.html" "SeamlessM4T v2 (published)"
 }
 
-# Beside a system that makes no mistake, with tests against it.
+# Scored beside a system without any mistake, with significance tests against it.
 check_beside_another() {
     local right=exp/st_right_raw_multi_${tag}
     mkdir -p "${right}/${decode_dir}/test.${tag}"
@@ -142,7 +142,7 @@ for scenario in "$@"; do
         check_distillation "${retrieval_set}"
         student=true
     else
-        # The student is that of the first scenario.
+        # The first scenario's student is used.
         run "${options[@]}" --stop_stage 5
         run "${options[@]}" --stage 10 --stop_stage 13
     fi

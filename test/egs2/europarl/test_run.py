@@ -159,7 +159,7 @@ def test_help(recipe):
 def test_blanks_in_the_path_of_the_corpus(recipe):
     status, output = call(["./run.sh", "--europarl_st", "/my corpus"], recipe)
     assert status == 2
-    assert "--europarl_st '/my corpus': blanks do not go through st.sh" in output
+    assert "--europarl_st '/my corpus': st.sh cannot take a name with blanks" in output
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The mini recipe on Slurm: a node of this machine, started here as plain processes in a
-# folder of its own. All stages with few updates; a cancelled job, and how the run goes on.
+# The mini recipe on a Slurm node that is started on this machine, as plain processes in
+# a folder of its own: all stages with few updates; a job is cancelled, and the run goes on.
 set -e
 set -u
 set -o pipefail
@@ -57,7 +57,7 @@ EOF
     sinfo
 }
 
-# stop_node DIR: and wait until its processes have ended.
+# stop_node DIR: stop its processes, and wait until they have ended.
 stop_node() {
     local file pid
     for file in "$1"/slurmd.pid "$1"/slurmctld.pid "$1"/munge/pid; do
@@ -87,7 +87,7 @@ run() {
 }
 
 run --stop_stage 7 || fail "./run.sh failed"
-# The training is cancelled while it runs; its job is named after its log.
+# Cancel the training while it runs; its job is named after its log.
 (
     job=
     while [ -z "${job}" ]; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The study's command at reduced size, in a copy of the recipe's folder, with a small
-# random WavLM in the place of its encoder: data, student, two arms, report; and a second
-# call, which leaves all alone. Says nothing of quality.
+# random WavLM as the encoder: data, student, two arms, report; and a second call, which
+# makes nothing again. Scores are not checked.
 set -e
 set -u
 set -o pipefail
@@ -42,7 +42,7 @@ if grep -q "command was not given" "${root}/report.html"; then
     fail "a figure of ${root}/report.html has no command"
 fi
 
-# What is there is not made again.
+# Finished runs are not made again.
 before=$(cksum "${root}"/runs/*/*.json)
 study
 [ "${before}" = "$(cksum "${root}"/runs/*/*.json)" ] || fail "runs were made again"

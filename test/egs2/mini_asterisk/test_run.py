@@ -56,7 +56,7 @@ def test_one_folder_for_two_models_is_refused(run, option):
     status, output, calls = run(option, "mine")
     assert status == 2 and calls == []
     assert output == (
-        f"Error: {option} names one folder, and there are two models: pass "
+        f"Error: {option} names the folder of one model, but two are trained: pass "
         "--baseline false, too\n"
     )
     # As the study does.
@@ -108,4 +108,4 @@ def test_options_with_hyphens(run):
     assert "<--stage><1><--stop_stage><10>" in call
     status, output, calls = run("--st-tag", "mine")
     assert status == 2 and calls == []
-    assert "Error: --st_tag names one folder" in output
+    assert "Error: --st_tag names the folder of one model" in output

@@ -56,8 +56,8 @@ Options:
     --langs               # Source languages allowed, e.g. "es fr" (default: any).
     --use_src_lang        # false: ST data without transcripts (default="${use_src_lang}").
     --audio               # convert: decode and check each recording once, for all sets, and
-                          # write it as 16 kHz FLAC unless it is that; stat: only see that
-                          # it is there (default="${audio}").
+                          # write it as 16 kHz FLAC unless it is that; stat: only check that
+                          # the file is there and not empty (default="${audio}").
     --clips_dir           # Folder of the converted recordings (default="${clips_dir}").
     --drop_faulty         # true: leave out utterances whose audio cannot be used, instead of
                           # stopping (default="${drop_faulty}").
@@ -83,7 +83,7 @@ if [ -z "${manifest}${valid_manifest}${test_manifests}${samu_manifest}${samu_val
     exit 2
 fi
 
-# Three lists of one length: manifest, set, samu or not.
+# Parallel lists: manifest, name of its set, whether the set is for the distillation.
 files=() sets=() samus=()
 add() {
     local file=$1 name=$2 samu=$3
@@ -117,7 +117,7 @@ add "${samu_valid_manifest}" "${samu_valid_set}" true
 prepare() {
     local check_only=$1 i use_transcripts status=0
     for i in "${!files[@]}"; do
-        # Distillation learns from the transcripts: it cannot do without.
+        # Distillation learns from transcripts, with --use_src_lang false, too.
         use_transcripts=${use_src_lang}
         if "${samus[i]}"; then
             use_transcripts=true
@@ -144,7 +144,7 @@ log "stage 3: Validate"
 for dset in "${sets[@]}"; do
     utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
 done
-# An older set of another name is no set of this corpus: samu_st.sh asks.
+# The sets of this corpus: samu_st.sh refuses older ones that are still in data/.
 printf '%s\n' "${sets[@]}" > data/.sets
 
 log "Successfully finished. [elapsed=${SECONDS}s]"

@@ -97,8 +97,8 @@ options=(
 )
 report=data/local/${tag}
 
-code=$(${python} -c "import espnet_samu.corpora as room; print(*room.__path__)")
-# Other options, files of the corpus, or code: other sets.
+code=$(${python} -c "import espnet_samu.corpora as corpora; print(*corpora.__path__)")
+# What the content of the sets depends on: options, code, files of the corpus.
 state=$(
     printf '%s\n' "${options[@]}"
     cat "${code}"/*.py | cksum
@@ -106,7 +106,7 @@ state=$(
     find -L . -maxdepth 4 \( -name "*.lst" -o -name "segments.*" -o -name audios \) \
         -printf '%p %s %T@\n' | LC_ALL=C sort | cksum
 )
-# Whether all sets of the last run are there, none of them written since by another.
+# Whether all sets of the last run are there, and no other run has written them since.
 is_done() {
     local dset
     [ "$(cat "${report}/done" 2> /dev/null)" = "${state}" ] || return 1
@@ -125,7 +125,7 @@ else
     rm -f "${report}/done"
     ${python} -m espnet_samu.bin.prepare europarl_st "${options[@]}" \
         --output_dir data --nj "${nj}"
-    log "What was left out or changed: ${report}/counts.md, each of it: ${report}/faults.tsv"
+    log "What was left out or changed: ${report}/counts.md; each case: ${report}/faults.tsv"
 
     log "stage 2: Validate"
     while read -r dset; do

@@ -6,7 +6,7 @@
 # (7.6 h) of 15 templates are composed from them, and 140 held-out contents in each
 # language. es and fr have translations, it and ru only transcripts in training.
 # Each unit was recorded once: the tests are new combinations of known recordings.
-# But for test_prompts: 62 whole prompts that are not composed, a harder test.
+# Only test_prompts is not composed: 62 whole prompts, a harder test.
 set -e
 set -u
 set -o pipefail
@@ -56,7 +56,7 @@ fi
 . ./cmd.sh
 
 if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
-    # The sum of the archives is the marker: a new archive is unpacked again.
+    # The marker is the archives' checksum: a new archive is unpacked again.
     sum=$(cat downloads.tar.gz prompts.tar.gz | cksum)
     if [ "$(cat downloads/.done 2> /dev/null)" = "${sum}" ]; then
         log "stage 1: downloads/ is there already"
@@ -70,7 +70,7 @@ if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
 fi
 
 sets="samu_train samu_dev train dev dev_menardi test test_menardi test_prompts"
-# Whether all that was composed is there: sets or recordings may have been removed.
+# Whether what was composed is still there: sets or recordings may have been removed.
 is_composed() {
     local file dset
     [ "$(cat data/.composed 2> /dev/null)" = "${state}" ] || return 1
@@ -88,7 +88,7 @@ if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
     options="--seed ${seed} --train_per_lang ${train_per_lang}"
     options+=" --dev_per_lang ${dev_per_lang} --test_per_lang ${test_per_lang}"
     options+=" --bitext_contents ${bitext_contents}"
-    # Other options, recordings or code: another corpus.
+    # What the composed corpus depends on: options, code, recordings.
     state="${options} $(cat local/*.py downloads/.done | cksum)"
     if is_composed; then
         log "stage 2: data/ is there already, made with: ${options}"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Sourced last by path.sh.
 
-# path.sh has set 1, for many jobs side by side; here one job trains on all cores,
-# unless run.sh says otherwise.
+# path.sh has set one thread, for many jobs side by side; here one job trains on all
+# cores, unless run.sh sets ${threads}.
 OMP_NUM_THREADS=${threads:-$(nproc)}
 export OMP_NUM_THREADS
-# Waiting threads sleep: spinning ones made an update 10 times slower as soon as
-# another process wanted one of two cores.
+# Waiting threads sleep: with spinning ones an update took 10 times as long as soon as
+# another process used one of two cores.
 export OMP_WAIT_POLICY=passive
 # Keep freed memory: page faults took up to half of the time of small CPU batches.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000
-# Every model is made here: no look-ups on a hub, unless they are asked for.
+# All models are trained here: no requests to the hub, unless the user allows them.
 export HF_HUB_OFFLINE=${HF_HUB_OFFLINE:-1}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The fair control of the study: CTC on the transcripts that the student is distilled
-# on, by ESPnet's own ASR training. Pieces are made of the training transcripts.
+# Train the encoder of the study's CTC arms by ESPnet's own ASR training, on the
+# transcripts that the student is distilled on. The pieces are trained on them, too.
 set -e
 set -u
 set -o pipefail
@@ -8,7 +8,7 @@ set -o pipefail
 ctc_config=conf/tuning/train_ctc.yaml
 output_dir=           # Experiment folder.
 pieces_dir=data/study/ctc_pieces
-nbpe=300              # 80 ms a frame: characters would be more than frames.
+nbpe=300              # Pieces, as there are more characters than frames of 80 ms.
 train_set=samu_train
 # shellcheck disable=SC2034  # by its name, below
 valid_set=samu_dev
@@ -27,7 +27,7 @@ if [ -z "${output_dir}" ]; then
 fi
 if [ ! -s "${pieces_dir}/tokens.txt" ]; then
     mkdir -p "${pieces_dir}"
-    # Two runs may come here at once.
+    # In a folder of its own: two runs may do this at the same time.
     work=$(mktemp -d "${pieces_dir}/.XXXXXX")
     cut -d " " -f 2- "dump/raw/${train_set}/text.tc.multi" > "${work}/text"
     ${python} -c "
