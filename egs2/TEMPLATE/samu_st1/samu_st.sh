@@ -452,52 +452,25 @@ fi
 [ -n "${st_stats_dir}" ] \
     || st_stats_dir=${_stats_dir}${speed_perturb_factors:+_sp}
 
-# products ACTION WHAT: see espnet_samu.bin.check_products.
+# products ACTION WHAT: see espnet_samu.bin.check_products, whose options are variables here.
+# shellcheck disable=SC2034  # they are used by their names
 products() {
-    local own=true perturbed=${speed_perturb_factors:+${train_set}_sp}
-    [ -z "${samu_model}" ] || own=false
-    ${python} -m espnet_samu.bin.check_products "$@" \
-        --data_feats "${data_feats}" \
-        --expdir "${expdir}" \
-        --train_set "${train_set}" \
-        --perturbed_set "${perturbed}" \
-        --valid_set "${valid_set}" \
-        --test_sets "${test_sets}" \
-        --durations "$(st_option min_wav_duration) $(st_option max_wav_duration)" \
-        --transcripts "${transcripts}" \
-        --translations "${translations}" \
-        --use_src_lang "${use_src_lang}" \
-        --samu_train_set "${samu_train_set}" \
-        --samu_valid_set "${samu_valid_set}" \
-        --retrieval_sets "${retrieval_sets}" \
-        --label_text "${label_text}" \
-        --teacher="${teacher}" \
-        --teacher_prompt="${teacher_prompt}" \
-        --teacher_dir "${teacher_dir}" \
-        --own_student "${own}" \
-        --named "${named}" \
-        --samu_model "${_samu_model}" \
-        --samu_exp "${samu_exp}" \
-        --samu_stats_dir "${samu_stats_dir}" \
-        --check_audio "${check_audio}" \
-        --samu_config "${samu_config}" \
-        --samu_args="${train_args} ${samu_args}" \
-        --retrieval_dir "${retrieval_dir}" \
-        --token_list "${token_list}" \
-        --bpemodel "${bpemodel}" \
-        --token_texts "${token_texts}" \
-        --token_model="${hugging_face_model_name_or_path}" \
-        --token_args="${trim_vocab_args}" \
-        --st_exp "${st_exp}" \
-        --st_stats_dir "${st_stats_dir}" \
-        --st_config "${st_config}" \
-        --st_args="${train_args} ${st_args}" \
-        --inference_tag "${inference_tag}" \
-        --inference_config "${inference_config}" \
-        --inference_args="${inference_args}" \
-        --inference_st_model "${inference_st_model}" \
-        --baseline_exp "${baseline_exp}" \
-        --command="${run_args}"
+    local name opts=() perturbed_set=${speed_perturb_factors:+${train_set}_sp} durations
+    local own_student=true samu_args="${train_args} ${samu_args}" st_args="${train_args} ${st_args}"
+    local token_model=${hugging_face_model_name_or_path} token_args=${trim_vocab_args}
+    local command=${run_args}
+    durations="$(st_option min_wav_duration) $(st_option max_wav_duration)"
+    [ -z "${samu_model}" ] || own_student=false
+    local samu_model=${_samu_model}
+    for name in data_feats expdir train_set perturbed_set valid_set test_sets durations \
+        transcripts translations use_src_lang samu_train_set samu_valid_set retrieval_sets \
+        label_text teacher teacher_prompt teacher_dir own_student named samu_model samu_exp \
+        samu_stats_dir check_audio samu_config samu_args retrieval_dir token_list bpemodel \
+        token_texts token_model token_args st_exp st_stats_dir st_config st_args \
+        inference_tag inference_config inference_args inference_st_model baseline_exp command; do
+        opts+=("--${name}=${!name}")
+    done
+    ${python} -m espnet_samu.bin.check_products "$@" "${opts[@]}"
 }
 
 # Count what a vocabulary of st.sh cannot write.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # All stages of the mini recipe at reduced size, in a copy of its folder: data, teacher,
 # distillation, retrieval, translation, decoding, scoring, packing, decoding from the
-# pack; and the other frontends by YAML alone. Says nothing of quality.
+# pack; s3prl's frontend, and Whisper, LoRA and augmentation by YAML alone. Says nothing of
+# quality.
 set -e
 set -u
 set -o pipefail
@@ -75,50 +76,42 @@ EOF
 )
 mv exp.away exp
 
-# Another encoder, or another way of training it, is another YAML file.
-for name in s3prl lora; do
-    config=conf/tuning/train_st_${name}.yaml
-    run --stage 11 --stop_stage 12 --st_config "${config}" --test_sets test
-    expect "exp/st_train_st_${name}_raw_multi_en/${decode_dir}/test/text"
-done
+# Another frontend is another YAML file.
+run --stage 11 --stop_stage 12 --st_config conf/tuning/train_st_s3prl.yaml --test_sets test
+expect "exp/st_train_st_s3prl_raw_multi_en/${decode_dir}/test/text"
 
 # The template's configurations take another family by its model alone: published files,
-# small sizes (covost2's smoke test has XLS-R and mBART-50, europarl's w2v-BERT, NLLB and
-# adapters, the study's WavLM).
-family() {
-    local name=$1 encoder=$2 decoder=$3 st_exp
-    (. ./path.sh && python3 "${main_root}/test/egs2/tiny_models.py" "${work}/${name}" \
-        --encoder "${encoder}" --decoder "${decoder}") > "${work}/log" 2>&1 \
-        || fail "tiny_models.py failed"
-    for task in samu st; do
-        sed -e "s|model: facebook/wav2vec2.*|model: ${work}/${name}/encoder|" \
-            -e "s|model: facebook/mbart.*|model: ${work}/${name}/decoder|" \
-            -e "s/output_size: 768/output_size: 128/" \
-            -e "s/dtype: bfloat16/dtype: float32/" \
-            -e "s/^max_epoch: .*/max_epoch: 1/" \
-            -e "s/^num_iters_per_epoch: .*/num_iters_per_epoch: 3/" \
-            -e "s/^batch_bins: .*/batch_bins: 400000/" \
-            -e "s/^num_workers: .*/num_workers: 1/" \
-            "../../TEMPLATE/samu_st1/conf/train_${task}.yaml" \
-            > "conf/tuning/train_${task}_${name}.yaml"
-    done
-    run --stage 5 --stop_stage 14 --skip_packing false --test_sets test --nj 1 \
-        --samu_config "conf/tuning/train_samu_${name}.yaml" \
-        --st_config "conf/tuning/train_st_${name}.yaml" \
-        --inference_samu_model valid.r1.best.pth \
-        --tgt_token_type hugging_face \
-        --hugging_face_model_name_or_path "${work}/${name}/decoder"
-    st_exp=exp/st_train_st_${name}_raw_multi_en_samu_train_samu_${name}_raw
-    expect "exp/samu_train_samu_${name}_raw/retrieval_valid.r1.best/test/retrieval.json" \
-        "${st_exp}/${decode_dir}/test/score_st/report.html" "${st_exp}"/*.zip
-}
-family whisper openai/whisper-base/resaved-4.31.0 facebook/m2m100_418M/resaved-4.46.0
-
-# Another student, and translation from it.
-run --stage 8 --stop_stage 12 --samu_config conf/tuning/train_samu_augment.yaml \
-    --st_config conf/tuning/train_st_augment.yaml --test_sets test
-st_exp=exp/st_train_st_augment_raw_multi_en_samu_train_samu_augment_raw
-expect "${st_exp}/${decode_dir}/test/text"
-expect_line "${st_exp}/config.yaml" \
-    "samu_train_samu_augment_raw/valid.cos_right.best.pth:frontend:frontend"
+# small sizes (covost2's smoke test has XLS-R and mBART-50, europarl's w2v-BERT and NLLB,
+# the study's WavLM). With it go augmented speech and LoRA (europarl: adapters).
+models=${work}/models
+(. ./path.sh && python3 "${main_root}/test/egs2/tiny_models.py" "${models}" \
+    --encoder openai/whisper-base/resaved-4.31.0 \
+    --decoder facebook/m2m100_418M/resaved-4.46.0) > "${work}/log" 2>&1 \
+    || fail "tiny_models.py failed"
+for file in train_samu tuning/train_st_lora; do
+    sed -e "s|model: facebook/wav2vec2.*|model: ${models}/encoder|" \
+        -e "s|model: facebook/mbart.*|model: ${models}/decoder|" \
+        -e "s/output_size: 768/output_size: 128/" \
+        -e "s/dtype: bfloat16/dtype: float32/" \
+        -e "s/^max_epoch: .*/max_epoch: 1/" \
+        -e "s/^num_iters_per_epoch: .*/num_iters_per_epoch: 3/" \
+        -e "s/^batch_bins: .*/batch_bins: 400000/" \
+        -e "s/^num_workers: .*/num_workers: 1/" \
+        "../../TEMPLATE/samu_st1/conf/${file}.yaml" > "conf/${file}_whisper.yaml"
+    sed -n "/^preprocessor_conf:/,/^$/p" conf/tuning/train_samu_augment.yaml \
+        >> "conf/${file}_whisper.yaml"
+done
+run --stage 5 --stop_stage 14 --skip_packing false --test_sets test --nj 1 \
+    --samu_config conf/train_samu_whisper.yaml \
+    --st_config conf/tuning/train_st_lora_whisper.yaml \
+    --inference_samu_model valid.r1.best.pth \
+    --tgt_token_type hugging_face \
+    --hugging_face_model_name_or_path "${models}/decoder"
+samu_exp=exp/samu_train_samu_whisper_raw
+st_exp=exp/st_train_st_lora_whisper_raw_multi_en_samu_train_samu_whisper_raw
+expect "${samu_exp}/retrieval_valid.r1.best/test/retrieval.json" \
+    "${st_exp}/${decode_dir}/test/score_st/report.html" "${st_exp}"/*.zip
+expect_line "${samu_exp}/config.yaml" "data_aug_prob: 0.8"
+expect_line "${st_exp}/config.yaml" "data_aug_prob: 0.8" "type: lora" \
+    "${samu_exp#exp/}/valid.r1.best.pth:frontend:frontend"
 echo "smoke: passed"
