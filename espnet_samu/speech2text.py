@@ -119,6 +119,7 @@ class Speech2Text:
                 quantize_linear(self.model)
             bpemodel = args.bpemodel if bpemodel is None else str(bpemodel)
             detokenizer = Detokenizer(token_type or args.token_type, bpemodel)
+            args.bpemodel = bpemodel
             self.search = self._build_search(has_lm, lm_train_config, lm_file)
         self.st_train_args = args
         self._lock = encoder_lock(model)

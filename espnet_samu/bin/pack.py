@@ -5,13 +5,15 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from espnet2.bin import pack as host
 
 from espnet_samu.checkpoint.pack import TRANSLATION
 from espnet_samu.checkpoint.pack_writer import write_pack
+from espnet_samu.text.tokenizer_files import kept_tokenizers
 from espnet_samu.utils.command import run
-from espnet_samu.utils.safe_reading import decoder_of
+from espnet_samu.utils.safe_reading import decoder_of, read_yaml
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -44,8 +46,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
         host.main(cmd)
         return
     args = get_parser().parse_args(cmd)
-    if decoder_of(args.st_train_config) != "mbart":
-        host.main(cmd)
+    decoder = decoder_of(args.st_train_config)
+    config, exp = read_yaml(args.st_train_config), Path(args.st_train_config).parent
+    # st.sh names those of stage 5, which may have been made again.
+    tokenizers = kept_tokenizers(config, exp)
+    if decoder != "mbart":
+        host.main([*cmd, *(f"--option={path}" for path in tokenizers)])
         return
     logging.basicConfig(
         level="INFO",
@@ -60,8 +66,17 @@ def main(cmd: Sequence[str] | None = None) -> None:
         args.outpath,
         {name: path for name, path in given.items() if name in TRANSLATION.files},
         {name: path for name, path in given.items() if name in TRANSLATION.yaml_files},
-        args.option,
+        [path for path in args.option if not _is_replaced(path, tokenizers)],
     )
+
+
+def _is_replaced(path: str, tokenizers: Sequence[str]) -> bool:
+    """Return whether a file is a sentencepiece model that the experiment has itself."""
+    name = Path(path).name
+    own = [p for p in tokenizers if Path(p).name == name and Path(p).is_file()]
+    if own:
+        logging.info(f"left out: {path}; the model has {own[0]}")
+    return bool(own)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ from espnet_samu.scoring.transfer_gap import (
 )
 from espnet_samu.scoring.translation import SACREBLEU_METRICS, MetricSettings
 from espnet_samu.text.coverage import RoundTrip
+from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.text.trim_report import (
     describe_ceiling,
     espnet_round_trip,
@@ -288,7 +289,9 @@ def read_vocabulary(config: str) -> RoundTrip:
     """
     options = read_yaml(config)
     return espnet_round_trip(
-        options["token_type"], options.get("bpemodel"), options["token_list"]
+        options["token_type"],
+        own_tokenizer(options.get("bpemodel"), Path(config).parent),
+        options["token_list"],
     )
 
 

@@ -20,10 +20,11 @@ from espnet_samu.decoding.search import BACKENDS, SearchSettings
 from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
+from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import FAILED, check_data_files
-from espnet_samu.utils.safe_reading import decoder_of
+from espnet_samu.utils.safe_reading import decoder_of, read_yaml
 
 _SEARCH = [field.name for field in dataclasses.fields(SearchSettings)]
 _FILES = "st_train_config st_model_file lm_train_config lm_file".split()
@@ -218,6 +219,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
         ours = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         ours.add_argument("--allow_missing")
         _, cmd = ours.parse_known_args(cmd)
+        config = read_yaml(args.st_train_config)
+        own = own_tokenizer(config.get("bpemodel"), Path(args.st_train_config).parent)
+        if args.bpemodel is None and own != config.get("bpemodel"):
+            cmd += ["--bpemodel", str(own)]
         host.main([*cmd, "--batch_size", "1"])
         return
     # A fresh parser: ESPnet's own turns the values of --config into defaults.

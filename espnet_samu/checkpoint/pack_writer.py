@@ -16,6 +16,7 @@ from typeguard import typechecked
 
 import espnet_samu
 from espnet_samu.checkpoint import pack
+from espnet_samu.text.tokenizer_files import TOKENIZER, own_tokenizer
 from espnet_samu.utils import hub
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.safe_reading import dump_yaml, map_strings, read_yaml
@@ -140,11 +141,13 @@ class _Contents:
                 "pack; pack in a folder above both"
             )
         if config.get("token_type") == "hugging_face":
-            tokenizer = f"{os.path.dirname(name)}/tokenizer"
-            self._add_tokenizer(config["bpemodel"], tokenizer)
+            tokenizer = f"{os.path.dirname(name)}/{TOKENIZER}"
+            model = own_tokenizer(config["bpemodel"], Path(path).parent)
+            self._add_tokenizer(str(model), tokenizer)
             config["bpemodel"] = tokenizer
         elif config.get("bpemodel"):
-            config["bpemodel"] = self.add(config["bpemodel"])
+            model = own_tokenizer(config["bpemodel"], Path(path).parent)
+            config["bpemodel"] = self.add(str(model))
         if config.get("base_weights"):
             self.add(Path(path).parent / config["base_weights"]["file"])
         self.texts[name] = dump_yaml(map_strings(self._name_in_pack, config))
@@ -176,5 +179,6 @@ def _name_of(path: str) -> str:
     """
     relative = os.path.relpath(path)
     if relative.startswith(os.pardir + os.sep) or os.sep not in relative:
-        relative = os.path.join("exp", *Path(path).parts[-2:])
+        depth = 3 if Path(path).parent.name == TOKENIZER else 2
+        relative = os.path.join("exp", *Path(path).parts[-depth:])
     return Path(relative).as_posix()

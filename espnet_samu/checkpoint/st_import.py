@@ -19,14 +19,10 @@ from espnet_samu.checkpoint.published_model import Decoding, PublishedST
 from espnet_samu.st_model import SamuSTModel
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.checkpoint import find_weights
+from espnet_samu.text.tokenizer_files import TOKENIZER
 from espnet_samu.utils.atomic import AtomicFolder
 
-CONFIG, MODEL, TOKENIZER, DECODE = (
-    "config.yaml",
-    "imported.pth",
-    "tokenizer",
-    "decode.yaml",
-)
+CONFIG, MODEL, DECODE = "config.yaml", "imported.pth", "decode.yaml"
 # The checkpoint that samu_st.sh decodes with if no other is named.
 DEFAULT_MODEL = "valid.acc.best.pth"
 

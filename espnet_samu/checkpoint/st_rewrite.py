@@ -7,18 +7,22 @@ starts near that of a related language, and the old ones keep their numbers.
 import argparse
 import copy
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from espnet_samu.checkpoint.st_import import CONFIG, DEFAULT_MODEL, MODEL, TOKENIZER
+from espnet_samu.checkpoint.st_import import CONFIG, DEFAULT_MODEL, MODEL
 from espnet_samu.layers.adapters import merge_lora
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.checkpoint import new_row
 from espnet_samu.text.languages import TargetLanguages, is_code
+from espnet_samu.text.tokenizer_files import (
+    TOKENIZER,
+    copy_tokenizer,
+    own_tokenizer,
+)
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.safe_reading import dump_yaml
 
@@ -60,7 +64,9 @@ def rewrite_st(
     if languages:
         state, args = _with_languages(state, args, languages)
     with output as folder:
-        args.bpemodel = _copy_tokenizer(args, folder, Path(output_dir))
+        args.bpemodel = _copy_tokenizer(
+            args.bpemodel, source.parent, folder, Path(output_dir)
+        )
         torch.save(state, folder / MODEL)
         (folder / DEFAULT_MODEL).symlink_to(MODEL)
         text = f"# From {source}\n{dump_yaml(vars(args))}"
@@ -119,15 +125,18 @@ def _with_languages(
 
 
 def _copy_tokenizer(
-    args: argparse.Namespace, folder: Path, output_dir: Path
+    value: str | None, source: Path, folder: Path, output_dir: Path
 ) -> str | None:
-    """Copy a tokenizer's file or folder; return the name that config.yaml says."""
-    source = Path(args.bpemodel or "")
-    if args.bpemodel is None or not source.exists():
-        return args.bpemodel  # characters, or a hub id
-    if source.is_dir():
-        shutil.copytree(source, folder / TOKENIZER)
-        return str(output_dir / TOKENIZER)
+    """Copy the tokenizer of a model into a folder; return the name for config.yaml.
+
+    Args:
+        value: As the model's config.yaml names it.
+        source: Folder of that config.yaml.
+        folder: Is to become output_dir.
+        output_dir: Of the new model.
+    """
+    value = own_tokenizer(value, source)
+    if value is None or not Path(value).exists():
+        return value  # characters, or a hub id
     (folder / TOKENIZER).mkdir()
-    shutil.copy2(source, folder / TOKENIZER / source.name)
-    return str(output_dir / TOKENIZER / source.name)
+    return str(output_dir / TOKENIZER / copy_tokenizer(value, folder / TOKENIZER))

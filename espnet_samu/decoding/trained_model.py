@@ -7,6 +7,7 @@ from espnet2.st.espnet_model import ESPnetSTModel
 
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.tasks.st import STTask
+from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.utils.safe_reading import Configuration
 from espnet_samu.utils.state_dict import StateDictError
 
@@ -56,4 +57,5 @@ def load_model(
             f"{path}: decoder '{args.decoder}' is not mbart; use "
             "espnet2.bin.st_inference"
         )
+    args.bpemodel = own_tokenizer(args.bpemodel, path.parent)
     return model, args

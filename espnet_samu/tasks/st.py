@@ -1,6 +1,7 @@
 """ESPnet's speech-translation task with the plug-in's classes."""
 
 import argparse
+import os
 
 import torch
 
@@ -25,6 +26,11 @@ from espnet_samu.tasks.st_builder import (  # noqa: E402
     student_specs,
 )
 from espnet_samu.text.languages import TargetLanguages  # noqa: E402
+from espnet_samu.text.tokenizer_files import (  # noqa: E402
+    FOLDERS,
+    keep_tokenizers,
+    own_tokenizer,
+)
 from espnet_samu.text.vocabulary import check_bpemodel, read_token_list  # noqa: E402
 from espnet_samu.train.safe_trainer import SafeTrainer  # noqa: E402
 from espnet_samu.train.translation_preprocessor import (  # noqa: E402
@@ -41,6 +47,7 @@ class STTask(AuxiliaryDistillationTask, AbsSamuTask, host.STTask):
     * ``--tgt_lang_token en_XX`` names the target-language token of ``mbart``.
     * Data named ``tgt_lang`` give the target language of each utterance.
     * ``--samu_weight`` keeps the distillation on.
+    * Tokenizer files are copied into the experiment, and config.yaml names the copies.
     """
 
     trainer = SafeTrainer
@@ -108,6 +115,11 @@ class STTask(AuxiliaryDistillationTask, AbsSamuTask, host.STTask):
         """Train; with ``init_from_samu`` from the student's encoder."""
         if args.init_from_samu and not args.collect_stats:
             args.init_param = [*args.init_param, *student_specs(args)]
+        for option in FOLDERS:
+            # Of a config.yaml that was moved.
+            if not os.path.exists(getattr(args, option) or ""):
+                value = own_tokenizer(getattr(args, option), args.output_dir)
+                setattr(args, option, value)
         super().main_worker(args)
 
     @classmethod
@@ -147,6 +159,10 @@ class STTask(AuxiliaryDistillationTask, AbsSamuTask, host.STTask):
         optimizers = super().build_optimizers(args, model)
         for optimizer in optimizers:
             optimizer.register_step_post_hook(model.count_update)
+        # Other processes read the same files where they were.
+        if not args.collect_stats and not args.dry_run:
+            if getattr(args, "dist_rank", None) in (None, 0):
+                keep_tokenizers(args)
         return optimizers
 
 

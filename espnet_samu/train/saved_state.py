@@ -17,6 +17,11 @@ from typing import Any
 
 import torch
 
+from espnet_samu.text.tokenizer_files import (
+    FOLDERS,
+    is_same_tokenizer,
+    own_tokenizer,
+)
 from espnet_samu.utils.init_param import frozen_weights
 from espnet_samu.utils.provenance import WITHOUT_EFFECT, WITHOUT_EFFECT_PREFIXES
 from espnet_samu.utils.safe_reading import read_yaml
@@ -29,10 +34,10 @@ EARLIER_CONFIG = "config.earlier.yaml"
 """config.yaml of the saved state, until a resumed training has saved its next one."""
 
 _FIXED = frozenset(
-    "adapter adapters exclude_weight_decay exclude_weight_decay_conf freeze_param init "
-    "init_from_samu init_param input_size optim samu_model save_strategy "
-    "save_trained_only scheduler src_token_list token_list train_dtype trainable "
-    "use_adapter".split()
+    "adapter adapters bpemodel exclude_weight_decay exclude_weight_decay_conf "
+    "freeze_param init init_from_samu init_param input_size optim samu_model "
+    "save_strategy save_trained_only scheduler src_bpemodel src_token_list token_list "
+    "train_dtype trainable use_adapter".split()
 )
 """Options that were used once, when the training began."""
 _FREE_PARTS = ("specaug", "preprocessor", "optim", "scheduler", "model")
@@ -87,7 +92,20 @@ def changed_options(output_dir: Path) -> Changes:
     earlier = output_dir / EARLIER_CONFIG
     if not earlier.exists():
         return {}
-    return compare_options(read_yaml(earlier), read_yaml(output_dir / CONFIG))
+    present = read_yaml(output_dir / CONFIG)
+    return compare_options(_read_earlier(output_dir, present), present)
+
+
+def _read_earlier(output_dir: Path, present: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the saved state's options; a copy of a tokenizer equals what was copied."""
+    earlier = read_yaml(output_dir / EARLIER_CONFIG)
+    for option in FOLDERS.keys() & earlier.keys():
+        # Of a folder that was moved.
+        earlier[option] = own = own_tokenizer(earlier[option], output_dir)
+        value = present.get(option)
+        if own is not None and value is not None and is_same_tokenizer(own, value):
+            earlier[option] = value
+    return earlier
 
 
 def compare_options(
@@ -204,8 +222,7 @@ def check_resume(
     """
     if not (output_dir / EARLIER_CONFIG).exists():
         return
-    earlier = read_yaml(output_dir / EARLIER_CONFIG)
-    changes = compare_options(earlier, options, defaults)
+    changes = compare_options(_read_earlier(output_dir, options), options, defaults)
     state = read_structure(
         output_dir / (EARLIER if (output_dir / EARLIER).exists() else CHECKPOINT)
     )

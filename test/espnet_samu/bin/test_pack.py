@@ -173,7 +173,7 @@ def test_tokenizer_comes_along(train, batch, tokenizer, tmp_path):
 
 
 def test_sentencepiece_comes_along(train, batch, tmp_path):
-    """Named by an option of st.sh, and if it is not."""
+    """The copy of the training, whatever an option of st.sh names since."""
     import sentencepiece
 
     (tmp_path / "recipe" / "data").mkdir()
@@ -194,15 +194,24 @@ def test_sentencepiece_comes_along(train, batch, tmp_path):
         token_list=f"{tmp_path}/tokens.txt",
     )
     expected = decode(batch, st_model_file="exp/st/1epoch.pth")
+    (tmp_path / "recipe" / "data" / "bpe.model").write_text("of stage 5 run again")
+    assert decode(batch, st_model_file="exp/st/1epoch.pth") == expected
     for option in (["--option=data/bpe.model"], []):
         main([*cmd, *option])
         shutil.move("exp/st/packed.zip", tmp_path / "packed.zip")
-        shutil.move("data", "hidden")
         with zipfile.ZipFile(tmp_path / "packed.zip") as archive:
-            assert archive.namelist().count("data/bpe.model") == 1
+            names = archive.namelist()
+            assert names.count("exp/st/tokenizer/bpe.model") == 1
+            assert "data/bpe.model" not in names
         found = decode(batch, tmp_path / "packed.zip", tmp_path / "cache")
         assert found == expected
-        shutil.move("hidden", "data")
+    shutil.rmtree("data")
+    shutil.move("exp/st", tmp_path / "moved")
+    assert decode(batch, st_model_file=tmp_path / "moved/1epoch.pth") == expected
+    main([word.replace("exp/st/", f"{tmp_path}/moved/") for word in cmd])
+    with zipfile.ZipFile(tmp_path / "moved" / "packed.zip") as archive:
+        assert "exp/moved/tokenizer/bpe.model" in archive.namelist()
+    assert decode(batch, tmp_path / "moved/packed.zip", tmp_path / "c2") == expected
 
 
 def test_missing_files(train, capsys):
@@ -234,6 +243,15 @@ def test_others_go_to_espnet(tmp_path, monkeypatch):
     ):
         main(cmd)
         assert seen.pop() == cmd
+    # with the tokenizer, which st.sh does not name
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "bpe.model").touch()
+    (tmp_path / "config.yaml").write_text(
+        "decoder: transformer\nbpemodel: exp/st/tokenizer/bpe.model\n"
+    )
+    cmd = ["st", f"--st_train_config={tmp_path}/config.yaml", "--outpath=x.zip"]
+    main([*cmd, "--st_model_file=x.pth"])
+    assert seen.pop()[-1] == f"--option={tmp_path}/tokenizer/bpe.model"
 
 
 def test_an_empty_config_yaml(tmp_path):

@@ -454,3 +454,10 @@ def test_other_decoders_go_to_espnet(tmp_path, data, monkeypatch):
     assert seen == [[*cmd, "--batch_size", "1"]]
     args = get_parser().parse_args(seen[0])
     assert (args.batch_size, args.ctc_weight) == (1, 0.3)
+    # of an experiment that was moved
+    config.write_text("decoder: rnn\nbpemodel: exp/st/tokenizer/bpe.model\n")
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "bpe.model").touch()
+    main(cmd)
+    args = get_parser().parse_args(seen[1])
+    assert args.bpemodel == f"{tmp_path}/tokenizer/bpe.model"

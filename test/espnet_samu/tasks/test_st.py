@@ -2,7 +2,9 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+from sentencepiece import sentencepiece_model_pb2
 
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.tasks.st import STTask
@@ -327,3 +329,35 @@ def test_options_together(st_cmd, languages, tmp_path):
     # the encoder was trained in the last one only
     assert steps == {1.0, 3.0}
     assert "| cy " in (tmp_path / "exp" / "languages.md").read_text()
+
+
+def test_tokenizer_of_a_training(st_cmd, tmp_path):
+    """It is resumed with the same content, wherever that is, and with no other."""
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.pieces.add(piece="<unk>", type=2)
+    for piece in ("▁", *"abcde"):
+        proto.pieces.add(piece=piece, score=-2.0)
+    models = [proto.SerializeToString()]
+    proto.pieces[1].score = -3.0
+    models.append(proto.SerializeToString())
+    tokens = ["<blank>", "<unk>", "▁", *"abcde", "<sos/eos>"]
+    (tmp_path / "tokens.txt").write_text("\n".join(tokens) + "\n")
+    exp = tmp_path / "exp"
+
+    def train(name, content):
+        (tmp_path / name).write_bytes(content)
+        conf = {"token_type": "bpe", "bpemodel": f"{tmp_path}/{name}"}
+        conf["token_list"] = f"{tmp_path}/tokens.txt"
+        STTask.main(cmd=st_cmd(exp, "--resume", "true", **conf))
+        return yaml.safe_load((exp / "config.yaml").read_text())["bpemodel"]
+
+    assert train("bpe.model", models[1]) == f"{exp}/tokenizer/bpe.model"
+    before = (exp / "1epoch.pth").stat()
+    for folder in (exp, tmp_path / "moved"):
+        if exp != folder:
+            exp = exp.rename(folder)
+        assert train("bpe.model", models[1]) == f"{exp}/tokenizer/bpe.model"
+        with pytest.raises(ValueError, match="options other than it was .*: bpemodel"):
+            train("bpe.model", models[0])
+        assert (exp / "tokenizer" / "bpe.model").read_bytes() == models[1]
+    assert (exp / "1epoch.pth").stat().st_mtime_ns == before.st_mtime_ns
