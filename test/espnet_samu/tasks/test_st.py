@@ -8,6 +8,7 @@ from sentencepiece import sentencepiece_model_pb2
 
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.tasks.st import STTask
+from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.utils.kaldi_io import write_text
 
 TEXTS = ("ab", "bcd", "e", "dcba")  # of the data folder
@@ -344,20 +345,21 @@ def test_tokenizer_of_a_training(st_cmd, tmp_path):
     (tmp_path / "tokens.txt").write_text("\n".join(tokens) + "\n")
     exp = tmp_path / "exp"
 
-    def train(name, content):
-        (tmp_path / name).write_bytes(content)
-        conf = {"token_type": "bpe", "bpemodel": f"{tmp_path}/{name}"}
+    def train(content):
+        (tmp_path / "bpe.model").write_bytes(content)
+        conf = {"token_type": "bpe", "bpemodel": f"{tmp_path}/bpe.model"}
         conf["token_list"] = f"{tmp_path}/tokens.txt"
         STTask.main(cmd=st_cmd(exp, "--resume", "true", **conf))
-        return yaml.safe_load((exp / "config.yaml").read_text())["bpemodel"]
+        config = yaml.safe_load((exp / "config.yaml").read_text())
+        return own_tokenizer(config["bpemodel"], exp)
 
-    assert train("bpe.model", models[1]) == f"{exp}/tokenizer/bpe.model"
+    assert train(models[1]) == f"{exp}/tokenizer/bpe.model"
     before = (exp / "1epoch.pth").stat()
     for folder in (exp, tmp_path / "moved"):
         if exp != folder:
             exp = exp.rename(folder)
-        assert train("bpe.model", models[1]) == f"{exp}/tokenizer/bpe.model"
+        assert train(models[1]) == f"{exp}/tokenizer/bpe.model"
         with pytest.raises(ValueError, match="options other than it was .*: bpemodel"):
-            train("bpe.model", models[0])
+            train(models[0])
         assert (exp / "tokenizer" / "bpe.model").read_bytes() == models[1]
     assert (exp / "1epoch.pth").stat().st_mtime_ns == before.st_mtime_ns
