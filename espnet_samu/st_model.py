@@ -49,6 +49,8 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
     decoder: Any
     """MBartDecoder where ``has_target_languages``."""
     token_list: list[str]
+    matches_tokens = True
+    """``--init_param`` matches rows of another token list by the names of tokens."""
 
     def __init__(self, *args, freeze_encoder_updates: int = 0, **kwargs):
         super().__init__(*args, **kwargs)

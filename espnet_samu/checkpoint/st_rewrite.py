@@ -25,6 +25,7 @@ from espnet_samu.text.tokenizer_files import (
 )
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.safe_reading import dump_yaml
+from espnet_samu.utils.token_rows import match_rows, token_axis
 
 
 def rewrite_st(
@@ -104,7 +105,8 @@ def _with_languages(
             )
     near = [known.id(name) for name in languages.values()]
     config: dict[str, Any] = copy.deepcopy(vars(args))
-    config["token_list"] = [*args.token_list, *languages]
+    tokens = args.token_list
+    config["token_list"] = [*tokens, *languages]
     config["decoder_conf"]["model_conf"]["vocab_size"] = len(config["token_list"])
     args = argparse.Namespace(**config)
     wanted = STTask.build_model(args).state_dict()
@@ -115,12 +117,13 @@ def _with_languages(
             grown[name] = value
             continue
         # Embedding and output layer (V, D), or a bias of V logits.
-        axis = next(i for i, n in enumerate(value.shape) if n != shape[i])
+        axis = token_axis(name) or 0
         rows = [value.select(axis, row)[None] for row in near]
         if value.dim() == 2 and axis == 0:
             rows = [new_row(row, i) for i, row in enumerate(rows)]
-        new = torch.cat(rows).movedim(0, axis)
-        grown[name] = torch.cat([value, new], axis)
+        new = torch.zeros(shape, dtype=value.dtype)
+        new.narrow(axis, len(tokens), len(rows)).copy_(torch.cat(rows).movedim(0, axis))
+        grown[name] = match_rows(value, tokens, new, args.token_list, axis)
     return grown, args
 
 

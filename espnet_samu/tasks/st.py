@@ -20,7 +20,6 @@ from espnet_samu.tasks.auxiliary_distillation_task import (  # noqa: E402
 )
 from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
 from espnet_samu.tasks.st_builder import (  # noqa: E402
-    check_init_tokens,
     check_student_encoder,
     check_student_settings,
     student_specs,
@@ -151,8 +150,6 @@ class STTask(AuxiliaryDistillationTask, AbsSamuTask, host.STTask):
         """
         if not args.collect_stats and not args.dry_run:
             _check_target_languages(args, model)
-            if not args.ignore_init_mismatch:
-                check_init_tokens(args.init_param, args.token_list)
             if args.init_from_samu and not args.ignore_init_mismatch:
                 check_student_encoder(args.samu_model, model)
                 check_student_settings(args.samu_model, args)

@@ -3,7 +3,6 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -52,36 +51,6 @@ def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
             f"place in encoder: {type(model.encoder).__name__}, e.g. {lost[0]}; set "
             "encoder and encoder_conf as in the distillation"
         )
-
-
-def check_init_tokens(specs: Sequence[str], token_list: Sequence[str]) -> None:
-    """Check that decoders of ``--init_param`` have the model's token list.
-
-    Rows of an equal number of other tokens would be loaded, and mean other tokens.
-
-    Args:
-        specs: ``FILE:SRC_KEY:DST_KEY:EXCLUDED_KEYS`` each, as ESPnet reads it. What
-            is without config.yaml or leaves keys out is not compared.
-        token_list: Of the model.
-
-    Raises:
-        ValueError: Names the file and the first token that differs.
-    """
-    for spec in specs:
-        path, _, target, excluded = (spec.split(":", 3) + [""] * 3)[:4]
-        config = Path(path).parent / "config.yaml"
-        if excluded or target.partition(".")[0] not in ("", "decoder", "ctc", "st_ctc"):
-            continue
-        tokens = read_yaml(config).get("token_list") if config.is_file() else None
-        if isinstance(tokens, list) and tokens != list(token_list):
-            pairs = [*zip_longest(tokens, token_list)]
-            row = next(i for i, (theirs, ours) in enumerate(pairs) if theirs != ours)
-            theirs, ours = pairs[row]
-            raise ValueError(
-                f"--init_param {spec}: it has another token list: row {row} is "
-                f"{theirs!r}, not {ours!r}. Use its token list, or leave out what "
-                "has a row for each token: FILE:::KEY,... with keys of its state dict"
-            )
 
 
 _OUTPUT = ("layer", "layer_mix")

@@ -12,6 +12,7 @@ import torch
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.safe_reading import check_no_pointer, read_yaml
 from espnet_samu.utils.state_dict import load_strictly, read_state_dict
+from espnet_samu.utils.token_rows import has_tokens, loaded_names, matched_rows
 from espnet_samu.utils.torch_modules import WRAPPED, adapter_keys
 
 
@@ -196,7 +197,8 @@ def load_pretrained_model(
     """Load one ``--init_param``, with the frozen base weights that the file lacks.
 
     The registry puts it in the place of ESPnet's function of this name, so that
-    ESPnet's own tasks start from all of a student of ``save_trained_only``, too.
+    ESPnet's own tasks start from all of a student of ``save_trained_only``, too. Rows
+    of a translation model belong to tokens: see :mod:`espnet_samu.utils.token_rows`.
 
     Args:
         init_param: ``FILE:SRC_KEY:DST_KEY:EXCLUDED_KEYS``.
@@ -206,14 +208,35 @@ def load_pretrained_model(
 
     Raises:
         FileNotFoundError: The file's base weights are missing.
-        ValueError: They are others.
+        ValueError: They are others, or the file has another token list, and which of
+            its parameters have a row for each token is not known.
     """
     from espnet2.torch_utils import load_pretrained_model as host
 
     for spec in add_base_weights([init_param]):
         if spec != init_param:
             logging.info(f"{init_param} lacks frozen weights: loading {spec} first")
+        path, src, dst, excluded = _split(spec)
+        rows = {}
+        if has_tokens(model, dst):
+            rows = _matched_rows(spec, read_state_dict(path), model)
+        if rows:
+            keys = ",".join(filter(None, (excluded, *rows)))
+            spec = f"{path}:{src}:{dst}:{keys}"
         host.load_pretrained_model(spec, model, ignore_init_mismatch, map_location)
+        if rows:
+            target, prefix = model.get_submodule(dst), f"{src}." if src else ""
+            new = {key.removeprefix(prefix): value for key, value in rows.items()}
+            target.load_state_dict({**target.state_dict(), **new})
+
+
+def _matched_rows(
+    spec: str, state: dict[str, torch.Tensor], model: torch.nn.Module
+) -> dict[str, torch.Tensor]:
+    """Return the parameters of a file whose rows are those of other tokens, matched."""
+    path, src, dst, excluded = _split(spec)
+    names = dict(loaded_names(state, src, dst, excluded))
+    return matched_rows(f"--init_param {spec}", path, state, names, model)
 
 
 def check_not_own_folder(specs: Sequence[str], output_dir: Path | str) -> None:
@@ -270,6 +293,8 @@ def _check_destination(dst: str, specs: list[str], model: torch.nn.Module) -> No
         path, src, _, excludes = _split(spec)
         state = read_state_dict(path)
         prefix = f"{src}." if src else ""
+        if has_tokens(model, dst):
+            state.update(_matched_rows(spec, state, model))
         _check_source(f"--init_param {spec}", state, prefix, target, excludes)
         found.update(k for k in names if prefix + k in state)
         beginnings = tuple(e for e in excludes.split(",") if e)

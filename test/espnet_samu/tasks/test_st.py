@@ -362,4 +362,32 @@ def test_tokenizer_of_a_training(st_cmd, tmp_path):
         with pytest.raises(ValueError, match="options other than it was .*: bpemodel"):
             train(models[0])
         assert (exp / "tokenizer" / "bpe.model").read_bytes() == models[1]
+    # nor with another token list of that size
+    swapped = [*tokens[:3], *"bacde", "<sos/eos>"]
+    (tmp_path / "tokens.txt").write_text("\n".join(swapped) + "\n")
+    with pytest.raises(ValueError, match="options other than it was .*: token_list"):
+        train(models[1])
     assert (exp / "1epoch.pth").stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize("more", [[], ["de_DE", "ä"]])
+def test_init_param_of_another_token_list(st_cmd, st_exp, tmp_path, more, caplog):
+    """Rows go with their tokens, in a list of equal size and in a longer one."""
+    caplog.set_level("INFO")
+    old, args = STTask.build_model_from_file(None, st_exp / "1epoch.pth")
+    tokens = [*args.token_list[:2], *more, *reversed(args.token_list[2:])]
+    (tmp_path / "tokens.txt").write_text("\n".join(tokens) + "\n")
+    conf = {"token_list": f"{tmp_path}/tokens.txt", "optim_conf": {"lr": 0.0}}
+    conf["init_param"] = [f"{st_exp}/1epoch.pth"]
+    STTask.main(cmd=st_cmd(tmp_path / "exp", tgt_lang_token="en_XX", seed=5, **conf))
+    new, _ = STTask.build_model_from_file(None, tmp_path / "exp" / "1epoch.pth")
+    ids = torch.tensor([[29, 3, 4, 2]])
+    ours = torch.tensor([tokens.index(token) for token in args.token_list])
+    frames, lengths = torch.randn(1, 5, 16), torch.tensor([5])
+    with torch.no_grad():
+        expected, _ = old.eval().decoder(frames, lengths, ids, torch.tensor([4]))
+        found, _ = new.eval().decoder(frames, lengths, ours[ids], torch.tensor([4]))
+    torch.testing.assert_close(found[..., ours], expected)
+    if more:
+        text = "30 of 32 tokens are in its token list, 2 are new (de_DE ä)"
+        assert text in caplog.text

@@ -12,7 +12,6 @@ from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet_samu.tasks import st_builder
 from espnet_samu.tasks.st import STTask
 from espnet_samu.tasks.st_builder import (
-    check_init_tokens,
     check_student_encoder,
     check_student_settings,
     student_specs,
@@ -310,19 +309,3 @@ def test_a_student_makes_the_same_frames(tmp_path, part, name, value, shown):
         with pytest.raises(ValueError, match=shown):
             check_student_settings(str(tmp_path / "x.pth"), args)
     check_student_settings("none/x.pth", args)
-
-
-def test_rows_of_init_param_are_the_same_tokens(tmp_path):
-    file = f"{tmp_path}/valid.acc.best.pth"
-    check_init_tokens([file], ["<blank>", "b", "a"])  # nothing says what it has
-    (tmp_path / "config.yaml").write_text("token_list: [<blank>, a, b]\n")
-    check_init_tokens([file], ["<blank>", "a", "b"])
-    check_init_tokens(
-        [f"{file}:frontend:frontend", f"{file}:::decoder.embed"], ["<blank>", "b", "a"]
-    )
-    for spec in (file, f"{file}:decoder:decoder"):
-        for tokens in (["<blank>", "b", "a"], ["<blank>"]):
-            with pytest.raises(
-                ValueError, match=f"{spec}: it has .* row 1 is 'a', not"
-            ):
-                check_init_tokens([spec], tokens)
