@@ -14,7 +14,7 @@ from espnet_samu.tasks.samu import SAMUBuilder, SAMUTask
 from espnet_samu.teacher import cache
 from espnet_samu.teacher.identity import TEACHER_FILE, check_teacher
 from espnet_samu.train.distillation_head import DistillationHead
-from espnet_samu.utils.init_param import read_weights
+from espnet_samu.utils.base_weights import read_weights
 from espnet_samu.utils.kaldi_io import check_data_files
 from espnet_samu.utils.safe_reading import read_yaml
 from espnet_samu.utils.state_dict import load_strictly

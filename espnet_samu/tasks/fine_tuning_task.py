@@ -13,7 +13,7 @@ from espnet2.utils.types import str2bool
 from espnet_samu.layers.adapters import TYPES, add_adapters
 from espnet_samu.layers.trainable import MODEL_PRESETS, PRESETS, set_trainable
 from espnet_samu.train.saved_state import has_state
-from espnet_samu.utils import init_param
+from espnet_samu.utils import base_weights, init_param
 from espnet_samu.utils.safe_reading import read_yaml
 
 BASE = "base.pth"
@@ -105,10 +105,10 @@ class FineTuningTask(AbsTask):
         # ESPnet does it again, but only after config.yaml is written.
         for spec in args.init_param:
             init_param.load_pretrained_model(spec, model, args.ignore_init_mismatch)
-        weights = init_param.frozen_weights(model)
+        weights = base_weights.frozen_weights(model)
         if getattr(args, "dist_rank", None) in (None, 0):
             output_dir = Path(args.output_dir)
-            sha256 = init_param.checksum(weights)
+            sha256 = base_weights.checksum(weights)
             before = _earlier_checksum(output_dir) if args.resume else None
             if before not in (None, sha256):
                 raise ValueError(
@@ -118,9 +118,9 @@ class FineTuningTask(AbsTask):
                     "or train in another folder"
                 )
             if before is None:
-                init_param.save_base(weights, output_dir / BASE)
+                base_weights.save_base(weights, output_dir / BASE)
             args.base_weights = {"file": BASE, "sha256": sha256}
-        init_param.leave_out(model, frozenset(weights))
+        base_weights.leave_out(model, frozenset(weights))
         return optimizers
 
     @staticmethod
@@ -135,7 +135,7 @@ class FineTuningTask(AbsTask):
         """
         base = getattr(args, "base_weights", None)
         if base is not None:
-            init_param.load_base(model, folder / base["file"], base["sha256"])
+            base_weights.load_base(model, folder / base["file"], base["sha256"])
 
 
 def _earlier_checksum(output_dir: Path) -> str | None:

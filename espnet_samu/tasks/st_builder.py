@@ -15,7 +15,7 @@ from espnet2.train.class_choices import ClassChoices
 
 from espnet_samu.st_model import SamuSTModel
 from espnet_samu.text.vocabulary import read_token_list
-from espnet_samu.utils.init_param import read_weights
+from espnet_samu.utils.base_weights import read_weights
 from espnet_samu.utils.safe_reading import read_yaml
 
 

@@ -22,7 +22,7 @@ from espnet_samu.text.tokenizer_files import (
     is_same_tokenizer,
     own_tokenizer,
 )
-from espnet_samu.utils.init_param import frozen_weights
+from espnet_samu.utils.base_weights import frozen_weights
 from espnet_samu.utils.provenance import WITHOUT_EFFECT, WITHOUT_EFFECT_PREFIXES
 from espnet_samu.utils.safe_reading import read_yaml
 

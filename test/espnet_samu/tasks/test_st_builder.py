@@ -16,7 +16,7 @@ from espnet_samu.tasks.st_builder import (
     check_student_settings,
     student_specs,
 )
-from espnet_samu.utils.init_param import checksum, save_base
+from espnet_samu.utils.base_weights import checksum, save_base
 
 
 @pytest.fixture

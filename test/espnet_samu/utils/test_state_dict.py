@@ -5,7 +5,12 @@ import pickle
 import pytest
 import torch
 
-from espnet_samu.utils.state_dict import StateDictError, check_tensors, load_strictly
+from espnet_samu.utils.state_dict import (
+    StateDictError,
+    check_tensors,
+    load_strictly,
+    read_state_dict,
+)
 
 
 def test_load_strictly():
@@ -40,3 +45,39 @@ def test_partial_still_names_the_others():
     with pytest.raises(StateDictError, match=r"^f: tensors 1 unexpected \['x'\]$"):
         state = {"x": torch.zeros(1)}
         load_strictly("f", torch.nn.Linear(1, 1), state, is_partial=True)
+
+
+NO_CHECKPOINTS = {
+    "text": b"not a checkpoint\n",
+    "empty": b"",
+    "a list": [torch.zeros(2)],
+    "a number": 3,
+    "no tensors": {},
+    "what a training resumes from": {"model": {"a": torch.zeros(2)}, "epoch": 3},
+}
+
+
+@pytest.mark.parametrize("name", NO_CHECKPOINTS)
+def test_no_state_dict(tmp_path, name):
+    path, content = tmp_path / "a.pth", NO_CHECKPOINTS[name]
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=f"{path} is .*not a model checkpoint") as end:
+        read_state_dict(path)
+    assert str(end.value).count("\n") == 0
+
+
+def test_cut_state_dict(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.zeros(2)}, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"{path} is damaged, or is not a model"):
+        read_state_dict(path)
+
+
+def test_state_dict(tmp_path):
+    for content in ({"a": torch.ones(2)}, {"module": {"a": torch.ones(2)}}):
+        torch.save(content, tmp_path / "a.pth")
+        assert read_state_dict(tmp_path / "a.pth")["a"].tolist() == [1, 1]
