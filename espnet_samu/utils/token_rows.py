@@ -108,7 +108,7 @@ def matched_rows(
     path = Path(file).parent / "config.yaml"
     config = read_yaml(path) if parts and path.is_file() else {}
     matched: dict[str, torch.Tensor] = {}
-    told = ""
+    logged = ""
     for part, keys in parts.items():
         tokens = list(getattr(model, _LISTS[part]))
         old_tokens = _tokens_of(config, keys[0], part)
@@ -140,9 +140,9 @@ def matched_rows(
             if old.select(axis, 0).shape == new.select(axis, 0).shape:
                 matched[key] = match_rows(old, old_tokens, new, tokens, axis)
         text = _describe(old_tokens, tokens)
-        if text != told:
+        if text != logged:
             logging.info(f"{what}: {text}")
-        told = text
+        logged = text
     return matched
 
 
