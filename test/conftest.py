@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import multiprocessing
 import os
 import string
 import sys
@@ -308,6 +309,32 @@ def st_exp(st_cmd, tmp_path_factory):
     folder = tmp_path_factory.mktemp("st_exp")
     STTask.main(cmd=st_cmd(folder, tgt_lang_token="en_XX"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def start_two():
+    """Function that starts a task's training in two processes, which it returns.
+
+    They are forked: ESPnet is imported once.
+    """
+
+    def start_two(task, cmd, folder):
+        context = multiprocessing.get_context("fork")
+        options = ["--dist_world_size=2", "--dist_backend=gloo"]
+        options += [f"--dist_init_method=file://{folder}/init"]
+        options += ["--multiprocessing_distributed=false"]
+        processes = [
+            context.Process(
+                target=task.main,
+                kwargs={"cmd": [*cmd, *options, f"--dist_rank={rank}"]},
+            )
+            for rank in range(2)
+        ]
+        for process in processes:
+            process.start()
+        return processes
+
+    return start_two
 
 
 @pytest.fixture(scope="session")

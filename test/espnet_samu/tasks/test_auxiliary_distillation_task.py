@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -207,7 +205,7 @@ def test_resumed_equals_uninterrupted(keeping_cmd, student, tmp_path, n_iters):
 
 
 @pytest.fixture(scope="module")
-def trainings(keeping_cmd, tmp_path_factory):
+def trainings(keeping_cmd, start_two, tmp_path_factory):
     """Checkpoints of one process, and of two: the distillation has three utterances.
 
     So one process has two of them, the other one, but each two translations.
@@ -218,26 +216,12 @@ def trainings(keeping_cmd, tmp_path_factory):
     conf = {"max_epoch": 2, "num_iters_per_epoch": 2}
     conf["model_conf"] = {"report_bleu": False}
     args = ["--samu_shape_file", f"{folder}/shape"]
-    processes = [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "espnet_samu.bin.st_train"),
-                *keeping_cmd(folder / "two", *args, **conf),
-                *("--dist_world_size", "2", "--dist_rank", str(rank)),
-                *("--dist_backend", "gloo"),
-                *("--dist_init_method", f"file://{folder}/init"),
-                *("--multiprocessing_distributed", "false"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    cmd = keeping_cmd(folder / "two", *args, **conf)
+    processes = start_two(STTask, cmd, folder)
     STTask.main(cmd=keeping_cmd(folder / "one", *args, **conf))
     for process in processes:
-        output, _ = process.communicate(timeout=480)
-        assert process.returncode == 0, output[-3000:]
+        process.join(timeout=480)
+        assert process.exitcode == 0
     return load(folder / "one", "checkpoint.pth"), load(
         folder / "two", "checkpoint.pth"
     )

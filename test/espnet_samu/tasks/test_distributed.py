@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -16,29 +13,14 @@ CONF = {
 
 
 @pytest.fixture(scope="module")
-def trainings(samu_cmd, tmp_path_factory):
+def trainings(samu_cmd, start_two, tmp_path_factory):
     """Folders of one process with four utterances a batch, and of two with two."""
     folder = tmp_path_factory.mktemp("distributed")
-    processes = [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "espnet_samu.bin.samu_train"),
-                *samu_cmd(folder / "two", **CONF),
-                *("--dist_world_size", "2", "--dist_rank", str(rank)),
-                *("--dist_backend", "gloo"),
-                *("--dist_init_method", f"file://{folder}/init"),
-                *("--multiprocessing_distributed", "false"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    processes = start_two(SAMUTask, samu_cmd(folder / "two", **CONF), folder)
     SAMUTask.main(cmd=samu_cmd(folder / "one", **CONF))
     for process in processes:
-        output, _ = process.communicate(timeout=240)
-        assert process.returncode == 0, output[-3000:]
+        process.join(timeout=240)
+        assert process.exitcode == 0
     return folder / "one", folder / "two"
 
 
