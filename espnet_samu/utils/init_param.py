@@ -9,7 +9,12 @@ import torch
 
 from espnet_samu.utils.base_weights import base_of
 from espnet_samu.utils.state_dict import read_state_dict
-from espnet_samu.utils.token_rows import has_tokens, loaded_names, matched_rows
+from espnet_samu.utils.token_rows import (
+    has_same_lists,
+    has_tokens,
+    loaded_names,
+    matched_rows,
+)
 from espnet_samu.utils.torch_modules import adapter_keys
 
 # Parts that a training adds to a model: the head of the auxiliary distillation, filled
@@ -77,7 +82,8 @@ def load_pretrained_model(
             logging.info(f"{init_param} lacks frozen weights: loading {spec} first")
         path, src, dst, excluded = _split(spec)
         rows = {}
-        if has_tokens(model, dst):
+        # A large file is not read twice for nothing.
+        if has_tokens(model, dst) and not (src == dst and has_same_lists(model, path)):
             rows = _matched_rows(spec, read_state_dict(path), model)
         if rows:
             keys = ",".join(filter(None, (excluded, *rows)))

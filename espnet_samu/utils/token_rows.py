@@ -77,6 +77,16 @@ def has_tokens(model: torch.nn.Module, dst: str) -> bool:
     return is_part and getattr(model, "matches_tokens", False)
 
 
+def has_same_lists(model: torch.nn.Module, file: Path | str) -> bool:
+    """Return whether config.yaml beside a checkpoint has a model's token lists."""
+    path = Path(file).parent / "config.yaml"
+    config = read_yaml(path) if path.is_file() else {}
+    return _TARGET in config and all(
+        list(config.get(option) or []) == list(getattr(model, option) or [])
+        for option in (_TARGET, _SOURCE)
+    )
+
+
 def matched_rows(
     what: str,
     file: Path | str,

@@ -186,7 +186,7 @@ if [ "${root}" = exp/study ]; then
     notes+=(
         --note "CTC instead, frozen (j)=has the settings of distilled, frozen (c); none was searched for it"
         --note "encoder trained (c, j)=have hardly learned es and fr, so that they cannot say whether freezing ruins CTC instead (j)"
-        --note "H3=loss kept on (k) differs from distilled, frozen (c) in more than the loss: its encoder is trained, on another batch of speech in every update. Less loss switched off (k), it is the loss alone"
+        --note "H3=loss kept on (k) differs from distilled, frozen (c) in more than the loss: its encoder is trained, on another batch of speech in every update. Its difference to loss switched off (k) is the effect of the loss alone"
     )
 fi
 python3 -m study.study_report \

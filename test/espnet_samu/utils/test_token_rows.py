@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from espnet_samu.utils import init_param
 from espnet_samu.utils.init_param import check_init_param, load_pretrained_model
 from espnet_samu.utils.token_rows import match_rows, token_axis
 
@@ -117,6 +118,15 @@ def test_init_param(file, keys, mismatch, caplog):
                 caplog.text
             )
             assert "1 of its tokens are not used" in caplog.text
+
+
+def test_a_file_of_the_same_tokens_is_read_once(file, monkeypatch):
+    monkeypatch.setattr(init_param, "read_state_dict", None)
+    model = Model(OLD, 10.0, ["x", "y"])
+    load_pretrained_model(str(file), model, ignore_init_mismatch=False)
+    assert rows(model.decoder["embed"][0].weight) == [0, 1, 2]
+    with pytest.raises(TypeError):  # of another list, its rows are needed
+        load_pretrained_model(str(file), Model(["b"], 10.0, ["x", "y"]), False)
 
 
 def test_tokens_of_transcripts(file):
