@@ -31,6 +31,13 @@ OPTIONS = {
 }
 """Of every call of run.sh."""
 SIZES = {"max_epoch": 1, "num_iters_per_epoch": 2, "batch_bins": 200000}
+REFUSED = (
+    "was (made|trained) from something else",
+    "cannot be resumed with options other than",
+    "these options would not be used",
+    "is missing: run stage",
+)
+"""In messages that name what differs, or what has to be made first."""
 EXP = "exp/st_train_st_raw_multi_en"
 STUDENT = "exp/samu_train_samu_raw"
 DECODED = f"{EXP}/decode_st_valid.acc.best"
@@ -132,7 +139,7 @@ CHANGES = {
         ),
     ),
     "option of the translation": Change(
-        11, options={"--st_args": "--seed 5", "--st_exp": EXP}
+        11, lambda: replace("conf/train_st.yaml", "lsm_weight: .*", "lsm_weight: 0.2")
     ),
     "model": Change(13, lambda: append(f"{EXP}/valid.acc.best.pth")),
     "beam": Change(
@@ -190,11 +197,7 @@ def outcome(change: Change, stage: int, status: int, output: str) -> tuple[str, 
         status: Its exit status.
         output: What it printed.
     """
-    refused = re.findall(
-        "^Error: (.* was (?:made|trained) from something else.*)",
-        output,
-        flags=re.MULTILINE,
-    )
+    refused = re.search(f"Error: .*({'|'.join(REFUSED)})", output)
     if status != 0:
         return ("refused" if refused else "failed"), bool(
             refused and not change.harmless

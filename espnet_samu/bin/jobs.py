@@ -27,10 +27,12 @@ _VARIABLES = (
 
 # Lines of a scheduler's log, or of run.pl's and slurm.pl's at the end of a job's log.
 # Those of a scheduler say more than the status that they lead to.
+# Some name the node, too: `slurmstepd-node1: error: ...`.
+_STEP = r"slurmstepd(-\S+)?: error: "
 _ENDS = {
-    r"slurmstepd: error: .*CANCELLED AT .* DUE TO TIME LIMIT": "hit its time limit",
-    r"slurmstepd: error: .*oom.kill": "ran out of memory",
-    r"slurmstepd: error: .*CANCELLED AT ": "was cancelled",
+    rf"{_STEP}.*CANCELLED AT .* DUE TO TIME LIMIT": "hit its time limit",
+    rf"{_STEP}.*oom.kill": "ran out of memory",
+    rf"{_STEP}.*CANCELLED AT ": "was cancelled",
     r"# .*(with status|\(code) 137\b": "was killed, mostly for being out of memory",
 }
 _ERROR = re.compile(r"([A-Za-z_.]*(Error|Exception)|[A-Za-z_.]+: error)\b")

@@ -50,6 +50,11 @@ def test_warnings_of_several_commands_are_one(tmp_path, monkeypatch, capsys):
     [
         (f"{NODE} ***", "loading", "Error: a job was cancelled: see {q}"),
         (
+            f"{NODE.replace('slurmstepd', 'slurmstepd-node')} ***",
+            "loading",
+            "Error: a job was cancelled: see {q}",
+        ),
+        (
             f"{NODE} DUE TO TIME LIMIT ***",
             "",
             "Error: a job hit its time limit: see {q}",
