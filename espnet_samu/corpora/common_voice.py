@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -265,6 +265,26 @@ def read_validated(folder: Path, keep_quotes: bool = False) -> Validated:
             speaker = sys.intern(speaker_id(client, name))
             clips[name] = Clip(speaker, clean_text(plain), reader.line)
     result.malformed = sorted(result.malformed + reader.malformed)
+    return result
+
+
+def read_sentences(folder: Path, names: Container[str]) -> dict[str, str]:
+    """Read the transcripts of some clips, as :func:`read_validated` has them.
+
+    Args:
+        folder: Common Voice's folder of the language.
+        names: File names of clips.
+
+    Returns:
+        Transcripts by file name, of the clips that are there.
+
+    Raises:
+        ValueError: See :class:`TsvReader`.
+    """
+    result: dict[str, str] = {}
+    for name, sentence in TsvReader(folder / "validated.tsv", ("path", "sentence")):
+        if name in names and name not in result:
+            result[name] = clean_text(csv_unquote(sentence))
     return result
 
 

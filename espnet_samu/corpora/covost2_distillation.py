@@ -13,6 +13,7 @@ from espnet_samu.corpora.common_voice import (
     Clips,
     CommonVoice,
     TsvReader,
+    read_sentences,
     read_validated,
     utterance_id,
 )
@@ -87,10 +88,9 @@ class CovostHeldOut(HeldOut):
             self.clips |= clips
             unknown = set(clips)
             for folder in self.folders(lang):
-                said = read_validated(folder).clips
-                common = clips & said.keys()
-                self.add(said[name].sentence for name in common)
-                unknown -= common
+                said = read_sentences(folder, clips)
+                self.add(said.values())
+                unknown -= said.keys()
             # What release 4 has no transcript of is in no test set either.
             if unknown and self.common_voice.find(lang) is None:
                 self.unknown[lang] = len(unknown), len(clips)

@@ -73,10 +73,14 @@ def sentence_key(sentence: str) -> bytes:
     a character, marks of vowels and tatweel in Arabic, Persian and Arabic letters of
     one sound, dotted and dotless i, and yo and ye in Russian.
     """
-    text = unicodedata.normalize("NFKC", sentence.translate(_ACCENTS)).casefold()
-    # Case folding makes two characters of U+0130.
-    text = unicodedata.normalize("NFKC", text).replace("i\u0307", "i")
-    text = text.translate(_SAME).translate(_CONTENT)
+    if sentence.isascii():
+        text = sentence.lower()
+    else:
+        text = unicodedata.normalize("NFKC", sentence.translate(_ACCENTS)).casefold()
+        # Case folding makes two characters of U+0130.
+        text = unicodedata.normalize("NFKC", text).replace("i\u0307", "i")
+        text = text.translate(_SAME)
+    text = text.translate(_CONTENT)
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 

@@ -27,7 +27,9 @@ def clean_text(text: str) -> str:
     Returns:
         The text; "" where a tokenizer would find nothing in it.
     """
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text).strip())
+    if not text.isprintable():
+        text = _INVISIBLE.sub("", text)
+    text = unicodedata.normalize("NFC", text.strip())
     return text if _VISIBLE.search(text) else ""
 
 

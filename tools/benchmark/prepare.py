@@ -18,7 +18,7 @@ from espnet_samu.bin.prepare import main as prepare
 from espnet_samu.corpora.covost2_directions import SCENARIOS, read_published
 
 CONF = Path(__file__).parents[2] / "egs2" / "covost2" / "samu_st1" / "conf"
-SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo xu za".split()
+SYLLABLES = "ba dé fi go hu ka le mi no pu ra se ti vo xu za".split()
 CORPORA = ("manifest", "covost2")
 
 

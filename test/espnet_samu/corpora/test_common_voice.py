@@ -5,7 +5,11 @@ import tarfile
 
 import pytest
 
-from espnet_samu.corpora.common_voice import TsvReader
+from espnet_samu.corpora.common_voice import (
+    TsvReader,
+    read_sentences,
+    read_validated,
+)
 
 QUIRKS = (
     "path\tsentence\tvotes\r\n"
@@ -115,3 +119,18 @@ def test_mistakes(tmp_path, quirks):
     archive.write_bytes(archive.read_bytes()[:50])
     with pytest.raises(ValueError, match="other.tsv.tar.gz:1: cannot be read"):
         list(TsvReader(archive, ("path",)))
+
+
+def test_sentences_of_some_clips_are_those_of_all(tmp_path):
+    (tmp_path / "validated.tsv").write_text(
+        "client_id\tpath\tsentence\n"
+        'a\tone.mp3\t"""Yes"", he said."\n'
+        "a\ttwo.mp3\tCafe\u0301 \u200b.\n"
+        "b\tone.mp3\tThe second line of a clip.\n"
+        "b\tthree.mp3\tNot asked for.\n",
+        "utf-8",
+    )
+    found = read_sentences(tmp_path, {"one.mp3", "two.mp3", "absent.mp3"})
+    assert found == {"one.mp3": '"Yes", he said.', "two.mp3": "Caf\u00e9 ."}
+    clips = read_validated(tmp_path).clips
+    assert found == {name: clips[name].sentence for name in found}
