@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espnet_samu.utils.safe_reading import is_pointer
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 if TYPE_CHECKING:
     import av
 
-RATE = 16_000  # samples/s
 SHORTEST = 400  # samples at 16 kHz: one window of 25 ms, less than which gives no frame
 OVERHANG = 0.1  # seconds that a rounded end may be beyond the audio
 
@@ -80,7 +80,7 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     if is_pointer(path):
         raise AudioFault(UNDECODABLE, "only a pointer of git-lfs; run: git lfs pull")
-    decoded, longest, rate = 0, 0, RATE
+    decoded, longest, rate = 0, 0, SAMPLING_RATE
     packets, errors, first = 0, 0, None
     stated, ends_early = None, False
     try:
@@ -118,7 +118,7 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
         raise AudioFault(CUT if ends_early else UNDECODABLE, reason) from None
     if not decoded and not ends_early:
         raise AudioFault(UNDECODABLE if errors or not known_rate else EMPTY)
-    seconds = decoded / (rate or RATE)
+    seconds = decoded / (rate or SAMPLING_RATE)
     if lenient and first is not None and (count := _frame_count(path, first)):
         stated = count * longest / rate
     if stated is not None and seconds < stated - _MISSED:
@@ -203,8 +203,8 @@ def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
             raise AudioFault(UNDECODABLE, f"a sampling rate of {rate} Hz")
         if first_rate is None:
             first_rate = rate
-            if rate != RATE:
-                resample = soxr.ResampleStream(rate, RATE, 1)
+            if rate != SAMPLING_RATE:
+                resample = soxr.ResampleStream(rate, SAMPLING_RATE, 1)
         elif rate != first_rate:
             raise AudioFault(UNDECODABLE, "its sampling rate changes")
         if not np.isfinite(block).all():
@@ -230,7 +230,7 @@ def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
 def _blocks(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator:
     """Join frames of one rate to blocks; an empty one marks the end."""
     waiting: list[np.ndarray] = []
-    samples, rate = 0, RATE
+    samples, rate = 0, SAMPLING_RATE
     for new_rate, frame in frames:
         if waiting and (new_rate != rate or samples >= _BLOCK):
             yield rate, np.concatenate(waiting)
@@ -256,7 +256,7 @@ def outside(start: float, end: float, seconds: float) -> AudioFault | None:
         detail = f"start {start:g} is beyond the end of the audio, {seconds:.2f} s"
     elif end > seconds + OVERHANG:
         detail = f"end {end:g} is beyond the end of the audio, {seconds:.2f} s"
-    elif (min(end, seconds) - start) * RATE < SHORTEST:
+    elif (min(end, seconds) - start) * SAMPLING_RATE < SHORTEST:
         detail = f"{start:g} to {end:g} is less than {SHORTEST} samples at 16 kHz"
     if detail is None:
         return None

@@ -14,10 +14,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
-from espnet_samu.corpora.audio import EMPTY, MISSING, RATE, AudioFault, speech
+from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, speech
 from espnet_samu.corpora.data_dir import SAFE_PATH
 from espnet_samu.utils.atomic import remove_stale, temporary_name
 from espnet_samu.utils.command import progress
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 MODES = ("convert", "stat")
 _AHEAD = 16  # recordings of each thread that wait, or wait to be noted
@@ -43,7 +44,7 @@ class Recording:
     @property
     def seconds(self) -> float | None:
         """Its length."""
-        return None if self.samples is None else self.samples / RATE
+        return None if self.samples is None else self.samples / SAMPLING_RATE
 
 
 def convert(path: str | os.PathLike[str], output: Path | None) -> int:
@@ -66,7 +67,7 @@ def convert(path: str | os.PathLike[str], output: Path | None) -> int:
     temporary = temporary_name(output)
     try:
         with soundfile.SoundFile(
-            temporary, "w", RATE, 1, subtype="PCM_16", format="FLAC"
+            temporary, "w", SAMPLING_RATE, 1, subtype="PCM_16", format="FLAC"
         ) as file:
             for block in speech(path):
                 file.write(block)
@@ -88,7 +89,7 @@ def stated_samples(path: str) -> int | None:
     except soundfile.SoundFileError:
         return None
     kind = (info.format, info.subtype, info.samplerate, info.channels)
-    return info.frames if kind == ("FLAC", "PCM_16", RATE, 1) else None
+    return info.frames if kind == ("FLAC", "PCM_16", SAMPLING_RATE, 1) else None
 
 
 def _status(path: str) -> os.stat_result | AudioFault:

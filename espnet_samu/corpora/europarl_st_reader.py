@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet_samu.corpora.audio import CUT, EMPTY, MISSING, RATE, UNDECODABLE, AudioFault
+from espnet_samu.corpora.audio import CUT, EMPTY, MISSING, UNDECODABLE, AudioFault
 from espnet_samu.corpora.audio_store import AudioStore
 from espnet_samu.corpora.faults import CorpusError
 from espnet_samu.corpora.text import clean_text
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 LONGEST_SPEAKER = 40  # characters of a speaker
 UNSAFE = re.compile(r"[^0-9A-Za-z]")
@@ -285,7 +286,7 @@ class Recordings:
             result = found[path]
             if not isinstance(result, AudioFault):
                 assert result.samples is not None  # every recording is decoded
-                self.milliseconds[recording] = result.samples * 1000 // RATE
+                self.milliseconds[recording] = result.samples * 1000 // SAMPLING_RATE
                 self.entries[recording] = result.path
             elif result.reason in DAMAGED:
                 damaged.append(f"{path}: {result}")

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from espnet_samu.corpora.audio import RATE, SHORTEST
+from espnet_samu.corpora.audio import SHORTEST
 from espnet_samu.utils.kaldi_io import Archives, ForbiddenEntry, iterate_text, read_text
 from espnet_samu.utils.language_codes import merge_spellings
+from espnet_samu.utils.waveform import LOUDEST, SAMPLING_RATE
 
-SAMPLES_PER_HOUR = RATE * 3600  # at 16 kHz
+SAMPLES_PER_HOUR = SAMPLING_RATE * 3600  # at 16 kHz
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +130,6 @@ def audio_fault(path: str) -> str | None:
     import numpy as np
     import soundfile
 
-    from espnet_samu.utils.waveform import LOUDEST
-
     try:
         if Path(path).exists():
             wave, rate = soundfile.read(path, dtype="float32")
@@ -144,8 +143,8 @@ def audio_fault(path: str) -> str | None:
         raise
     except (soundfile.SoundFileError, OSError, ValueError):
         return "unreadable audio"
-    if rate != RATE:
-        return f"sampling rate {rate} Hz, not {RATE}"
+    if rate != SAMPLING_RATE:
+        return f"sampling rate {rate} Hz, not {SAMPLING_RATE}"
     if wave.ndim != 1:
         return f"{wave.shape[1]} channels"
     if not np.isfinite(wave).all():

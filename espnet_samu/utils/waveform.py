@@ -1,15 +1,19 @@
 """Checks of waveforms before a model uses them."""
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from espnet_samu.utils.kaldi_io import read_text
+
+if TYPE_CHECKING:
+    import torch  # slow to import, and data preparation needs the limits alone
 
 SAMPLING_RATE = 16000  # Hz
 LOUDEST = 10.0
@@ -93,6 +97,8 @@ def check_waveform(
         ValueError: It is something else, has several dimensions, integers, no sample,
             NaN, infinity, samples far outside of [-1, 1], or another rate.
     """
+    import torch
+
     if sampling_rate not in (None, SAMPLING_RATE):
         raise ValueError(
             f"{name}: the waveform has {sampling_rate} Hz, but speech encoders take "
@@ -158,6 +164,8 @@ def check_waveforms(
         UnusableWaveforms: Some are silent (all samples equal), not finite, or far
             outside of [-1, 1].
     """
+    import torch
+
     inside = torch.arange(speech.size(1), device=speech.device) < lengths[:, None]
     highest = speech.masked_fill(~inside, float("-inf")).amax(1)
     lowest = speech.masked_fill(~inside, float("inf")).amin(1)
