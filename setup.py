@@ -47,6 +47,7 @@ requirements = [
     "protobuf>=5.29.1",
     "tqdm>=4.67.0",
     "typeguard>=4.4.0",
+    "pyarrow>=24.0.0",
     # The report's pages; torch brings both.
     "jinja2>=3.1.6",
     "markupsafe>=3.0.2",

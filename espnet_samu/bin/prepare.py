@@ -14,6 +14,7 @@ from pathlib import Path
 from espnet_samu.corpora import (
     covost2,
     covost2_directions,
+    covost2_parquet,
     europarl_st,
     europarl_st_directions,
     manifest,
@@ -136,6 +137,12 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
         "--covost2",
         type=Path,
         help="Folder of the translations: covost_v2.<src>_<tgt>.tsv[.tar.gz]",
+    )
+    add(
+        "--covost2_parquet",
+        help="Instead of both: folder of the dataset in parquet files, "
+        "<src>_<tgt>/{train,validation,test}-*.parquet, or its hub id, "
+        f"{covost2_parquet.DATASET}",
     )
     add(
         "--scenario",

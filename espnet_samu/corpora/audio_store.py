@@ -7,9 +7,10 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO
@@ -45,6 +46,10 @@ class Recording:
     def seconds(self) -> float | None:
         """Its length."""
         return None if self.samples is None else self.samples / SAMPLING_RATE
+
+
+# What a recording is, and its line of the table.
+Look = tuple[Recording | AudioFault, _Entry]
 
 
 def convert(path: str | os.PathLike[str], output: Path | None) -> int:
@@ -90,17 +95,6 @@ def stated_samples(path: str) -> int | None:
         return None
     kind = (info.format, info.subtype, info.samplerate, info.channels)
     return info.frames if kind == ("FLAC", "PCM_16", SAMPLING_RATE, 1) else None
-
-
-def _status(path: str) -> os.stat_result | AudioFault:
-    """Return the size and time of a file that has something in it."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return AudioFault(MISSING)
-    if not stat.S_ISREG(status.st_mode):
-        return AudioFault(MISSING, "it is no file")
-    return status if status.st_size else AudioFault(EMPTY)
 
 
 class AudioStore:
@@ -174,18 +168,20 @@ class AudioStore:
                 f.write("\t".join(map(str, (path, *entry))) + "\n")
         return found
 
-    def _look_at_all(
-        self, paths: Iterable[str]
-    ) -> Iterator[tuple[Recording | AudioFault, tuple]]:
+    def _look_at_all(self, paths: Iterable[str]) -> Iterator[Look]:
         """Decode recordings in threads; few are ahead of what is noted."""
         waiting: deque[Future] = deque()
         with ThreadPoolExecutor(self.jobs) as pool:
-            for path in paths:
-                waiting.append(pool.submit(self._look, path))
+            for look in self._looks(paths):
+                waiting.append(pool.submit(look))
                 if len(waiting) == _AHEAD * self.jobs:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+    def _looks(self, paths: Iterable[str]) -> Iterator[Callable[[], Look]]:
+        """Yield what a thread does about each recording."""
+        return (partial(self._look, path) for path in paths)
 
     def _table(self, mode: str) -> IO[str]:
         path = self.folder / _KNOWN
@@ -195,8 +191,19 @@ class AudioStore:
         return path.open(mode, buffering=1, **text)
 
     def _stat(self, path: str) -> Recording | AudioFault:
-        status = _status(path)
+        status = self._status(path)
         return status if isinstance(status, AudioFault) else Recording(path, None)
+
+    def _status(self, path: str) -> tuple[int, int] | AudioFault:
+        """Return size and time of change (ns) of a file that has something in it."""
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):
+            return AudioFault(MISSING)
+        if not stat.S_ISREG(status.st_mode):
+            return AudioFault(MISSING, "it is no file")
+        key = status.st_size, status.st_mtime_ns
+        return key if status.st_size else AudioFault(EMPTY)
 
     def _read(self) -> dict[str, _Entry]:
         """Read the table; its last line may be half written, and lines repeated.
@@ -218,17 +225,17 @@ class AudioStore:
 
     def _recall(self, path: str, entry: _Entry) -> Recording | AudioFault | None:
         """Return what the table says of a recording that has not changed since."""
-        status = _status(path)
+        status = self._status(path)
         if isinstance(status, AudioFault):
             return status
         size, time, samples, text, detail = entry
-        if (size, time) != (status.st_size, status.st_mtime_ns):
+        if (size, time) != status:
             return None
         if samples < 0:
             return AudioFault(text, detail)
         return Recording(text, samples) if os.path.exists(text) else None
 
-    def _look(self, path: str) -> tuple[Recording | AudioFault, _Entry]:
+    def _look(self, path: str) -> Look:
         """Decode a recording; return what it is, and its line of the table."""
         status = os.stat(path)
         key = (status.st_size, status.st_mtime_ns)

@@ -10,14 +10,14 @@ import os
 import re
 import sys
 import tarfile
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from espnet_samu.corpora.audio import AudioFault
-from espnet_samu.corpora.audio_store import AudioStore
+from espnet_samu.corpora.audio_store import AudioStore, Recording
 from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.data_dir import stem
 from espnet_samu.corpora.text import clean_text, csv_unquote
@@ -359,11 +359,16 @@ class Clips:
         new = [name for name in dict.fromkeys(names) if name not in self._known]
         if new:
             logging.info(f"{folder}: {len(new)} clips ({self.mode})")
-            store = ClipStore(self.output / folder.name, self.mode, self.jobs, False)
-            found = store.add(self._source(folder, name) for name in new)
-            for name in new:
-                result = found[self._source(folder, name)]
+            for name, result in self._look_at(folder, new).items():
                 fault = result.reason if isinstance(result, AudioFault) else None
                 self._known[name] = fault
         known = ((name, self._known[name]) for name in names)
         return {name: fault for name, fault in known if fault is not None}
+
+    def _look_at(
+        self, folder: Path, names: Iterable[str]
+    ) -> Mapping[str, Recording | AudioFault]:
+        """Return what clips are, by name, after decoding the new ones."""
+        store = ClipStore(self.output / folder.name, self.mode, self.jobs, False)
+        names = {self._source(folder, name): name for name in names}
+        return {names[path]: found for path, found in store.add(names).items()}

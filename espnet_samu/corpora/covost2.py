@@ -4,6 +4,7 @@ Reads Common Voice (release 4: ``<lang>/validated.tsv``, ``<lang>/clips/*.mp3``)
 CoVoST-2's translations, and writes Kaldi data directories: for every direction
 ``<split>.<source>-<target>``, of those of the scenario together ``<split>.<tag>``, and
 those of the distillation. What is there already, made of the same files, is left alone.
+Both corpora can be read from parquet files, as the hub has them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from espnet_samu.corpora.covost2_distillation import (
     Distillation,
     Limits,
 )
+from espnet_samu.corpora.covost2_parquet import ShardClips, write_tables
 from espnet_samu.corpora.covost2_translations import (
     count_overlaps,
     drop_faulty,
@@ -43,6 +45,7 @@ from espnet_samu.corpora.covost2_translations import (
 )
 from espnet_samu.corpora.data_dir import TRANSCRIPTS, Marker, combine, text_file
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.hub import download_dataset, is_path
 
 NONE = "none"
 
@@ -184,14 +187,47 @@ def prepare(args: argparse.Namespace) -> None:
     if args.list_directions:
         print("\n".join(direction.name for direction in scenario.test))
         return
-    if args.commonvoice is None or args.covost2 is None:
-        raise ValueError("--commonvoice and --covost2 must name the corpora's folders")
-    common_voice = CommonVoice(args.commonvoice)
     clips = Clips(args.audio, args.clips_dir, args.nj)
+    if args.covost2_parquet is not None:
+        read_parquet(args, scenario)
+        clips = ShardClips(args.clips_dir, args.nj)
+    if args.commonvoice is None or args.covost2 is None:
+        raise ValueError(
+            "name the corpora's folders by --commonvoice and --covost2, or that of "
+            "the parquet files, or their hub id, by --covost2_parquet"
+        )
+    common_voice = CommonVoice(args.commonvoice)
     release = choose_release(args, common_voice)
     make_scenario(args, scenario, clips, common_voice)
     if args.samu_langs != NONE:
+        if release is not common_voice:
+            clips = Clips(args.audio, args.clips_dir, args.nj)
         make_distillation(args, clips, common_voice, release)
+
+
+def read_parquet(args: argparse.Namespace, scenario: Scenario) -> None:
+    """Write the texts of parquet files as the tables of both corpora, and name these.
+
+    Raises:
+        ValueError: The options do not fit, or shards are missing or damaged.
+    """
+    if args.commonvoice is not None or args.covost2 is not None:
+        raise ValueError(
+            "--covost2_parquet takes the place of --commonvoice and --covost2"
+        )
+    if args.audio != "convert":
+        raise ValueError(
+            "--covost2_parquet needs --audio convert: its clips are no files by "
+            "themselves"
+        )
+    folder = Path(args.covost2_parquet)
+    if not folder.is_dir() and not is_path(args.covost2_parquet):
+        names = (f"{d.source}_{d.target}" for d in scenario.directions)
+        patterns = [f"{name}/*.parquet" for name in names]
+        folder = download_dataset(args.covost2_parquet, patterns)
+    tables = args.output_dir / "local" / "parquet"
+    write_tables(folder, scenario.directions, tables)
+    args.commonvoice = args.covost2 = tables
 
 
 def split_list(value: str) -> list[str]:

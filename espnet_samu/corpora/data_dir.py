@@ -245,7 +245,7 @@ class Marker:
         code = hashlib.sha256()
         for file in sorted(CODE.glob("*.py")):
             code.update(file.read_bytes())
-        self.state = {
+        self.state: dict[str, Any] = {
             "options": dict(options),
             "inputs": {str(p): fingerprint(p) for p in sorted(set(inputs))},
             "code": code.hexdigest(),
@@ -257,14 +257,23 @@ class Marker:
         Args:
             outputs: Data directories; another scenario may have written some anew.
         """
-        try:
-            state = json.loads(self.path.read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
-            return False
         outputs = list(outputs)
-        return state == {**self.state, "outputs": written(outputs)} and all(
+        return self._read() == {**self.state, "outputs": written(outputs)} and all(
             map(has_audio, outputs)
         )
+
+    def changed(self) -> list[str]:
+        """Return the inputs that are not what they were when the marker was set."""
+        before = self._read().get("inputs", {})
+        now = self.state["inputs"]
+        return [path for path in before if before[path] != now.get(path)]
+
+    def _read(self) -> dict[str, Any]:
+        """Return what the marker says; nothing if it is not there."""
+        try:
+            return json.loads(self.path.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
 
     def clear(self) -> None:
         """Remove the marker, before the sets are made again."""

@@ -1,7 +1,8 @@
-"""Location of pre-trained models: folder, hub or the hub's cache."""
+"""Location of pre-trained models and datasets: folder, hub or the hub's cache."""
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_samu.utils.safe_reading import check_no_pointer
@@ -93,3 +94,60 @@ def locate(
         ) from cause
     logging.info(f"{named}: {reason}; taken from the hub's cache, {folder}")
     return folder
+
+
+def download_dataset(
+    name: str, patterns: Sequence[str], revision: str | None = None
+) -> Path:
+    """Download files of a dataset into the hub's cache, with progress.
+
+    What is there already is not loaded again; a download that was stopped goes on.
+    With ``HF_HUB_OFFLINE`` the cache alone is asked.
+
+    Args:
+        name: Hub id.
+        patterns: Of the files, such as ``fr_en/*.parquet``.
+        revision: Branch, tag or commit on the hub.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: The hub has no such dataset.
+        ConnectionError: The hub cannot be reached, and its cache does not have the
+            dataset; or the download was stopped.
+    """
+    import httpx
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        folder = snapshot_download(
+            name,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=[*patterns],
+            etag_timeout=_TIMEOUT,
+        )
+    except errors.HFValidationError as error:
+        raise FileNotFoundError(
+            f"{name}: no such folder, and no hub id, which has the form user/name"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        raise FileNotFoundError(
+            f"{name}: no such folder, and no such dataset on the hub; one that is "
+            "private or needs its terms to be accepted needs 'hf auth login'"
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
+        offline = os.environ.get("HF_HUB_OFFLINE") in ("1", "ON", "YES", "TRUE")
+        reason = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
+        raise ConnectionError(
+            f"{name}: no such folder, {reason}, and it is not in the hub's cache "
+            f"(HF_HOME); run 'hf download --repo-type dataset {name}' where there is a "
+            "network"
+        ) from error
+    except (errors.HfHubHTTPError, httpx.HTTPError, ConnectionError) as error:
+        raise ConnectionError(
+            f"{name}: the download was stopped ({error}); the same command goes on "
+            "where it ended"
+        ) from error
+    return Path(folder)

@@ -12,6 +12,8 @@ scenario=x2en       # x2en: 21 languages to English; high2en: trained on fr de e
 langs=              # Only these languages beside English, e.g. fr,de (default: all).
 commonvoice=        # Folder of Common Voice release 4. For stage 1.
 covost2=            # Folder of CoVoST-2's translations. For stage 1.
+covost2_parquet=    # Instead of both: folder of the corpus in parquet files, or its hub id,
+                    # fixie-ai/covost2. For stage 1.
 samu_langs=         # Languages of the distillation, e.g. fr,de,cs (default: those of
                     # conf/samu_langs.tsv that are there).
 samu_commonvoice=   # Another Common Voice release for them. For stage 1.
@@ -40,8 +42,8 @@ while [ $# -gt 0 ]; do
             sed -n '/^scenario=/,/^}/{/^}/d;s/^\([a-z_0-9]*\)=/    --\1 /;s/^ *#/      &/;p;}' "$0"
             printf '\nAll other options are those of ./samu_st.sh --help\n'
             exit 0 ;;
-        scenario | langs | commonvoice | covost2 | samu_langs | samu_commonvoice | \
-            by_direction | local_data_opts | samu_model | st_config | \
+        scenario | langs | commonvoice | covost2 | covost2_parquet | samu_langs | \
+            samu_commonvoice | by_direction | local_data_opts | samu_model | st_config | \
             ja_tokenizer | score_args | report_args)
             declare "${name}=${2?value of $1 is missing}"
             shift 2 ;;
@@ -51,12 +53,16 @@ while [ $# -gt 0 ]; do
             shift 2 ;;
     esac
 done
-for name in commonvoice covost2 samu_commonvoice; do
+for name in commonvoice covost2 covost2_parquet samu_commonvoice; do
     if [[ "${!name}" == *[[:space:]]* ]]; then
         echo "Error: --${name} '${!name}': st.sh cannot take a name with blanks; make a link" >&2
         exit 2
     fi
 done
+if [ -n "${covost2_parquet}" ] && [ -n "${commonvoice}${covost2}" ]; then
+    echo "Error: --covost2_parquet takes the place of --commonvoice and --covost2" >&2
+    exit 2
+fi
 case "${by_direction}" in
     true | false) ;;
     *)
@@ -89,7 +95,7 @@ fi
 [ -n "${samu_commonvoice}" ] && samu_tag+=_$(basename "${samu_commonvoice}")
 
 data_opts="--scenario ${scenario}"
-for name in langs commonvoice covost2 samu_commonvoice; do
+for name in langs commonvoice covost2 covost2_parquet samu_commonvoice; do
     [ -n "${!name}" ] && data_opts+=" --${name} ${!name}"
 done
 

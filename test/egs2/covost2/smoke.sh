@@ -2,8 +2,9 @@
 # All stages of the recipe, in a copy of its folder, on the small corpus of covost2_tree.py with
 # the small models of tiny_models.py: data, distillation, retrieval, translation,
 # decoding, scoring. Says nothing of quality.
-#   ./smoke.sh                             high2en with three languages, as in CI
-#   ./smoke.sh x2en high2en en2x multi     these scenarios with all languages
+#   ./smoke.sh                             high2en with three languages, as in CI; of
+#                                          parquet files, students of a tree
+#   ./smoke.sh x2en high2en en2x multi     these scenarios with all languages, of a tree
 set -e
 set -u
 set -o pipefail
@@ -12,14 +13,18 @@ set -o pipefail
 . "$(dirname "$0")"/../smoke_lib.sh
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 part=()
+corpus=(--commonvoice "${work}/tree/cv" --covost2 "${work}/tree/covost2")
+samu=cs_fr
 if [ $# -eq 0 ]; then
     set -- high2en
     part=(--langs "fr,it,sv-SE")
+    corpus=(--covost2_parquet "${work}/tree/parquet" --samu_commonvoice "${work}/tree/cv")
+    samu=cs_fr_cv
 fi
 
 copy_recipe covost2
 python=${main_root}/tools/venv/bin/python
-"${python}" "${main_root}/test/espnet_samu/corpora/covost2_tree.py" "${work}/tree"
+"${python}" "${main_root}/test/espnet_samu/corpora/covost2_parquet_tree.py" "${work}/tree"
 "${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" 2> /dev/null
 
 # The real configurations with other models, sizes and lengths, and nothing else.
@@ -34,8 +39,7 @@ find conf -name "train_*.yaml" -exec sed -i \
 run() {
     echo "smoke: ./run.sh $*"
     ./run.sh \
-        --commonvoice "${work}/tree/cv" \
-        --covost2 "${work}/tree/covost2" \
+        "${corpus[@]}" \
         --samu_langs fr,cs \
         --teacher "${work}/models/teacher" \
         --ngpu 0 \
@@ -55,12 +59,12 @@ check() {
         expect "dump/raw/${split}.${tag}"/{wav.scp,utt2lang,utt2tgt_lang,"text.tc.${tag}"}
     done
     expect "data/local/${tag}"/{counts.md,counts.json,faults.tsv,speakers.tsv}
-    expect data/local/samu_train_cs_fr/counts.md
+    expect "data/local/samu_train_${samu}/counts.md"
     expect "data/multi_${tag}_token_list"/*/{tokens.txt,bpe.model,trim.json}
-    expect exp/teacher_*/{samu_train_cs_fr,samu_dev_cs_fr,"${retrieval_set}"}/embed.scp
-    expect exp/samu_stats_raw_cs_fr/{train,valid}/languages.tsv
-    expect exp/samu_train_samu_raw_cs_fr/{valid.r1.best.pth,budget.json,teacher.json}
-    retrieval=exp/samu_train_samu_raw_cs_fr/retrieval_valid.r1.best/${retrieval_set}
+    expect exp/teacher_*/{"samu_train_${samu}","samu_dev_${samu}","${retrieval_set}"}/embed.scp
+    expect "exp/samu_stats_raw_${samu}"/{train,valid}/languages.tsv
+    expect "exp/samu_train_samu_raw_${samu}"/{valid.r1.best.pth,budget.json,teacher.json}
+    retrieval=exp/samu_train_samu_raw_${samu}/retrieval_valid.r1.best/${retrieval_set}
     expect "${retrieval}"/{retrieval.json,retrieval.md,projection.png}
     expect exp/st_stats_raw_multi_"${tag}"_*/{train,valid}/text_shape.bpe
     expect "${st_exp}"/{valid.acc.best.pth,budget.json,config.yaml,RESULTS.md}
@@ -78,14 +82,14 @@ for scenario in "$@"; do
     [ ${#part[@]} -eq 0 ] || tag+=_fr_it_sv-SE
     config=train_st
     case "${scenario}" in en2x | multi) config=train_st_many ;; esac
-    st_exp=exp/st_${config}_raw_multi_${tag}_samu_cs_fr
+    st_exp=exp/st_${config}_raw_multi_${tag}_samu_${samu}
     decoded=${st_exp}/decode_st_valid.acc.best/test.${tag}
     scores=${decoded}/score_st
     retrieval_set=test.${tag}
-    case "${scenario}" in en2x | multi) retrieval_set=samu_dev_cs_fr ;; esac
+    case "${scenario}" in en2x | multi) retrieval_set=samu_dev_${samu} ;; esac
     check "${tag}" "${retrieval_set}"
     results=${st_exp}/RESULTS.md
-    name="^| ${config}_samu_cs_fr *| "
+    name="^| ${config}_samu_${samu} *| "
     expect_line "${results}" "tok:13a" "^- chrF2 .*nc:6" "^- TER .*norm:"
     case "${scenario}" in
         en2x)
@@ -93,7 +97,7 @@ for scenario in "$@"; do
                 "^- BLEU (en-zh-CN).*tok:zh" ;;
         *)
             expect_line "${results}" "${name}average (" "${name}high (" "${name}mid (" \
-                "${name}low (" "^- TRFGap of ${config}_samu_cs_fr: "
+                "${name}low (" "^- TRFGap of ${config}_samu_${samu}: "
             expect_line "${scores}/report.html" "XLS-R 2B (published)" ;;
     esac
     case "${scenario}" in
@@ -113,13 +117,13 @@ done
 
 # Beside another experiment, with tests against it.
 beside() {
-    local scenario=$1 tag=$2 baseline=$3 experiment=exp/st_train_st_raw_multi_$2_samu_cs_fr
+    local scenario=$1 tag=$2 baseline=$3 experiment=exp/st_train_st_raw_multi_$2_samu_${samu}
     scores=${experiment}/decode_st_valid.acc.best/test.${tag}/score_st
     run --scenario "${scenario}" --stage 13 --baseline_exp "${baseline}"
     name=$(basename "${baseline}" "_raw_multi_${tag}")
     name=${name#st_}
     expect_line "${experiment}/RESULTS.md" "^| ${name} *| average (" \
-        "^- two-sided paired bootstrap against ${name}" "^- BLEU (.*bs:1000" "^| train_st_samu_cs_fr .* ± "
+        "^- two-sided paired bootstrap against ${name}" "^- BLEU (.*bs:1000" "^| train_st_samu_${samu} .* ± "
     expect_line "${scores}/report.html" "<h2.*Significance"
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # CoVoST-2: Common Voice's read sentences in 22 languages, translated from 21 of them
 # into English and from English into 15. About 2,900 hours; translations and recordings
-# CC0. Common Voice release 4 (cv-corpus-4-2019-12-10) cannot be downloaded any more
-# without asking: bring <commonvoice>/<lang>/{validated.tsv,clips/*.mp3} and
-# <covost2>/covost_v2.<src>_<tgt>.tsv or .tsv.tar.gz.
+# CC0. In parquet files, as the hub has them (fixie-ai/covost2), or as the corpora themselves:
+# <commonvoice>/<lang>/{validated.tsv,clips/*.mp3} of release 4 (cv-corpus-4-2019-12-10),
+# which is not public any more, and <covost2>/covost_v2.<src>_<tgt>.tsv or .tsv.tar.gz.
 set -e
 set -u
 set -o pipefail
@@ -20,6 +20,7 @@ scenario=x2en
 langs=
 commonvoice=${COMMONVOICE:-}
 covost2=${COVOST2:-}
+covost2_parquet=
 dev_per_direction=300
 samu_langs=
 samu_commonvoice=
@@ -35,7 +36,8 @@ python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it
 help_message=$(cat << EOF
-Usage: $0 [--scenario x2en] --commonvoice <dir> --covost2 <dir>
+Usage: $0 [--scenario x2en] --covost2_parquet <dir or hub id>
+       $0 [--scenario x2en] --commonvoice <dir> --covost2 <dir>
 
 Options:
     --stage             # 1: prepare, 2: validate (default="${stage}").
@@ -46,6 +48,8 @@ Options:
                         # environment, else of db.sh).
     --covost2           # Folder of the translations (default: COVOST2 of the environment,
                         # else of db.sh, else --commonvoice).
+    --covost2_parquet   # Instead of both: folder with <src>_<tgt>/*.parquet, or the hub id
+                        # fixie-ai/covost2, of which the directions are downloaded.
     --dev_per_direction # Utterances of each direction in the development set of all of
                         # them; 0: all (default="${dev_per_direction}").
     --samu_langs        # Languages of the distillation, e.g. fr,de,cs; none: no such sets
@@ -79,23 +83,27 @@ fi
 . ./cmd.sh
 . ./db.sh
 
-[ -z "${commonvoice}" ] && commonvoice=${COMMONVOICE:-}
-[ -z "${covost2}" ] && covost2=${COVOST2:-}
-[ -z "${covost2}" ] && covost2=${commonvoice}
-if [ -z "${commonvoice}" ]; then
-    log "Error: pass --commonvoice <dir>, or set COMMONVOICE in the environment"
-    exit 2
+corpus=()
+if [ -n "${covost2_parquet}" ]; then
+    corpus+=(--covost2_parquet "${covost2_parquet}")
+else
+    [ -z "${commonvoice}" ] && commonvoice=${COMMONVOICE:-}
+    [ -z "${covost2}" ] && covost2=${COVOST2:-}
+    [ -z "${covost2}" ] && covost2=${commonvoice}
+    if [ -z "${commonvoice}" ]; then
+        log "Error: pass --covost2_parquet <dir or hub id>, or --commonvoice <dir>, or set" \
+            "COMMONVOICE in the environment"
+        exit 2
+    fi
+    corpus+=(--commonvoice "${commonvoice}" --covost2 "${covost2}")
 fi
+[ -n "${samu_commonvoice}" ] && corpus+=(--samu_commonvoice "${samu_commonvoice}")
 
 if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
-    log "stage 1: Prepare ${scenario} from ${commonvoice} and ${covost2}"
-    opts=()
-    [ -n "${samu_commonvoice}" ] && opts+=(--samu_commonvoice "${samu_commonvoice}")
+    log "stage 1: Prepare ${scenario} from ${covost2_parquet:-${commonvoice} and ${covost2}}"
     ${python} -m espnet_samu.bin.prepare covost2 \
         --scenario "${scenario}" \
         --langs "${langs}" \
-        --commonvoice "${commonvoice}" \
-        --covost2 "${covost2}" \
         --dev_per_direction "${dev_per_direction}" \
         --samu_langs "${samu_langs}" \
         --samu_train_set "${samu_train_set}" \
@@ -106,7 +114,7 @@ if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ]; then
         --keep_quotes "${keep_quotes}" \
         --clips_dir "${clips_dir}" \
         --nj "${nj}" \
-        --output_dir data "${opts[@]}"
+        --output_dir data "${corpus[@]}"
 fi
 
 if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
