@@ -70,7 +70,7 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
         path: Sound file.
 
     Yields:
-        Sampling rate in Hz, mean of the channels (N,) of the next frame, float32.
+        Sampling rate in Hz, samples (channels, N) of the next frame as decoded.
 
     Raises:
         AudioFault: It cannot be decoded, or is not whole.
@@ -110,7 +110,7 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
                     decoded += frame.samples
                     longest = max(longest, frame.samples)
                     rate = frame.sample_rate
-                    yield rate, _mono(frame)
+                    yield rate, _samples(frame)
     except AudioFault:
         raise
     except (av.FFmpegError, OSError, ValueError) as e:
@@ -129,11 +129,22 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
         raise AudioFault(UNDECODABLE, f"{errors} of {packets} packets are damaged")
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """Return the mean of the channels (N,) of a frame, float32 in [-1, 1]."""
+def _samples(frame: av.AudioFrame) -> np.ndarray:
+    """Return the samples (channels, N) of a frame."""
+    from av.audio.frame import format_dtypes
+
+    channels = frame.layout.nb_channels
+    if channels == 1:  # av joins planes, which takes as long as decoding
+        kind = np.dtype(format_dtypes[frame.format.name])
+        return np.frombuffer(frame.planes[0], kind, frame.samples)[np.newaxis]
     samples: np.ndarray = frame.to_ndarray()
     if frame.format.is_packed:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+        samples = samples.reshape(-1, channels).T
+    return samples
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    """Return the mean of the channels (N,) of samples, float32 in [-1, 1]."""
     if samples.dtype == np.uint8:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
@@ -228,18 +239,19 @@ def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
 
 
 def _blocks(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator:
-    """Join frames of one rate to blocks; an empty one marks the end."""
+    """Join frames of one kind to blocks of one channel; an empty one marks the end."""
     waiting: list[np.ndarray] = []
-    samples, rate = 0, SAMPLING_RATE
+    samples, rate, kind = 0, SAMPLING_RATE, None
     for new_rate, frame in frames:
-        if waiting and (new_rate != rate or samples >= _BLOCK):
-            yield rate, np.concatenate(waiting)
+        new_kind = new_rate, frame.dtype, len(frame)
+        if waiting and (new_kind != kind or samples >= _BLOCK):
+            yield rate, _mono(np.concatenate(waiting, axis=1))
             waiting, samples = [], 0
         waiting.append(frame)
-        samples += len(frame)
-        rate = new_rate
+        samples += frame.shape[1]
+        rate, kind = new_rate, new_kind
     if waiting:
-        yield rate, np.concatenate(waiting)
+        yield rate, _mono(np.concatenate(waiting, axis=1))
         yield rate, np.zeros(0, np.float32)
 
 

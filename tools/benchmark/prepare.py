@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Time and memory of stage 1 without audio work: a manifest, and CoVoST-2."""
+"""Stage 1: time and memory without audio work, and the speed of decoding."""
 
 import argparse
+import io
 import json
 import random
 import subprocess
@@ -12,14 +13,24 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+import soxr
 from report import peak_memory, print_report
 
 from espnet_samu.bin.prepare import main as prepare
+from espnet_samu.corpora.audio_store import Recording
 from espnet_samu.corpora.covost2_directions import SCENARIOS, read_published
+from espnet_samu.corpora.parquet import ShardStore, read_clips
 
 CONF = Path(__file__).parents[2] / "egs2" / "covost2" / "samu_st1" / "conf"
 SYLLABLES = "ba dé fi go hu ka le mi no pu ra se ti vo xu za".split()
-CORPORA = ("manifest", "covost2")
+CORPORA = ("manifest", "covost2", "covost2_parquet")
+CLIPS = 200
+SHARDS = {"train": "train", "dev": "validation", "test": "test"}
+SECONDS = 5  # of a clip, about as long as Common Voice's
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,7 +39,9 @@ def get_parser() -> argparse.ArgumentParser:
         description="Time espnet_samu.bin.prepare with --audio stat on made-up "
         "corpora: reading and joining tables, checks of every field, the sizes of "
         "recordings (links to one small file), data directories; of CoVoST-2 every "
-        "direction, the combined sets and those of the distillation.",
+        "direction, the combined sets and those of the distillation; the same from "
+        "parquet files whose clips were decoded before. Then decode mp3 clips out of "
+        "a parquet file, and beside it by soundfile, soxr and soundfile alone.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -40,6 +53,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--scenario", choices=[*SCENARIOS], default="x2en")
     parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=CORPORA)
+    parser.add_argument("--clips", type=int, default=CLIPS, help="That are decoded")
     parser.add_argument(
         "--seed", type=int, default=0, help="Of the made-up sentences and speakers"
     )
@@ -103,16 +117,59 @@ def make_covost2(folder: Path, args: argparse.Namespace) -> None:
                         f.write(f"{name}\t{sentence(rng)}\t{split}\t-\n")
 
 
+def make_covost2_parquet(folder: Path, args: argparse.Namespace) -> None:
+    """Write parquet files of all directions, and their clips as if decoded before."""
+    rng = random.Random(args.seed)
+    published = read_published(CONF / "covost2_counts.tsv")
+    directions = SCENARIOS[args.scenario].directions
+    total = sum(sum(published[d.source].values()) for d in directions)
+    kinds = [(name, pa.string()) for name in ("client_id", "file", "id")]
+    kinds += [(name, pa.string()) for name in ("sentence", "translation")]
+    kinds += [("audio", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
+    (folder / "one.flac").write_bytes(b"not decoded")
+    for direction in directions:
+        source = direction.source
+        clips = folder / "clips" / source
+        clips.mkdir(parents=True, exist_ok=True)
+        output = folder / f"{source}_{direction.target}"
+        output.mkdir()
+        first = 0
+        with (clips / "known.1.tsv").open("a", encoding="utf-8") as known:
+            for split, name in SHARDS.items():
+                number = max(40, published[source][split] * args.rows // total)
+                ids = [f"common_voice_{source}_{first + n:08d}" for n in range(number)]
+                first += number
+                said, meant = ([sentence(rng) for _ in ids] for _ in range(2))
+                speakers = [f"{rng.randrange(number):0128x}" for _ in ids]
+                audio = [{"bytes": b"not decoded", "path": f"{i}.mp3"} for i in ids]
+                files = [f"/somewhere/{i}.mp3" for i in ids]
+                columns = [speakers, files, ids, said, meant, audio]
+                path = output / f"{name}-00000-of-00001.parquet"
+                table = pa.table(columns, schema=pa.schema(kinds))
+                pq.write_table(table, path, row_group_size=1000)
+                status = path.stat()
+                for clip in ids:
+                    flac = clips / f"{clip}.flac"
+                    flac.symlink_to(folder / "one.flac")
+                    state = f"{status.st_size}\t{status.st_mtime_ns}\t80000"
+                    known.write(f"{clip}.mp3\t{state}\t{flac}\t\n")
+
+
 def measure(corpus: str, folder: Path, scenario: str) -> dict[str, float]:
     """Prepare a corpus in this process."""
     output = folder / "data"
-    options = [corpus, "--audio", "stat", "--clips_dir", f"{folder}/clips"]
+    options = ["covost2", "--clips_dir", f"{folder}/clips"]
+    if corpus != "covost2_parquet":
+        options = [corpus, "--audio", "stat", "--clips_dir", f"{folder}/clips"]
     if corpus == "manifest":
         output /= "train"
         options += ["--manifest", f"{folder}/train.tsv"]
     else:
-        options += ["--commonvoice", f"{folder}", "--covost2", f"{folder}"]
         options += ["--scenario", scenario, "--conf_dir", f"{CONF}"]
+    if corpus == "covost2":
+        options += ["--commonvoice", f"{folder}", "--covost2", f"{folder}"]
+    elif corpus == "covost2_parquet":
+        options += ["--covost2_parquet", f"{folder}"]
     wall, cpu = time.perf_counter(), time.process_time()
     with redirect_stdout(sys.stderr):
         prepare([*options, "--output_dir", f"{output}"])
@@ -133,6 +190,48 @@ def measure_apart(corpus: str, folder: Path, scenario: str) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
+MAKE = dict(zip(CORPORA, (make_manifest, make_covost2, make_covost2_parquet)))
+
+
+def decode(number: int, seed: int) -> dict[str, float]:
+    """Decode mp3 clips of 48 kHz to FLAC of 16 kHz, in one thread.
+
+    Returns:
+        Clips a second of a core, of ours and of a plain loop, in turns; and the ratio.
+    """
+    rng = np.random.default_rng(seed)
+    clips = []
+    for _ in range(10):
+        wave = np.cumsum(rng.standard_normal(48000 * SECONDS))  # as speech: low tones
+        wave -= np.convolve(wave, np.ones(999) / 999, "same")
+        file = io.BytesIO()
+        soundfile.write(file, 0.3 * wave / np.abs(wave).max(), 48000, format="MP3")
+        clips.append(file.getvalue())
+    seconds = {"ours": 0.0, "plain": 0.0}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shard = folder / "shard.parquet"
+        audio = [{"bytes": clips[n % 10], "path": f"{n}.mp3"} for n in range(number)]
+        pq.write_table(pa.table({"audio": audio}), shard, row_group_size=100)
+        step = 50
+        for first in range(0, number, step):
+            rows = range(first, min(first + step, number))
+            places = {f"{n}.mp3": (shard, n) for n in rows}
+            start = time.process_time()
+            found = ShardStore(folder / "ours", 1, places).add(places)
+            seconds["ours"] += time.process_time() - start
+            assert all(isinstance(f, Recording) for f in found.values())
+            (folder / "plain").mkdir(exist_ok=True)
+            start = time.process_time()
+            for n, clip in zip(rows, read_clips(shard, rows)):
+                wave, rate = soundfile.read(io.BytesIO(clip), dtype="float32")
+                wave = soxr.resample(wave, rate, 16000)
+                soundfile.write(folder / "plain" / f"{n}.flac", wave, 16000)
+            seconds["plain"] += time.process_time() - start
+    speed = {f"{k}_clips_per_cpu_second": number / s for k, s in seconds.items()}
+    return speed | {"ours_times_plain": seconds["plain"] / seconds["ours"]}
+
+
 def main() -> None:
     """Run the benchmark."""
     args = get_parser().parse_args()
@@ -144,10 +243,11 @@ def main() -> None:
     for corpus in args.corpora:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            (make_manifest if corpus == "manifest" else make_covost2)(folder, args)
+            MAKE[corpus](folder, args)
             found = measure_apart(corpus, folder, args.scenario)
         figures |= {f"{corpus}_{key}": value for key, value in found.items()}
         rows.append([corpus, *(f"{value:.3g}" for value in found.values())])
+    figures |= decode(args.clips, args.seed)
     print_report(
         f"Stage 1 without audio work, {args.rows} rows (made up), one process",
         ["corpus", "wall seconds", "CPU seconds", "peak GB"],
