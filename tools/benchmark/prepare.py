@@ -150,6 +150,8 @@ def make_covost2_parquet(folder: Path, args: argparse.Namespace) -> None:
                 status = path.stat()
                 for clip in ids:
                     flac = clips / f"{clip}.flac"
+                    if flac.is_symlink():  # of another direction from English
+                        continue
                     flac.symlink_to(folder / "one.flac")
                     state = f"{status.st_size}\t{status.st_mtime_ns}\t80000"
                     known.write(f"{clip}.mp3\t{state}\t{flac}\t\n")
