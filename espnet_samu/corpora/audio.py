@@ -46,7 +46,7 @@ _LOUDEST = 8.0  # decoders of lossy formats go a little beyond 1.0
 _RATES = range(1000, 768_001)  # Hz
 _MISSED = 0.1  # seconds missing at the end that are not reported
 _UNKNOWN = 0x7FFF0000  # bytes that a WAV written to a pipe states, or more
-_BLOCK = 1 << 16  # samples that are resampled and written at a time
+_BLOCK = 1 << 19  # samples that are resampled and written at a time
 
 
 class AudioFault(ValueError):
