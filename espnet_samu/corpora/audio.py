@@ -82,7 +82,7 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
         raise AudioFault(UNDECODABLE, "only a pointer of git-lfs; run: git lfs pull")
     decoded, longest, rate = 0, 0, SAMPLING_RATE
     packets, errors, first = 0, 0, None
-    stated, ends_early = None, False
+    stated, ends_early, lenient = None, False, False
     try:
         ends_early = _ends_early(path)
         with av.open(os.path.abspath(path), options=options) as container:
@@ -114,8 +114,9 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
     except AudioFault:
         raise
     except (av.FFmpegError, OSError, ValueError) as e:
-        reason = getattr(e, "strerror", None) or type(e).__name__
-        raise AudioFault(CUT if ends_early else UNDECODABLE, reason) from None
+        if not ends_early:  # whether FFmpeg minds that depends on its version
+            reason = getattr(e, "strerror", None) or type(e).__name__
+            raise AudioFault(UNDECODABLE, reason) from None
     if not decoded and not ends_early:
         raise AudioFault(UNDECODABLE if errors or not known_rate else EMPTY)
     seconds = decoded / (rate or SAMPLING_RATE)
