@@ -91,7 +91,14 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         help="Tab-separated file with a header line: id audio language transcript "
-        "translation target_language [speaker start end]",
+        "translation target_language [speaker start end]; or parquet files with the "
+        "recordings inside, <folder>:<split>, or <hub id>[/<folder>]:<split>",
+    )
+    add(
+        "--columns",
+        default="",
+        help="Of parquet files: what they call a column of a manifest, or what is the "
+        "same in all rows, such as transcript=sentence,speaker=client_id,language:fr",
     )
     add("--output_dir", type=Path, required=True, help="Data directory: data/<set>")
     add("--src_lang", default="multi", help="Suffix of the transcripts' file")

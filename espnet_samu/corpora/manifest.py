@@ -1,4 +1,4 @@
-"""A corpus of your own: one data directory, from a manifest."""
+"""A corpus of your own: one data directory, from a manifest or parquet files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from espnet_samu.corpora.counts import WHOLE, Counts, Fault, save_faults
 from espnet_samu.corpora.data_dir import write_data_dir
 from espnet_samu.corpora.faults import MOST, ManifestError, ManifestErrors
 from espnet_samu.corpora.manifest_fields import ManifestOptions
+from espnet_samu.corpora.manifest_parquet import is_parquet, write_manifest
 from espnet_samu.corpora.manifest_reader import ManifestReader
 from espnet_samu.utils.atomic import atomic_write
 
@@ -30,11 +31,25 @@ def prepare(args: argparse.Namespace) -> None:
         args.samu,
         args.use_src_lang,
     )
-    audio = AudioStore(args.clips_dir, args.audio, args.nj)
-    reader = ManifestReader(args.manifest, options, audio, args.drop_faulty)
     name = args.output_dir.name
     report = args.output_dir.parent / "local" / name
     (report / "faults.tsv").unlink(missing_ok=True)
+    audio = AudioStore(args.clips_dir, args.audio, args.nj)
+    if is_parquet(f"{args.manifest}"):
+        if args.audio != "convert":
+            raise ValueError(
+                f"{args.manifest}: parquet files need --audio convert: their "
+                "recordings are no files by themselves"
+            )
+        source, args.manifest = f"{args.manifest}", report / "manifest.tsv"
+        needed = ["language"] + ["transcript"] * bool(options.transcripts)
+        needed += ["translation", "target_language"] * bool(options.translations)
+        audio = write_manifest(
+            source, args.columns, needed, args.manifest, args.clips_dir, args.nj
+        )
+    elif args.columns:
+        raise ValueError("--columns is for parquet files; a manifest names its own")
+    reader = ManifestReader(args.manifest, options, audio, args.drop_faulty)
     try:
         data = reader.read()
     except ManifestErrors as e:

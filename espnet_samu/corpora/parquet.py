@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -129,6 +130,15 @@ def _fields(kind: pa.DataType) -> list[str]:
     return [field.name for field in getattr(kind, "fields", [])]
 
 
+def column_names(path: Path) -> list[str]:
+    """Return the columns of a shard.
+
+    Raises:
+        ValueError: It is cut.
+    """
+    return list(_open(path, []).schema_arrow.names)
+
+
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Read the texts of a shard, and not its recordings.
 
@@ -197,7 +207,8 @@ class ShardStore(AudioStore):
     Args:
         folder: Of the converted recordings.
         jobs: Threads.
-        places: Shard and row, from 0, of each recording by its file name.
+        places: Shard and row, from 0, of each recording by its path or name, whose
+            last part is unique.
     """
 
     def __init__(
@@ -220,7 +231,7 @@ class ShardStore(AudioStore):
 
     def output(self, path: str) -> Path:
         """Return where a recording is written."""
-        return self.folder / f"{stem(path)}.flac"
+        return self.folder / f"{stem(os.path.basename(path))}.flac"
 
     def _status(self, path: str) -> tuple[int, int] | AudioFault:
         """Return size and time of change of the shard."""

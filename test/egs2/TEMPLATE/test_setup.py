@@ -5,6 +5,8 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -200,6 +202,23 @@ def test_own_recordings(recipe, manifests):
     assert [line.split(maxsplit=1)[1] for line in lines] == ["words", "words"]
     for line in (data / "train" / "wav.scp").read_text("utf-8").splitlines():
         assert soundfile.info(recipe / line.split()[1]).samplerate == 16000
+
+
+def test_parquet_files(recipe, manifests):
+    """Training data with the recordings inside, beside manifests of the others."""
+    wavs = sorted(manifests.glob("*.wav"))
+    audio = [{"bytes": f.read_bytes(), "path": f.name} for f in wavs]
+    table = pa.table({"n": [1, 2], "audio": audio, "said": ["un", "deux"]})
+    (manifests / "own").mkdir()
+    pq.write_table(table, manifests / "own" / "train-00000-of-00001.parquet")
+    options = f"--manifest {manifests}/own:train --valid_manifest {manifests}/dev.tsv"
+    options += f" --test_manifests {manifests}/test.tsv --columns id=n,transcript=said"
+    options += ",translation=said,language:fr,target_language:en"
+    command = ["./run.sh", "--stop_stage", "1", "--ngpu", "0"]
+    status, output = call([*command, "--local_data_opts", options], recipe)
+    assert status == 0, output
+    said = (recipe / "data" / "train" / "text.tc.multi").read_text()
+    assert said == "1 un\n2 deux\n"
 
 
 def test_mistake_in_a_manifest(recipe, manifests):

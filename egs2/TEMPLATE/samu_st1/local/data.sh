@@ -3,7 +3,9 @@
 # header line and the columns
 #   id audio language transcript translation target_language [speaker start end]
 # audio is absolute or relative to the manifest; start and end are seconds and cut an
-# utterance out of a long recording. All manifests are checked before any is written.
+# utterance out of a long recording. Or from parquet files with the recordings inside:
+# <folder>:<split> or <hub id>[/<folder>]:<split> in the place of a manifest. All are checked
+# before any is written.
 set -e
 set -u
 set -o pipefail
@@ -19,6 +21,7 @@ valid_manifest=
 test_manifests=
 samu_manifest=
 samu_valid_manifest=
+columns=
 train_set=
 valid_set=
 samu_train_set=
@@ -45,7 +48,11 @@ Options:
                           # by commas): data/<stem of the file name> each.
     --samu_manifest       # Transcribed speech for distillation; no translations needed.
     --samu_valid_manifest # The same for development.
-    --train_set           # Name of the training set (default: stem of the file name).
+    --columns             # Of parquet files: what they call a column of a manifest, or what
+                          # is the same in all rows, e.g.
+                          # transcript=sentence,speaker=client_id,language:fr
+    --train_set           # Name of the training set (default: stem of the file name, split of
+                          # parquet files).
     --valid_set           # Name of the development set (default: the stem).
     --samu_train_set      # Name of the distillation set (default: the stem).
     --samu_valid_set      # Name of its development set (default: the stem).
@@ -91,7 +98,7 @@ add() {
         return 0
     fi
     if [ -z "${name}" ]; then
-        name=$(basename "${file}")
+        name=$(basename "${file##*:}")
         name=${name%.*}
     fi
     if [[ ! "${name}" =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]*$ ]]; then
@@ -115,19 +122,23 @@ add "${samu_manifest}" "${samu_train_set}" true
 add "${samu_valid_manifest}" "${samu_valid_set}" true
 
 prepare() {
-    local check_only=$1 i use_transcripts status=0
+    local check_only=$1 i use_transcripts given status=0
     for i in "${!files[@]}"; do
         # Distillation learns from transcripts, with --use_src_lang false, too.
         use_transcripts=${use_src_lang}
         if "${samus[i]}"; then
             use_transcripts=true
         fi
+        given=${columns}
+        if [ -f "${files[i]}" ]; then
+            given=
+        fi
         ${python} -m espnet_samu.bin.prepare manifest \
             --manifest "${files[i]}" \
             --output_dir "data/${sets[i]}" \
             --src_lang "${src_lang}" --tgt_lang "${tgt_lang}" \
             --src_case "${src_case}" --tgt_case "${tgt_case}" \
-            --langs "${langs}" --samu "${samus[i]}" \
+            --langs "${langs}" --samu "${samus[i]}" --columns "${given}" \
             --audio "${audio}" --clips_dir "${clips_dir}" \
             --drop_faulty "${drop_faulty}" --nj "${nj}" \
             --use_src_lang "${use_transcripts}" --check_only "${check_only}" || status=1
