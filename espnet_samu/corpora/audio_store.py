@@ -17,7 +17,7 @@ from typing import IO
 
 from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, speech
 from espnet_samu.corpora.data_dir import SAFE_PATH
-from espnet_samu.utils.atomic import remove_stale, temporary_name
+from espnet_samu.utils.atomic import check_room, remove_stale, temporary_name
 from espnet_samu.utils.command import progress
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
@@ -78,6 +78,9 @@ def convert(path: str | os.PathLike[str], output: Path | None) -> int:
                 file.write(block)
             samples = file.frames
         os.replace(temporary, output)
+    except Exception as error:
+        check_room(output.parent, error)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     return samples

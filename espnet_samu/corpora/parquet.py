@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault
 from espnet_samu.corpora.audio_store import AudioStore, Look, Recording, convert
 from espnet_samu.corpora.data_dir import stem
-from espnet_samu.utils.atomic import temporary_name
+from espnet_samu.utils.atomic import check_room, temporary_name
 from espnet_samu.utils.safe_reading import check_no_pointer
 
 if TYPE_CHECKING:
@@ -264,6 +264,9 @@ class ShardStore(AudioStore):
             samples = convert(file, output)
         except AudioFault as fault:
             return fault, (*key, -1, fault.reason, fault.detail)
+        except OSError as error:
+            check_room(self.folder, error)
+            raise
         finally:
             file.unlink(missing_ok=True)
         return Recording(str(output), samples), (*key, samples, str(output), "")

@@ -72,7 +72,9 @@ def is_mistake(error: Exception, home: Path) -> bool:
 
 
 def _full_disk(cmd: Sequence[str], error: Exception) -> OSError | None:
-    """Return the error of a full disk that stopped a training."""
+    """Return the error of a full disk that stopped a training, and names no folder."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return None
     for name, folder in zip(cmd, cmd[1:]):
         if name == "--output_dir" and Path(folder).is_dir():
             try:

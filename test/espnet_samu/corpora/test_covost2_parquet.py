@@ -1,6 +1,9 @@
 """CoVoST-2 in parquet files: the same sets as of the tree, and what can be wrong."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -263,6 +266,20 @@ def test_stopped_while_decoding(prepare, shards, monkeypatch):
     clips = [path.name for path in (data.parent / "clips" / "fr").iterdir()]
     assert "common_voice_fr_6.flac" in clips
     assert not [name for name in clips if ".tmp-" in name]
+
+
+def test_a_full_disk(refuse, prepare, shards, tmp_path, monkeypatch):
+    """The folder is named that has no room; nothing half-written is trusted."""
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        error = refuse("--covost2_parquet", shards)
+    assert error == f"Error: [Errno 28] No space left on device: '{tmp_path}/clips/fr'"
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["local"]
+    assert len(content(prepare("--covost2_parquet", shards) / "train.fr-en")) == 7
 
 
 def test_names(tmp_path):
