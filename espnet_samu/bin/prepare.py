@@ -173,7 +173,8 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
     add(
         "--samu_commonvoice",
         type=Path,
-        help="Release that the distillation takes its clips from, if another one",
+        help="Release that the distillation takes its clips from, if another one; or "
+        "transcribed speech in parquet files, <lang>/*.parquet with audio and sentence",
     )
     add(
         "--samu_dev_per_lang",

@@ -35,7 +35,13 @@ from espnet_samu.corpora.covost2_distillation import (
     Distillation,
     Limits,
 )
-from espnet_samu.corpora.covost2_parquet import ShardClips, write_tables
+from espnet_samu.corpora.covost2_parquet import (
+    TABLES,
+    ShardClips,
+    has_speech,
+    write_speech_tables,
+    write_tables,
+)
 from espnet_samu.corpora.covost2_translations import (
     count_overlaps,
     drop_faulty,
@@ -201,7 +207,9 @@ def prepare(args: argparse.Namespace) -> None:
     make_scenario(args, scenario, clips, common_voice)
     if args.samu_langs != NONE:
         if release is not common_voice:
+            shards = (release.folder / TABLES).is_file()
             clips = Clips(args.audio, args.clips_dir, args.nj)
+            clips = ShardClips(args.clips_dir, args.nj) if shards else clips
         make_distillation(args, clips, common_voice, release)
 
 
@@ -215,11 +223,7 @@ def read_parquet(args: argparse.Namespace, scenario: Scenario) -> None:
         raise ValueError(
             "--covost2_parquet takes the place of --commonvoice and --covost2"
         )
-    if args.audio != "convert":
-        raise ValueError(
-            "--covost2_parquet needs --audio convert: its clips are no files by "
-            "themselves"
-        )
+    need_convert("--covost2_parquet", args)
     folder = Path(args.covost2_parquet)
     if not folder.is_dir() and not is_path(args.covost2_parquet):
         names = (f"{d.source}_{d.target}" for d in scenario.directions)
@@ -228,6 +232,15 @@ def read_parquet(args: argparse.Namespace, scenario: Scenario) -> None:
     tables = args.output_dir / "local" / "parquet"
     write_tables(folder, scenario.directions, tables)
     args.commonvoice = args.covost2 = tables
+
+
+def need_convert(option: str, args: argparse.Namespace) -> None:
+    """Raise an error where clips of parquet files are not to be decoded."""
+    if args.audio != "convert":
+        raise ValueError(
+            f"{option}: parquet files need --audio convert: their clips are no files "
+            "by themselves"
+        )
 
 
 def split_list(value: str) -> list[str]:
@@ -273,7 +286,12 @@ def choose_release(args: argparse.Namespace, common_voice: CommonVoice) -> Commo
     """
     release = common_voice
     if args.samu_commonvoice is not None:
-        release = CommonVoice(args.samu_commonvoice, "--samu_commonvoice")
+        folder = args.samu_commonvoice
+        if has_speech(folder):
+            need_convert("--samu_commonvoice", args)
+            tables = args.output_dir / "local" / f"parquet_{folder.name}"
+            folder = write_speech_tables(folder, tables)
+        release = CommonVoice(folder, "--samu_commonvoice")
     langs = split_list(args.samu_langs) if args.samu_langs != NONE else []
     if absent := [lang for lang in langs if release.find(lang) is None]:
         raise ValueError(

@@ -9,6 +9,7 @@ are decoded from the shards.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +20,13 @@ from espnet_samu.corpora.audio_store import Recording
 from espnet_samu.corpora.common_voice import Clips
 from espnet_samu.corpora.covost2_directions import SCENARIOS, Direction
 from espnet_samu.corpora.data_dir import Marker
-from espnet_samu.corpora.parquet import ShardStore, find_root, find_shards, read_rows
+from espnet_samu.corpora.parquet import (
+    ShardStore,
+    column_names,
+    find_root,
+    find_shards,
+    read_rows,
+)
 from espnet_samu.utils.atomic import atomic_write
 
 DATASET = "fixie-ai/covost2"
@@ -28,6 +35,8 @@ SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 """CoVoST-2's name of each split."""
 PLACES = "clips.tsv"
 """Beside ``validated.tsv``: file name, shard and row of each clip."""
+TABLES = "done.json"
+"""What marks the folder of the tables as complete."""
 _COLUMNS = ("client_id", "id", "file", "audio.path", "sentence", "translation")
 _ALL = SCENARIOS["multi"].test
 
@@ -87,69 +96,135 @@ def write_tables(folder: Path, directions: Iterable[Direction], output: Path) ->
     """
     shards = read_shards(folder, directions)
     files = [path for splits in shards.values() for p in splits.values() for path in p]
-    marker = Marker(output / "done.json", {}, files)
-    if marker.is_current([]):
+    marker = _begin(output, files)
+    if marker is None:
         return output
-    for path in marker.changed():
-        logging.info(f"{path} has changed: tables are written again")
-    marker.clear()
-    sources: dict[str, dict[Direction, dict[str, list[Path]]]] = {}
-    for direction, splits in shards.items():
-        sources.setdefault(direction.source, {})[direction] = splits
+    sources: dict[str, list[Direction]] = {}
+    for direction in shards:
+        sources.setdefault(direction.source, []).append(direction)
     for source, of_source in sources.items():
-        _write_source(output / source, of_source, output)
+        with ExitStack() as stack:
+            speech = _Speech(output / source, stack)
+            for direction in of_source:
+                header = ("path", "translation", "split", "client_id")
+                translated = _table(output / direction.file, header, stack)
+                for split, paths in shards[direction].items():
+                    for path in paths:
+                        for number, row in enumerate(read_rows(path, _COLUMNS)):
+                            name = speech.add(path, number, *row[:-1])
+                            text = _field(row[-1])
+                            translated.write(f"{name}\t{text}\t{SPLITS[split]}\t\n")
+            speech.log()
     marker.set([])
     return output
 
 
-def _write_source(
-    folder: Path,
-    shards: Mapping[Direction, Mapping[str, Sequence[Path]]],
-    output: Path,
-) -> None:
-    """Write the tables of a source language, whose clips several directions have."""
-    seen: dict[str, int] = {}
-    others = 0
-    with ExitStack() as stack:
+def has_speech(folder: Path) -> bool:
+    """Return whether a folder has parquet files of languages: ``<lang>/*.parquet``."""
+    return folder.is_dir() and any(find_root(folder).glob("*/*.parquet"))
 
-        def table(path: Path, *header: str) -> IO[str]:
-            file = stack.enter_context(atomic_write(path))
-            file.write("\t".join(header) + "\n")
-            return file
 
-        validated = table(folder / "validated.tsv", "client_id", "path", "sentence")
-        places = table(folder / PLACES, "path", "shard", "row")
-        for direction, splits in shards.items():
-            translated = table(
-                output / direction.file, "path", "translation", "split", "client_id"
+def write_speech_tables(folder: Path, output: Path) -> Path:
+    """Write the texts of transcribed speech as Common Voice has them.
+
+    Args:
+        folder: Has ``<lang>/*.parquet``, with the columns ``audio`` and ``sentence``,
+            and perhaps ``client_id``, ``id`` and ``file``.
+        output: Folder for ``<lang>/validated.tsv`` and ``<lang>/clips.tsv``; left as it
+            is if no shard has changed.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: A shard is cut, or has no such columns.
+    """
+    languages: dict[str, list[Path]] = {}
+    for path in sorted(find_root(folder).glob("*/*.parquet")):
+        languages.setdefault(path.parent.name, []).append(path)
+    files = [path for paths in languages.values() for path in paths]
+    marker = _begin(output, files)
+    if marker is None:
+        return output
+    for lang, paths in languages.items():
+        with ExitStack() as stack:
+            speech = _Speech(output / lang, stack)
+            for path in paths:
+                there = {*column_names(path), "audio.path", "sentence"}
+                columns = [name for name in _COLUMNS[:-1] if name in there]
+                for number, values in enumerate(read_rows(path, columns)):
+                    row = dict(zip(columns, values))
+                    speech.add(path, number, *(row.get(n, "") for n in _COLUMNS[:-1]))
+            speech.log()
+    marker.set([])
+    return output
+
+
+def _begin(output: Path, files: Iterable[Path]) -> Marker | None:
+    """Return what marks tables as done, after removing the old ones; None: they are."""
+    marker = Marker(output / TABLES, {}, files)
+    if marker.is_current([]):
+        return None
+    for path in marker.changed():
+        logging.info(f"{path} has changed: tables are written again")
+    shutil.rmtree(output, ignore_errors=True)
+    return marker
+
+
+def _table(path: Path, header: Sequence[str], stack: ExitStack) -> IO[str]:
+    """Open a table, which is complete when the stack is left."""
+    file = stack.enter_context(atomic_write(path))
+    file.write("\t".join(header) + "\n")
+    return file
+
+
+class _Speech:
+    """Tables of the clips of a language, of which several shards may have the same.
+
+    Args:
+        folder: Of the tables.
+        stack: They are complete when it is left.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.lang = folder.name
+        header = ("client_id", "path", "sentence")
+        self.validated = _table(folder / "validated.tsv", header, stack)
+        self.places = _table(folder / PLACES, ("path", "shard", "row"), stack)
+        self.seen: dict[str, int] = {}
+        self.others = 0
+
+    def add(
+        self,
+        shard: Path,
+        number: int,
+        client: str,
+        clip: str,
+        file: str,
+        inside: str,
+        sentence: str,
+    ) -> str:
+        """Add a row of a shard; return the file name of its clip."""
+        name = (file or inside).rpartition("/")[2]
+        if clip:
+            name = clip + (Path(name).suffix or ".mp3")
+        name, key = _field(name), hash(sentence)
+        if name not in self.seen:
+            fields = (_field(client), name, _field(sentence))
+            self.validated.write("\t".join(fields) + "\n")
+            self.places.write(f"{name}\t{shard}\t{number}\n")
+            self.seen[name] = key
+        self.others += self.seen[name] != key
+        return name
+
+    def log(self) -> None:
+        """Log what was read."""
+        if self.others:
+            logging.warning(
+                f"{self.lang}: {self.others} rows have another transcript than an "
+                "earlier row of the same clip, which is taken"
             )
-            for split, paths in splits.items():
-                for path in paths:
-                    for number, row in enumerate(read_rows(path, _COLUMNS)):
-                        client, name, sentence, translation = _fields(*row)
-                        key = hash(sentence)
-                        if name not in seen:
-                            validated.write(f"{client}\t{name}\t{sentence}\n")
-                            places.write(f"{name}\t{path}\t{number}\n")
-                            seen[name] = key
-                        others += seen[name] != key
-                        translated.write(f"{name}\t{translation}\t{SPLITS[split]}\t\n")
-    if others:
-        logging.warning(
-            f"{folder.name}: {others} rows have another transcript than an earlier row "
-            "of the same clip, which is taken"
-        )
-    logging.info(f"{folder.name}: {len(seen)} clips, {len(shards)} directions")
-
-
-def _fields(
-    client: str, clip: str, file: str, inside: str, sentence: str, translation: str
-) -> tuple[str, str, str, str]:
-    """Return what tables have of a row: client_id, path, sentence, translation."""
-    name = (file or inside).rpartition("/")[2]
-    if clip:
-        name = clip + (Path(name).suffix or ".mp3")
-    return _field(client), _field(name), _field(sentence), _field(translation)
+        logging.info(f"{self.lang}: {len(self.seen)} clips")
 
 
 def _field(text: str) -> str:

@@ -106,6 +106,27 @@ def test_the_distillation(prepare, tmp_path, mp3, write_clips):
     assert sum(text.count("Phrase") for text in said) == 39
 
 
+def test_other_speech_for_the_distillation(prepare, shards, tmp_path, mp3):
+    """A folder of parquet files with transcripts and recordings, and nothing else."""
+    audio = [{"bytes": mp3, "path": f"voice_{n}.mp3"} for n in range(42)]
+    said = [f"Věta {n}." for n in range(40)] + ["the TEST!", "Café."]
+    (tmp_path / "speech" / "cs").mkdir(parents=True)
+    table = pa.table({"audio": audio, "sentence": said})
+    pq.write_table(table, tmp_path / "speech" / "cs" / "0000.parquet")
+    options = ("--samu_commonvoice", tmp_path / "speech")
+    data = prepare("--covost2_parquet", shards, *options, samu="cs")
+    wavs = content(data / "samu_train")["wav.scp"].split()[1::2]
+    wavs += content(data / "samu_dev")["wav.scp"].split()[1::2]
+    names = {f"{tmp_path}/clips/cs/voice_{n}.flac" for n in range(42) if n != 40}
+    assert set(wavs) == names and all(map(os.path.isfile, names))
+    faults = (data / "local" / "samu_train" / "faults.tsv").read_text()
+    assert "voice_40.mp3\tdropped\tsentence of a dev or test set" in faults
+    # A direction that is gone holds nothing out any more.
+    shutil.rmtree(shards / "en_de")
+    prepare("--covost2_parquet", shards, *options, samu="cs")
+    assert not (data / "local" / "parquet" / "covost_v2.en_de.tsv").exists()
+
+
 def test_a_clip_of_several_directions_is_decoded_once(prepare, shards, monkeypatch):
     read = []
     real = parquet.read_clips
@@ -218,7 +239,7 @@ def test_mistakes(refuse, shards, tmp_path):
     assert "the column 'audio' is string, but a recording is a struct" in error()
     path.write_bytes(whole)
 
-    assert "needs --audio convert" in refuse(
+    assert "parquet files need --audio convert" in refuse(
         "--covost2_parquet", shards, "--audio", "stat"
     )
     assert "takes the place of --commonvoice" in refuse(
