@@ -243,28 +243,24 @@ def make_teacher(folder: Path) -> None:
     model.save(str(folder), create_model_card=False)
 
 
-def make_trio(folder: Path, encoder: str = XLS_R, decoder: str = MBART50) -> None:
-    """Write folders ``encoder``, ``decoder`` and ``teacher``.
-
-    Args:
-        folder: Made if it is not there.
-        encoder: In ``PUBLISHED``.
-        decoder: In ``PUBLISHED``.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    make_encoder(folder / "encoder", encoder)
-    make_decoder(folder / "decoder", decoder)
-    make_teacher(folder / "teacher")
-
-
 def main() -> None:
     """Run from the command line."""
+    import espnet_samu  # noqa: F401 - puts off imports of the libraries
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="For encoder, decoder, teacher")
     parser.add_argument("--encoder", default=XLS_R, choices=PUBLISHED)
     parser.add_argument("--decoder", default=MBART50, choices=PUBLISHED)
+    parts = ("encoder", "decoder", "teacher")
+    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     args = parser.parse_args()
-    make_trio(args.folder, args.encoder, args.decoder)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    if "encoder" in args.parts:
+        make_encoder(args.folder / "encoder", args.encoder)
+    if "decoder" in args.parts:
+        make_decoder(args.folder / "decoder", args.decoder)
+    if "teacher" in args.parts:
+        make_teacher(args.folder / "teacher")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ expect "exp/st_train_st_s3prl_raw_multi_en/${decode_dir}/test/text"
 # small sizes (covost2's smoke test has XLS-R and mBART-50, europarl's w2v-BERT and NLLB,
 # the study's WavLM). With it go augmented speech and LoRA (europarl: adapters).
 models=${work}/models
-(. ./path.sh && python3 "${main_root}/test/egs2/tiny_models.py" "${models}" \
+(. ./path.sh && python3 "${main_root}/test/egs2/tiny_models.py" "${models}" --parts encoder decoder \
     --encoder openai/whisper-base/resaved-4.31.0 \
     --decoder facebook/m2m100_418M/resaved-4.46.0) > "${work}/log" 2>&1 \
     || fail "tiny_models.py failed"
