@@ -9,6 +9,7 @@ are decoded from the shards.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -38,6 +39,7 @@ PLACES = "clips.tsv"
 TABLES = "done.json"
 """What marks the folder of the tables as complete."""
 _COLUMNS = ("client_id", "id", "file", "audio.path", "sentence", "translation")
+_CLIP = re.compile(r"common_voice_([A-Za-z-]+)_\d+\.")
 _ALL = SCENARIOS["multi"].test
 
 
@@ -204,10 +206,20 @@ class _Speech:
         inside: str,
         sentence: str,
     ) -> str:
-        """Add a row of a shard; return the file name of its clip."""
+        """Add a row of a shard; return the file name of its clip.
+
+        Raises:
+            ValueError: By its name, the clip is of another language.
+        """
         name = (file or inside).rpartition("/")[2]
         if clip:
             name = clip + (Path(name).suffix or ".mp3")
+        found = _CLIP.match(name)
+        if found and found[1] != self.lang:
+            raise ValueError(
+                f"{shard}: row {number + 1} is a clip of '{found[1]}', {name}, not of "
+                f"'{self.lang}': shards of two directions were mixed"
+            )
         name, key = _field(name), hash(sentence)
         if name not in self.seen:
             fields = (_field(client), name, _field(sentence))

@@ -113,7 +113,7 @@ def download_dataset(
         The folder.
 
     Raises:
-        FileNotFoundError: The hub has no such dataset.
+        FileNotFoundError: The hub has no such dataset, or none of the files.
         ConnectionError: The hub cannot be reached, and its cache does not have the
             dataset; or the download was stopped.
     """
@@ -150,4 +150,10 @@ def download_dataset(
             f"{name}: the download was stopped ({error}); the same command goes on "
             "where it ended"
         ) from error
+    if not any(next(Path(folder).glob(pattern), None) for pattern in patterns):
+        raise FileNotFoundError(
+            f"{name}: the dataset has no {patterns[0]}"
+            + (f", nor {len(patterns) - 1} others" if len(patterns) > 1 else "")
+            + "; with HF_HUB_OFFLINE: the hub's cache has none of it"
+        )
     return Path(folder)

@@ -239,6 +239,11 @@ def test_mistakes(refuse, shards, tmp_path):
     assert "the column 'audio' is string, but a recording is a struct" in error()
     path.write_bytes(whole)
 
+    other = shards / "en_sv-SE" / path.name
+    path.write_bytes(other.read_bytes())
+    assert f"{path}: row 1 is a clip of 'en', common_voice_en_" in error()
+    path.write_bytes(whole)
+
     assert "parquet files need --audio convert" in refuse(
         "--covost2_parquet", shards, "--audio", "stat"
     )

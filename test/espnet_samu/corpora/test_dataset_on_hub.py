@@ -180,6 +180,11 @@ def test_fetch_kill_resume_offline(hub, start, tmp_path):
 
 @pytest.mark.timeout(60)
 def test_mistakes(hub, start):
+    process = start("--langs", "de")
+    _, error = process.communicate()
+    last = error.splitlines()[-1]
+    assert process.returncode == 1 and last.startswith("Error: "), error
+    assert f"{NAME}: the dataset has no de_en/*.parquet" in last
     for name, env, message in (
         ("someone/else", {}, "no such dataset on the hub"),
         (NAME, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set, and it is not in the"),
