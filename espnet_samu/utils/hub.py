@@ -118,8 +118,9 @@ def download_dataset(
             dataset; or the download was stopped.
     """
     import httpx
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import constants, errors, snapshot_download
 
+    offline = constants.HF_HUB_OFFLINE
     try:
         folder = snapshot_download(
             name,
@@ -138,7 +139,6 @@ def download_dataset(
             "private or needs its terms to be accepted needs 'hf auth login'"
         ) from error
     except errors.LocalEntryNotFoundError as error:
-        offline = os.environ.get("HF_HUB_OFFLINE") in ("1", "ON", "YES", "TRUE")
         reason = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         raise ConnectionError(
             f"{name}: no such folder, {reason}, and it is not in the hub's cache "
@@ -151,9 +151,6 @@ def download_dataset(
             "where it ended"
         ) from error
     if not any(next(Path(folder).glob(pattern), None) for pattern in patterns):
-        raise FileNotFoundError(
-            f"{name}: the dataset has no {patterns[0]}"
-            + (f", nor {len(patterns) - 1} others" if len(patterns) > 1 else "")
-            + "; with HF_HUB_OFFLINE: the hub's cache has none of it"
-        )
+        where = "the hub's cache (HF_HUB_OFFLINE is set)" if offline else "the dataset"
+        raise FileNotFoundError(f"{name}: {where} has no {' or '.join(patterns[:2])}")
     return Path(folder)
