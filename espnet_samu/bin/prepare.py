@@ -17,6 +17,8 @@ from espnet_samu.corpora import (
     covost2_parquet,
     europarl_st,
     europarl_st_directions,
+    fleurs,
+    fleurs_reader,
     manifest,
 )
 from espnet_samu.corpora.audio_store import MODES
@@ -240,6 +242,26 @@ def add_europarl_st(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fleurs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of FLEURS."""
+    add = parser.add_argument
+    add(
+        "--fleurs",
+        required=True,
+        help="Folder of the dataset, with <lang_region>/{train,validation,test}-*"
+        ".parquet, or <lang_region>/{train,dev,test}.tsv and audio; or its hub id, "
+        f"{fleurs_reader.DATASET}",
+    )
+    add("--langs", default="", help="Languages beside English, 'fr,zh-CN'; empty: all")
+    add("--tag", default="x2en", help="Name of the sets: test.<tag>, nway.<tag>")
+    add(
+        "--test_only",
+        type=str2bool,
+        default=False,
+        help="Only test.<tag> and nway.<tag>, of the test split",
+    )
+
+
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
@@ -252,6 +274,7 @@ def get_parser() -> argparse.ArgumentParser:
         (manifest, add_manifest, audio_options(), clip_options(nj=1)),
         (covost2, add_covost2, set_options(), audio_options(), clip_options(nj=4)),
         (europarl_st, add_europarl_st, set_options(), clip_options(nj=2)),
+        (fleurs, add_fleurs, set_options(), audio_options(), clip_options(nj=4)),
     ):
         doc = (module.__doc__ or "").replace("``", "")
         name = module.__name__.rpartition(".")[2]
