@@ -49,13 +49,12 @@ _COLUMNS = ("recordings", "sentences", "of a sentence with several", *_GENDERS)
 """Of ``languages.tsv``, behind language and split."""
 
 
-class Fleurs:
-    """Makes the sets.
+class Corpus:
+    """Tables and recordings of languages.
 
     Args:
         languages: English first.
         splits: Those that are made.
-        tag: Names sets, and the translations' files.
         clips: Folder of the converted recordings.
         mode: See :class:`AudioStore`.
         jobs: Threads.
@@ -65,14 +64,12 @@ class Fleurs:
         self,
         languages: Sequence[Language],
         splits: Sequence[str],
-        tag: str,
         clips: Path,
         mode: str = "convert",
         jobs: int = 1,
     ) -> None:
         self.languages = languages
         self.splits = splits
-        self.tag = tag
         self.clips = clips
         self.mode = mode
         self.jobs = jobs
@@ -169,6 +166,30 @@ class Fleurs:
                     row_counts.seconds = sum(filter(None, seconds))
                 self.sounds[code, split] = sounds
 
+    def recorded(
+        self, split: str, languages: Iterable[Language]
+    ) -> Iterable[tuple[Language, Row]]:
+        """Yield the rows whose recording can be used."""
+        for language in languages:
+            sounds = self.sounds[language.code, split]
+            for row in self.rows[language.code, split]:
+                if row.name in sounds:
+                    yield language, row
+
+
+class Sets:
+    """Utterances of the sets.
+
+    Args:
+        corpus: Where they come from.
+        tag: Names the translations' files.
+    """
+
+    def __init__(self, corpus: Corpus, tag: str) -> None:
+        self.corpus = corpus
+        self.counts = corpus.counts
+        self.tag = tag
+
     def translated(
         self, name: str, split: str, languages: Iterable[Language], part: str = WHOLE
     ) -> DataDir:
@@ -181,9 +202,9 @@ class Fleurs:
             part: Split of the set, for the counts.
         """
         data = DataDir([text_file(TRANSCRIPTS)], [text_file(self.tag)])
-        for language, row in self._recorded(split, languages):
+        for language, row in self.corpus.recorded(split, languages):
             self.counts.of(name, part).listed += 1
-            english = self.english.get(row.sentence)
+            english = self.corpus.english.get(row.sentence)
             if english:
                 data.add(self._utterance(language.code, split, row, english))
             else:
@@ -198,8 +219,9 @@ class Fleurs:
             split: train or dev.
         """
         data = DataDir([text_file(TRANSCRIPTS)])
-        held_out, numbers = self.held_out[split], self.numbers[split]
-        for language, row in self._recorded(split, self.languages):
+        held_out = self.corpus.held_out[split]
+        numbers = self.corpus.numbers[split]
+        for language, row in self.corpus.recorded(split, self.corpus.languages):
             self.counts.of(name).listed += 1
             key = sentence_key(row.text)
             if row.sentence in numbers or held_out.reason("", key):
@@ -209,16 +231,6 @@ class Fleurs:
                 data.add(self._utterance(language.code, split, row))
         return data
 
-    def _recorded(
-        self, split: str, languages: Iterable[Language]
-    ) -> Iterable[tuple[Language, Row]]:
-        """Yield the rows whose recording can be used."""
-        for language in languages:
-            sounds = self.sounds[language.code, split]
-            for row in self.rows[language.code, split]:
-                if row.name in sounds:
-                    yield language, row
-
     def _utterance(
         self, code: str, split: str, row: Row, english: str = ""
     ) -> Utterance:
@@ -227,7 +239,7 @@ class Fleurs:
         return Utterance(
             id=utt,
             speaker=speaker,
-            audio=self.sounds[code, split][row.name].path,
+            audio=self.corpus.sounds[code, split][row.name].path,
             language=code,
             transcript=row.text,
             translation=english,
@@ -236,76 +248,80 @@ class Fleurs:
             line=row.line,
         )
 
-    def save(self, folder: Path) -> None:
-        """Write counts, faults and what splits have in common."""
-        lines, in_both = [], {}
-        total: Counter[str] = Counter()
-        for language in self.languages:
-            by_split = {s: self._describe(language, s) for s in self.splits}
-            in_both[language.code] = self._in_both(language)
-            total.update(sum(by_split.values(), Counter()))
-            for split, row in by_split.items():
-                numbers = [str(row[column]) for column in _COLUMNS]
-                lines.append("\t".join((language.code, split, *numbers)) + "\n")
-        self._note(total, in_both)
-        with atomic_write(folder / "languages.tsv") as f:
-            f.write("\t".join(("language", "split", *_COLUMNS)) + "\n")
-            f.writelines(lines)
-        self.counts.save(folder)
 
-    def _describe(self, language: Language, split: str) -> Counter[str]:
-        """Count recordings, sentences and genders of a language in a split."""
-        rows = [row for _, row in self._recorded(split, [language])]
-        times = Counter(row.sentence for row in rows)
-        several = sum(number for number in times.values() if number > 1)
-        genders = Counter(row.gender for row in rows)
-        counts = (len(rows), len(times), several, *(genders[g] for g in _GENDERS))
-        return Counter(dict(zip(_COLUMNS, counts)))
+def save(corpus: Corpus, folder: Path) -> None:
+    """Write counts, faults and what splits have in common."""
+    lines, in_both = [], {}
+    total: Counter[str] = Counter()
+    for language in corpus.languages:
+        by_split = {s: _describe(corpus, language, s) for s in corpus.splits}
+        in_both[language.code] = _in_both(corpus, language)
+        total.update(sum(by_split.values(), Counter()))
+        for split, row in by_split.items():
+            numbers = [str(row[column]) for column in _COLUMNS]
+            lines.append("\t".join((language.code, split, *numbers)) + "\n")
+    _note(corpus, total, in_both)
+    with atomic_write(folder / "languages.tsv") as f:
+        f.write("\t".join(("language", "split", *_COLUMNS)) + "\n")
+        f.writelines(lines)
+    corpus.counts.save(folder)
 
-    def _in_both(self, language: Language) -> tuple[int, int]:
-        """Return the sentences and the recordings that several splits have.
 
-        Recordings are equal to the last sample, whatever their names.
-        """
-        sentences: Counter[str] = Counter()
-        alike: dict[tuple[int | None, int], dict[str, list[str]]] = {}
-        for split in self.splits:
-            rows = [row for _, row in self._recorded(split, [language])]
-            sentences.update({row.sentence for row in rows})
-            for row in rows:
-                sound = self.sounds[language.code, split][row.name]
-                key = sound.samples, os.path.getsize(sound.path)
-                alike.setdefault(key, {}).setdefault(split, []).append(sound.path)
-        # Files of one length and size alone are read.
-        contents = Counter(
-            content
-            for by_split in alike.values()
-            if len(by_split) > 1
-            for paths in by_split.values()
-            for content in set(map(_content, paths))
-        )
-        return _repeated(sentences), _repeated(contents)
+def _describe(corpus: Corpus, language: Language, split: str) -> Counter[str]:
+    """Count recordings, sentences and genders of a language in a split."""
+    rows = [row for _, row in corpus.recorded(split, [language])]
+    times = Counter(row.sentence for row in rows)
+    several = sum(number for number in times.values() if number > 1)
+    genders = Counter(row.gender for row in rows)
+    counts = (len(rows), len(times), several, *(genders[g] for g in _GENDERS))
+    return Counter(dict(zip(_COLUMNS, counts)))
 
-    def _note(
-        self, total: Counter[str], in_both: Mapping[str, tuple[int, int]]
-    ) -> None:
-        """Note what recordings and splits have in common."""
-        self.counts.details["recordings"] = dict(total)
-        notes = self.counts.notes
-        notes.append(
-            f"{total[_COLUMNS[2]]} of {total['recordings']} recordings share their "
-            "sentence with another one of the same language and split"
-        )
-        for what, place in (("sentences", 0), ("recordings", 1)):
-            numbers = Counter({lang: pair[place] for lang, pair in in_both.items()})
-            self.counts.details[f"{what} in several splits"] = dict(numbers)
-            listed = ", ".join(f"{lang} {n}" for lang, n in numbers.most_common() if n)
-            if len(self.splits) > 1:
-                notes.append(f"{what} that several splits have: {listed or 'none'}")
-        notes.append(
-            "the corpus has no speaker ids: whether a speaker is in several splits is "
-            "not known; languages.tsv has their genders"
-        )
+
+def _in_both(corpus: Corpus, language: Language) -> tuple[int, int]:
+    """Return the sentences and the recordings that several splits have.
+
+    Recordings are equal to the last sample, whatever their names.
+    """
+    sentences: Counter[str] = Counter()
+    alike: dict[tuple[int | None, int], dict[str, list[str]]] = {}
+    for split in corpus.splits:
+        rows = [row for _, row in corpus.recorded(split, [language])]
+        sentences.update({row.sentence for row in rows})
+        for row in rows:
+            sound = corpus.sounds[language.code, split][row.name]
+            key = sound.samples, os.path.getsize(sound.path)
+            alike.setdefault(key, {}).setdefault(split, []).append(sound.path)
+    # Files of one length and size alone are read.
+    contents = Counter(
+        content
+        for by_split in alike.values()
+        if len(by_split) > 1
+        for paths in by_split.values()
+        for content in set(map(_content, paths))
+    )
+    return _repeated(sentences), _repeated(contents)
+
+
+def _note(
+    corpus: Corpus, total: Counter[str], in_both: Mapping[str, tuple[int, int]]
+) -> None:
+    """Note what recordings and splits have in common."""
+    corpus.counts.details["recordings"] = dict(total)
+    notes = corpus.counts.notes
+    notes.append(
+        f"{total[_COLUMNS[2]]} of {total['recordings']} recordings share their "
+        "sentence with another one of the same language and split"
+    )
+    for what, place in (("sentences", 0), ("recordings", 1)):
+        numbers = Counter({lang: pair[place] for lang, pair in in_both.items()})
+        corpus.counts.details[f"{what} in several splits"] = dict(numbers)
+        listed = ", ".join(f"{lang} {n}" for lang, n in numbers.most_common() if n)
+        if len(corpus.splits) > 1:
+            notes.append(f"{what} that several splits have: {listed or 'none'}")
+    notes.append(
+        "the corpus has no speaker ids: whether a speaker is in several splits is "
+        "not known; languages.tsv has their genders"
+    )
 
 
 def _repeated(times: Counter) -> int:
@@ -329,7 +345,7 @@ def prepare(args: argparse.Namespace) -> None:
     folder = fetch(args.fleurs, langs, splits)
     languages = choose(find_languages(folder), langs, folder)
     clips, tag = args.clips_dir, args.tag
-    fleurs = Fleurs(languages, splits, tag, clips, args.audio, args.nj)
+    corpus = Corpus(languages, splits, clips, args.audio, args.nj)
     distillation = {"train": args.samu_train_set, "dev": args.samu_valid_set}
     names = [*(f"{split}.{tag}" for split in splits), f"nway.{tag}"]
     if not args.test_only:
@@ -342,22 +358,22 @@ def prepare(args: argparse.Namespace) -> None:
         "audio": args.audio,
         "clips_dir": str(clips),
     }
-    marker = Marker(work / "done.json", options, fleurs.inputs())
+    marker = Marker(work / "done.json", options, corpus.inputs())
     if marker.is_current(outputs):
         logging.info(f"{' '.join(names)}: the sets are there already")
     else:
         marker.clear()
-        fleurs.read()
-        fleurs.look()
-        sets = {}
+        corpus.read()
+        corpus.look()
+        maker, sets = Sets(corpus, tag), {}
         for split in splits:
             name = f"{split}.{tag}"
-            sets[name] = fleurs.translated(tag, split, languages[1:], split)
-        sets[f"nway.{tag}"] = fleurs.translated(f"nway.{tag}", "test", languages)
+            sets[name] = maker.translated(tag, split, languages[1:], split)
+        sets[f"nway.{tag}"] = maker.translated(f"nway.{tag}", "test", languages)
         for split in splits[1:]:
             name = distillation[split]
-            sets[name] = fleurs.transcribed(name, split)
-        fleurs.save(work)
+            sets[name] = maker.transcribed(name, split)
+        save(corpus, work)
         for name, data in sets.items():
             if not data:
                 raise ValueError(
@@ -367,6 +383,6 @@ def prepare(args: argparse.Namespace) -> None:
         for name, data in sets.items():
             write_data_dir(data, args.output_dir / name)
         for split in splits[1:]:
-            fleurs.held_out[split].check(args.output_dir / distillation[split])
+            corpus.held_out[split].check(args.output_dir / distillation[split])
         marker.set(outputs)
     print((work / "counts.md").read_text("utf-8"))

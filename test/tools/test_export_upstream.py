@@ -51,7 +51,7 @@ def snapshot(folder):
     return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.mark.parametrize("corpus", ["covost2", "europarl"])
+@pytest.mark.parametrize("corpus", ["covost2", "europarl", "fleurs"])
 def test_a_recipe_arrives_whole(checkout, corpus):
     written = tool.export(ROOT, corpus, checkout)
     recipe = f"egs2/{corpus}/samu_st1"

@@ -22,6 +22,9 @@ stop_stage=10000        # Processes is stopped at the specified stage.
 skip_data_prep=false    # Skip data preparation stages (1-5).
 skip_train=false        # Skip training stages (6-11).
 skip_eval=false         # Skip decoding and evaluation stages (12-13).
+test_only=false         # Score a translation model (--st_exp), or a student (--samu_model), that
+                        # was trained elsewhere: only the test sets are prepared; stages 5, 7, 8,
+                        # 10, 11 are skipped, 6 and 9 where no student is named.
 skip_packing=true       # Skip the packing stage (14).
 skip_upload_hf=true     # Skip the uploading stage (15).
 ngpu=1                  # The number of gpus ("0" uses cpu, otherwise use gpu).
@@ -177,6 +180,15 @@ if ! ${python} -m espnet_samu.launch --help 2> /dev/null; then
     log "Error: ${python} ($(command -v ${python} || echo "not found")) has no espnet_samu." \
         "Install it there: pip install -e <folder of espnet_samu>"
     exit 2
+fi
+# To st.sh, which asks for a training set, one of the test sets is that, of which no
+# utterance is too long.
+if "${test_only}"; then
+    for name in train_set valid_set samu_train_set samu_valid_set; do
+        declare "${name}=${test_sets%% *}"
+    done
+    st_opts+=(--min_wav_duration 0 --max_wav_duration 1000000)
+    speed_perturb_factors=
 fi
 # Check required arguments
 for required in train_set valid_set test_sets; do
@@ -449,6 +461,11 @@ else
             token_list=${_dir}/${tgt_token_type}/tgt_tokens.txt ;;
     esac
 fi
+# A model of elsewhere has its own.
+if "${test_only}"; then
+    token_list=
+    bpemodel=
+fi
 [ -n "${st_stats_dir}" ] \
     || st_stats_dir=${_stats_dir}${speed_perturb_factors:+_sp}
 
@@ -460,7 +477,9 @@ products() {
     local token_model=${hugging_face_model_name_or_path} token_args=${trim_vocab_args}
     local command=${run_args}
     durations="$(st_option min_wav_duration) $(st_option max_wav_duration)"
-    [ -z "${samu_model}" ] || own_student=false
+    if "${test_only}" || [ -n "${samu_model}" ]; then
+        own_student=false
+    fi
     local samu_model=${_samu_model}
     for name in data_feats expdir train_set perturbed_set valid_set test_sets durations \
         transcripts translations use_src_lang samu_train_set samu_valid_set retrieval_sets \
@@ -727,7 +746,7 @@ if ! "${skip_data_prep}"; then
         done
     fi
 
-    if runs 5; then
+    if runs 5 && ! "${test_only}"; then
         if "${trim_vocab}"; then
             log "Stage 5: Trim the vocabulary of ${hugging_face_model_name_or_path}: ${vocab_dir}"
             _opts=()
@@ -754,7 +773,9 @@ if ! "${skip_data_prep}"; then
 fi
 
 
-if ! "${skip_train}" && [ -n "${samu_model}" ]; then
+if "${test_only}" && [ -z "${samu_model}" ]; then
+    log "Stages 5-11 are skipped: nothing is trained"
+elif ! "${skip_train}" && ! "${test_only}" && [ -n "${samu_model}" ]; then
     log "Stages 6-9 are skipped: the student is ${samu_model}"
 elif ! "${skip_train}"; then
     if runs 6; then
@@ -795,12 +816,12 @@ elif ! "${skip_train}"; then
         grep -h "texts are cut off" "${teacher_dir}/teacher_embed.log" || true
     fi
 
-    if runs 7; then
+    if runs 7 && ! "${test_only}"; then
         products check 7
         select_utterances
     fi
 
-    if runs 8; then
+    if runs 8 && ! "${test_only}"; then
         log "Stage 8: Distillation: ${samu_exp}"
         need 7 "${samu_stats_dir}"/{train,valid}/speech_shape
         need 6 "${teacher_dir}/${samu_train_set}/embed.scp" "${teacher_dir}/${samu_valid_set}/embed.scp"
@@ -844,7 +865,7 @@ elif ! "${skip_train}"; then
     fi
 
     if runs 9; then
-        log "Stage 9: Retrieval: ${samu_exp}"
+        log "Stage 9: Retrieval: ${retrieval_dir}"
         need 8 "${_samu_model}"
         for dset in ${retrieval_sets}; do
             need 4 "${data_feats}/${dset}/wav.scp"
@@ -894,7 +915,7 @@ elif ! "${skip_train}"; then
     fi
 fi
 
-if ! "${skip_train}"; then
+if ! "${skip_train}" && ! "${test_only}"; then
     if runs 10; then
         products check 10
         collect_stats
@@ -938,6 +959,10 @@ if ! "${skip_eval}"; then
 
     if runs 13; then
         log "Stage 13: Scoring: ${st_exp}/${inference_tag}"
+        if "${test_only}" && [ -z "${train_langs}" ]; then
+            log "Error: --test_only true: say by --train_langs what the model was trained on"
+            exit 2
+        fi
         [ -n "${train_langs}" ] || need 1 "data/${train_set}/utt2lang"
         for dset in ${test_sets}; do
             count_failed "${st_exp}/${inference_tag}/${dset}" "${dset}" text

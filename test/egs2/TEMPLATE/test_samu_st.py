@@ -583,3 +583,35 @@ def test_the_model_card_is_what_stage_15_uploads(run, recipe):
     command = f"st_exp=exp/st_mine; dir_repo=repo; mkdir repo; {line}"
     assert call(["bash", "-c", command], recipe)[0] == 0
     assert (recipe / "repo" / "README.md").read_text() == card
+
+
+def test_only_test_sets_are_prepared(run, recipe):
+    """To st.sh they are training sets, too, of which no utterance is too long."""
+    for name in ("test", "test2"):
+        write(recipe / "data" / name / "wav.scp", f"a {name}.flac\n")
+    options = [
+        "--test_only",
+        "true",
+        "--test_sets",
+        "test test2",
+        "--skip_eval",
+        "true",
+    ]
+    status, output = run(*options, stage=1, stop_stage=11)
+    assert status == 0, output
+    calls = output.split("--python\n")[1:]
+    stages = [c.split("--stage\n")[1].split("\n")[:3:2] for c in calls]
+    assert stages == [["1", "1"], ["2", "2"], ["3", "4"]]
+    for option, value in (
+        ("train_set", "test"),
+        ("valid_set", "test"),
+        ("test_sets", "test test2"),
+        ("min_wav_duration", "0"),
+        ("max_wav_duration", "1000000"),
+    ):
+        assert f"\n--{option}\n{value}\n" in calls[2]
+    assert "Stages 5-11 are skipped: nothing is trained" in output
+    options[-1] = "false"
+    status, output = run(*options, stage=13, stop_stage=13)
+    assert status == 2
+    assert "say by --train_langs what the model was trained on" in output
