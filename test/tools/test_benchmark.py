@@ -145,8 +145,9 @@ def test_sampler(load, tmp_path):
 def test_prepare(load, last_line, monkeypatch):
     prepare = load("prepare")
     monkeypatch.setattr(prepare, "measure_apart", prepare.measure)
-    figures = last_line(prepare.main, *"--rows 60 --scenario en2x".split())
-    for corpus in ("manifest", "covost2"):
+    figures = last_line(prepare.main, *"--rows 60 --scenario en2x --clips 2".split())
+    assert 0 < figures["ours_times_plain"] < 100
+    for corpus in ("manifest", "covost2", "covost2_parquet"):
         assert figures[f"{corpus}_wall_seconds"] > 0
         assert figures[f"{corpus}_cpu_seconds"] > 0
         assert 0 < figures[f"{corpus}_peak_gb"] < 100

@@ -203,7 +203,7 @@ def decode(number: int, seed: int) -> dict[str, float]:
     """
     rng = np.random.default_rng(seed)
     clips = []
-    for _ in range(10):
+    for _ in range(min(10, number)):
         wave = np.cumsum(rng.standard_normal(48000 * SECONDS))  # as speech: low tones
         wave -= np.convolve(wave, np.ones(999) / 999, "same")
         file = io.BytesIO()
@@ -213,7 +213,7 @@ def decode(number: int, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shard = folder / "shard.parquet"
-        audio = [{"bytes": clips[n % 10], "path": f"{n}.mp3"} for n in range(number)]
+        audio = [{"bytes": clips[n % len(clips)], "path": f"{n}.mp3"} for n in range(number)]
         pq.write_table(pa.table({"audio": audio}), shard, row_group_size=100)
         step = 50
         for first in range(0, number, step):

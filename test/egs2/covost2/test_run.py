@@ -166,12 +166,21 @@ def test_student_from_elsewhere(options):
     ]
 
 
+def test_parquet_in_the_place_of_both(options, recipe):
+    given = options("--covost2_parquet", "someone/covost2", "--langs", "fr")
+    assert "--covost2_parquet someone/covost2" in given["--local_data_opts"]
+    both = ["--covost2_parquet", "/a", "--commonvoice", "/b"]
+    status, output = call(["./run.sh", *both], recipe)
+    assert status == 2
+    assert "--covost2_parquet takes the place of --commonvoice and" in output
+
+
 def test_help(recipe):
     status, output = call(["./run.sh", "--stage", "1", "--help"], recipe)
     assert status == 0
     own = (RECIPE / "run.sh").read_text().partition("\n}\n")[0].split("\n")
     names = [line.partition("=")[0] for line in own if re.match("[a-z_0-9]+=", line)]
-    assert len(names) == 13
+    assert len(names) == 14 and "covost2_parquet" in names
     for name in names:
         assert f"\n    --{name} " in output
     assert "./samu_st.sh --help" in output
