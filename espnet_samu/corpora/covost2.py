@@ -50,6 +50,7 @@ from espnet_samu.corpora.covost2_translations import (
     write_direction,
 )
 from espnet_samu.corpora.data_dir import TRANSCRIPTS, Marker, combine, text_file
+from espnet_samu.corpora.parquet import check_mode
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.hub import download_dataset, is_path
 
@@ -223,7 +224,7 @@ def read_parquet(args: argparse.Namespace, scenario: Scenario) -> None:
         raise ValueError(
             "--covost2_parquet takes the place of --commonvoice and --covost2"
         )
-    need_convert("--covost2_parquet", args)
+    check_mode("--covost2_parquet", args.audio)
     folder = Path(args.covost2_parquet)
     if not folder.is_dir() and not is_path(args.covost2_parquet):
         names = (f"{d.source}_{d.target}" for d in scenario.directions)
@@ -232,15 +233,6 @@ def read_parquet(args: argparse.Namespace, scenario: Scenario) -> None:
     tables = args.output_dir / "local" / "parquet"
     write_tables(folder, scenario.directions, tables)
     args.commonvoice = args.covost2 = tables
-
-
-def need_convert(option: str, args: argparse.Namespace) -> None:
-    """Raise an error where clips of parquet files are not to be decoded."""
-    if args.audio != "convert":
-        raise ValueError(
-            f"{option}: parquet files need --audio convert: their clips are no files "
-            "by themselves"
-        )
 
 
 def split_list(value: str) -> list[str]:
@@ -288,7 +280,7 @@ def choose_release(args: argparse.Namespace, common_voice: CommonVoice) -> Commo
     if args.samu_commonvoice is not None:
         folder = args.samu_commonvoice
         if has_speech(folder):
-            need_convert("--samu_commonvoice", args)
+            check_mode("--samu_commonvoice", args.audio)
             tables = args.output_dir / "local" / f"parquet_{folder.name}"
             folder = write_speech_tables(folder, tables)
         release = CommonVoice(folder, "--samu_commonvoice")

@@ -13,7 +13,13 @@ from espnet_samu.corpora.audio_store import Recording
 from espnet_samu.corpora.common_voice import ClipStore
 from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.data_dir import stem
-from espnet_samu.corpora.parquet import ShardStore, find_root, find_shards, read_rows
+from espnet_samu.corpora.parquet import (
+    ShardStore,
+    check_mode,
+    find_root,
+    find_shards,
+    read_rows,
+)
 from espnet_samu.corpora.text import clean_text
 from espnet_samu.utils.hub import download_dataset, is_path
 
@@ -126,11 +132,7 @@ class Language:
         Raises:
             ValueError: The mode needs files, or a file is damaged.
         """
-        if mode != "convert":
-            raise ValueError(
-                f"{self.folder}: parquet files need --audio convert: their recordings "
-                "are no files by themselves"
-            )
+        check_mode(self.folder, mode)
         places = {row.name: (row.file, row.line - 1) for row in rows}
         return ShardStore(output, jobs, places).add(places)
 

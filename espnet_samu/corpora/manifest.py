@@ -13,6 +13,7 @@ from espnet_samu.corpora.faults import MOST, ManifestError, ManifestErrors
 from espnet_samu.corpora.manifest_fields import ManifestOptions
 from espnet_samu.corpora.manifest_parquet import is_parquet, write_manifest
 from espnet_samu.corpora.manifest_reader import ManifestReader
+from espnet_samu.corpora.parquet import check_mode
 from espnet_samu.utils.atomic import atomic_write
 
 
@@ -36,11 +37,7 @@ def prepare(args: argparse.Namespace) -> None:
     (report / "faults.tsv").unlink(missing_ok=True)
     audio = AudioStore(args.clips_dir, args.audio, args.nj)
     if is_parquet(f"{args.manifest}"):
-        if args.audio != "convert":
-            raise ValueError(
-                f"{args.manifest}: parquet files need --audio convert: their "
-                "recordings are no files by themselves"
-            )
+        check_mode(args.manifest, args.audio)
         source, args.manifest = f"{args.manifest}", report / "manifest.tsv"
         needed = ["language"] + ["transcript"] * bool(options.transcripts)
         needed += ["translation", "target_language"] * bool(options.translations)

@@ -30,6 +30,20 @@ _CLIPS = 16  # the same of recordings
 _BUFFER = 2**20  # bytes that are read of a file at once
 
 
+def check_mode(source: object, mode: str) -> None:
+    """Raise an error where recordings of parquet files are not to be decoded.
+
+    Args:
+        source: The files, or the option that names them.
+        mode: See :class:`AudioStore`.
+    """
+    if mode != "convert":
+        raise ValueError(
+            f"{source}: parquet files need --audio convert: their recordings are no "
+            "files by themselves"
+        )
+
+
 def find_root(folder: Path) -> Path:
     """Return the folder that has the configurations of a dataset.
 

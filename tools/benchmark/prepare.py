@@ -213,7 +213,9 @@ def decode(number: int, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shard = folder / "shard.parquet"
-        audio = [{"bytes": clips[n % len(clips)], "path": f"{n}.mp3"} for n in range(number)]
+        audio = [
+            {"bytes": clips[n % len(clips)], "path": f"{n}.mp3"} for n in range(number)
+        ]
         pq.write_table(pa.table({"audio": audio}), shard, row_group_size=100)
         step = 50
         for first in range(0, number, step):

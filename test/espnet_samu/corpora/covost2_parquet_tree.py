@@ -47,7 +47,7 @@ def rows_of(common_voice, covost2, direction):
             client, sentence = said[name]
             row = {
                 "client_id": client,
-                "file": f"/home/somebody/{name}",
+                "file": f"/somewhere/{name}",
                 "audio": {"bytes": content, "path": name},
                 "sentence": sentence,
                 "translation": translation or None,
