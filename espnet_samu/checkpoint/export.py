@@ -1,6 +1,6 @@
 """Export of a trained student to a self-contained folder.
 
-The folder is two things at once:
+The folder is three things at once:
 
 * a plain transformers folder of the frame encoder (config.json, model.safetensors,
   preprocessor_config.json), for ``transformers.AutoModel`` and for
@@ -9,12 +9,17 @@ The folder is two things at once:
   decoder has no layers;
 * a published ESPnet model of the whole student (meta.yaml, student/config.yaml,
   student/model.pth), for ``Speech2Embedding.from_pretrained``. Its content zipped, or
-  uploaded to the hub, is what espnet_model_zoo reads.
+  uploaded to the hub, is what espnet_model_zoo reads;
+* a model of sentence-transformers (modules.json), for ``SentenceTransformer(FOLDER,
+  trust_remote_code=True)`` where this package is installed. Its own modules would not
+  do: they average the padding of wav2vec 2.0's frames, and have no attention pooling.
 """
 
 import argparse
+import json
 import logging
 import math
+import re
 import shutil
 from copy import deepcopy
 from pathlib import Path
@@ -27,6 +32,7 @@ from espnet2 import __version__ as espnet_version
 from espnet_samu import __version__
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.layers.adapters import merge_lora
+from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.waveform import SAMPLING_RATE
@@ -50,6 +56,47 @@ def save(model, extractor, folder: Path) -> None:
 # Not samu/: espnet_model_zoo takes a config's value for a path if the archive has a
 # folder of that name, and frontend: samu would become one.
 CONFIG, MODEL = "student/config.yaml", "student/model.pth"
+
+# The class is not imported here: sentence-transformers would come with it.
+MODULES = [
+    {
+        "idx": 0,
+        "name": "0",
+        "path": "",
+        "type": "espnet_samu.sentence_transformer.Student",
+    }
+]
+SENTENCE_TRANSFORMER = {
+    "model_type": "SentenceTransformer",
+    "similarity_fn_name": "cosine",
+}
+CARD = """---
+library_name: sentence-transformers
+pipeline_tag: feature-extraction
+tags: [sentence-transformers, espnet, espnet_samu, audio, speech]
+{licence}---
+# {name}
+
+Utterance embeddings of speech, ({size},), in the space of a sentence encoder: a speech
+encoder distilled on transcripts by [espnet_samu](https://arxiv.org/abs/2306.00789).
+
+- frames: {frontend}
+- pooling: {pooling}; projector: {projector}
+- weight of the losses: {losses}
+
+```python
+from sentence_transformers import SentenceTransformer
+
+# The permission is for the class, of the installed espnet_samu; there is no code here.
+model = SentenceTransformer("{name}", trust_remote_code=True)
+model.encode(["speech.wav"])  # 16 kHz, one channel; or arrays
+```
+
+`espnet_samu.bin.samu_embed.Speech2Embedding.from_pretrained("{name}")` gives the same
+embeddings.{frames} Sentences are embedded by the distillation's teacher.
+"""
+CARD_FRAMES = """ `transformers.AutoModel.from_pretrained("{name}"){encoder}` gives the
+frames before pooling."""
 
 # Largest difference between transformers' frames and the student's, as a share of
 # their standard deviation. Another hidden state differs by about 1; features computed
@@ -97,22 +144,73 @@ def export(
             f"{samu_model_file} has adapters that transformers does not know: "
             f"{adapters}. Export the utterance embeddings only (--frame_encoder false)"
         )
+    card = _card(model, args, Path(output_dir), frame_encoder)
     with output as folder:
         if frame_encoder:
             save_frame_encoder(model.frontend, folder)
             _check_frames(model.frontend, folder, samu_model_file)
-        (folder / MODEL).parent.mkdir()
-        torch.save(model.state_dict(), folder / MODEL)
-        _write_yaml(folder / CONFIG, published_config(args))
-        meta = {
-            "files": {"samu_model_file": MODEL},
-            "yaml_files": {"samu_train_config": CONFIG},
-            "espnet": espnet_version,
-            "espnet_samu": __version__,
-            "torch": str(torch.__version__),
-        }
-        _write_yaml(folder / "meta.yaml", meta)
+        write_student(folder, model, args)
+        for name, content in (
+            ("modules.json", MODULES),
+            ("config_sentence_transformers.json", SENTENCE_TRANSFORMER),
+        ):
+            text = json.dumps(content, indent=2)
+            (folder / name).write_text(f"{text}\n", encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8")
     logging.info(f"{output_dir}: written from {samu_model_file}")
+
+
+def _card(
+    model: ESPnetSAMUModel, args: argparse.Namespace, folder: Path, frame_encoder: bool
+) -> str:
+    """Return a model card; the licence that an earlier one states stays."""
+    old = folder / "README.md"
+    text = old.read_text(encoding="utf-8") if old.is_file() else ""
+    licence = re.search(r"^license:.*\n", text, re.MULTILINE)
+    conf = args.frontend_conf
+    source = str(conf.get("model") or "")
+    encoder: Any = model.frontend.model
+    kind = encoder.config.model_type
+    named = f", from {source}" if source and not Path(source).exists() else ""
+    frames = ""
+    if frame_encoder:
+        getter = ".get_encoder()" if kind == "whisper" else ""
+        frames = CARD_FRAMES.format(name=folder.name, encoder=getter)
+    return CARD.format(
+        licence=licence[0] if licence else "",
+        name=folder.name,
+        size=model.projector.output_size(),
+        frontend=f"{kind}{named}, encoder: {args.encoder}",
+        pooling=args.pooling,
+        projector=args.projector,
+        losses=", ".join(
+            f"{weight:g} {name}" for name, weight in model.loss.weights.items()
+        ),
+        frames=frames,
+    )
+
+
+def write_student(
+    folder: Path, model: torch.nn.Module, args: argparse.Namespace
+) -> None:
+    """Write what ``Speech2Embedding.from_pretrained`` reads.
+
+    Args:
+        folder: An existing folder.
+        model: Student.
+        args: What it was built from.
+    """
+    (folder / MODEL).parent.mkdir(exist_ok=True)
+    torch.save(model.state_dict(), folder / MODEL)
+    _write_yaml(folder / CONFIG, published_config(args))
+    meta = {
+        "files": {"samu_model_file": MODEL},
+        "yaml_files": {"samu_train_config": CONFIG},
+        "espnet": espnet_version,
+        "espnet_samu": __version__,
+        "torch": str(torch.__version__),
+    }
+    _write_yaml(folder / "meta.yaml", meta)
 
 
 def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:

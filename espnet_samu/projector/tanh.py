@@ -21,6 +21,10 @@ class TanhProjector(AbsProjector):
         super().__init__()
         self.linear = torch.nn.Linear(input_size, output_size)
 
+    def output_size(self) -> int:
+        """Dimension E."""
+        return self.linear.out_features
+
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         """Map (B, D) to (B, E)."""
         return torch.nn.functional.normalize(self.linear(pooled).tanh(), dim=-1)

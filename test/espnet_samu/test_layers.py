@@ -9,7 +9,7 @@ import pytest
 import espnet_samu
 
 ORDER = (
-    ("launch", "bin"),
+    ("launch", "bin", "sentence_transformer"),
     ("speech2text", "speech2embedding"),
     ("decoding", "checkpoint", "report", "recipe"),
     ("tasks",),
