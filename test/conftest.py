@@ -63,6 +63,42 @@ _SPEECH_MODELS = {
         "decoder_start_token_id": 1,
     },
 }
+# The adaptor makes a frame of 4 instead of 8.
+_SEAMLESS = {
+    "hidden_size": 16,
+    "speech_encoder_layers": 2,
+    "speech_encoder_attention_heads": 2,
+    "speech_encoder_intermediate_size": 32,
+    "speech_encoder_layerdrop": 0.0,
+    "conv_depthwise_kernel_size": 3,
+    "adaptor_kernel_size": 4,
+    "adaptor_stride": 4,
+    "adaptor_dropout": 0.0,
+    "vocab_size": 30,
+    **{f"{part}coder_layers": 1 for part in ("en", "t2u_en", "t2u_de")},
+    **{
+        f"{part}_{size}": value
+        for part in ("encoder", "decoder", "t2u_encoder", "t2u_decoder")
+        for size, value in (("attention_heads", 2), ("ffn_dim", 32))
+    },
+    "decoder_layers": 2,
+    "decoder_layerdrop": 0.0,
+    "initializer_range": 0.5,
+    "max_position_embeddings": 64,
+    "t2u_vocab_size": 8,
+    "t2u_max_position_embeddings": 8,
+    "upsample_initial_channel": 32,
+    **dict.fromkeys(("unit_embed_dim", "lang_embed_dim", "spkr_embed_dim"), 4),
+    "unit_hifi_gan_vocab_size": 8,
+}
+_SPEECH_MODELS["seamless_m4t"] = {"model_type": "seamless_m4t", **_SEAMLESS}
+_SPEECH_MODELS["seamless_m4t_v2"] = {
+    "model_type": "seamless_m4t_v2",
+    **_SEAMLESS,
+    "char_vocab_size": 8,
+    "t2u_variance_predictor_embed_dim": 8,
+    "t2u_variance_predictor_hidden_dim": 8,
+}
 _MBART = {
     "d_model": 16,
     # So that tokens differ in probability.
@@ -93,6 +129,7 @@ _THREADED = {
     "wavlm": _ADAPTER,
     "wav2vec2-bert": {**_ADAPTER, "position_embeddings_type": "rotary"},
     "whisper": {},
+    "seamless_m4t": {},
 }
 
 

@@ -134,6 +134,13 @@ def export(
             "exported, since transformers does not know the others"
         )
     model.eval()
+    kind = model.frontend.model.config.model_type
+    if frame_encoder and kind.startswith("seamless_m4t"):
+        raise ValueError(
+            f"{samu_model_file}: AutoModel of transformers has no class for the speech "
+            f"encoder of {kind} alone. Export the utterance embeddings only "
+            "(--frame_encoder false)"
+        )
     adapters = getattr(args, "adapters", None) or {}
     types = {conf["type"] for conf in adapters.values()}
     if types == {"lora"}:

@@ -19,6 +19,9 @@ class AbsFamily(torch.nn.Module, ABC):
     UNUSED: str | None = None
     """Regular expression for names in a checkpoint that are not the encoder's."""
 
+    LAYERS = "num_hidden_layers"
+    """Field for the number of the encoder's layers."""
+
     LAYERDROP = "layerdrop"
     """Field for the probability of leaving out a layer in training."""
 

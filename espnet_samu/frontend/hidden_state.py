@@ -173,4 +173,6 @@ def _replace(module, args, output):
     reader = _reader.get()
     if reader is None:
         return None
+    if isinstance(output, torch.Tensor):
+        return reader.finish(output)
     return type(output)(last_hidden_state=reader.finish(output.last_hidden_state))

@@ -149,6 +149,8 @@ class LogMel(torch.nn.Module):
 class LogMelFamily(AbsFamily):
     """Stacked log-mel frames, then a conformer: w2v-BERT 2.0.
 
+    ``ADAPTER`` has the fields for kernel and stride of the length adaptor.
+
     Args:
         config: Configuration of transformers.
         log_mel_conf: Options of LogMel. Default: 80 bins, and as many stacked frames
@@ -158,6 +160,8 @@ class LogMelFamily(AbsFamily):
         ValueError: The frames are not of the model's input size, or transformers
             counts the frames of the adapter wrongly.
     """
+
+    ADAPTER = ("adapter_kernel_size", "adapter_stride")
 
     @typechecked
     def __init__(self, config, log_mel_conf: dict[str, Any] | None = None):
@@ -170,10 +174,10 @@ class LogMelFamily(AbsFamily):
                 f"log_mel_conf: {self.log_mel.n_mels} bins x {self.log_mel.stack} "
                 f"frames are not the model's feature_projection_input_dim {size}"
             )
-        kernel, stride = config.adapter_kernel_size, config.adapter_stride
+        kernel, stride = (getattr(config, name) for name in self.ADAPTER)
         if config.add_adapter and kernel // 2 != stride // 2:
             raise ValueError(
-                f"model_conf: with adapter_kernel_size {kernel} and adapter_stride "
+                f"model_conf: with {self.ADAPTER[0]} {kernel} and {self.ADAPTER[1]} "
                 f"{stride} transformers attends to frames that are not there; half "
                 "of both (rounded down) must be the same, as 3 and 2"
             )

@@ -102,6 +102,34 @@ class MaskedGroupNorm(torch.nn.GroupNorm):
         return values.to(input.dtype)
 
 
+class FixedBatchNorm1d(torch.nn.BatchNorm1d):
+    """BatchNorm1d that uses its running statistics in training, too.
+
+    Those of a batch include its padding and other utterances, and running statistics
+    that were updated with them would change what a pre-trained model has learned. The
+    state dict is BatchNorm1d's.
+    """
+
+    @classmethod
+    def from_batch_norm(cls, norm: torch.nn.BatchNorm1d) -> "FixedBatchNorm1d":
+        """Return a fixed norm that shares parameters and statistics of `norm`."""
+        fixed = cls(norm.num_features, norm.eps, device="meta")
+        fixed._parameters.update(norm._parameters)
+        fixed._buffers.update(norm._buffers)
+        return fixed
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalise (B, C, T)."""
+        return torch.nn.functional.batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            eps=self.eps,
+        )
+
+
 def mask_adapter(adapter: torch.nn.Module) -> None:
     """Mask the convolutions of an adapter in place and set its layerdrop to 0.
 
@@ -118,8 +146,9 @@ def mask_adapter(adapter: torch.nn.Module) -> None:
 def output_lengths(adapter: torch.nn.Module, lengths: torch.Tensor) -> torch.Tensor:
     """Return an adapter's numbers of output frames (B,) for input frames (B,)."""
     for layer in adapter.get_submodule("layers").children():
-        # A layer's convolutions are of one shape.
-        lengths = _convolutions(layer)[0].output_lengths(lengths)
+        # A layer's convolutions are of one shape. Padding alone is no frame.
+        output = _convolutions(layer)[0].output_lengths(lengths)
+        lengths = output.where(lengths > 0, 0)
     return lengths
 
 

@@ -13,6 +13,7 @@ from espnet_samu.frontend import padding
 from espnet_samu.frontend.abs_family import AbsFamily
 from espnet_samu.frontend.hidden_state import StateChoice
 from espnet_samu.frontend.log_mel import LogMelFamily
+from espnet_samu.frontend.seamless_family import SeamlessFamily
 from espnet_samu.frontend.waveform_family import WaveformFamily
 from espnet_samu.frontend.whisper_family import WhisperFamily
 from espnet_samu.utils import hub, huggingface
@@ -29,6 +30,8 @@ FAMILIES = {
     "wavlm": WaveformFamily,
     "wav2vec2-bert": LogMelFamily,
     "whisper": WhisperFamily,
+    "seamless_m4t": SeamlessFamily,
+    "seamless_m4t_v2": SeamlessFamily,
 }
 
 
@@ -61,16 +64,16 @@ def make_family(
         ("normalize_waveform", normalize_waveform, WaveformFamily),
         ("log_mel_conf", log_mel_conf, LogMelFamily),
     ):
-        if value and family is not owner:
-            names = [name for name, cls in FAMILIES.items() if cls is owner]
+        if value and not issubclass(family, owner):
+            names = [name for name, cls in FAMILIES.items() if issubclass(cls, owner)]
             raise ValueError(
                 f"frontend_conf: {option} is for {', '.join(names)}, but the model is "
                 f"{config.model_type}; leave it out"
             )
     if family is WaveformFamily:
         return WaveformFamily(normalize_waveform, source, revision)
-    if family is LogMelFamily:
-        return LogMelFamily(config, log_mel_conf)
+    if issubclass(family, LogMelFamily):
+        return family(config, log_mel_conf)
     return WhisperFamily(config)
 
 
@@ -81,8 +84,8 @@ class SamuFrontend(AbsFrontend):
     both this class, so that one state dict serves both. The encoder is named by a
     hub id (``facebook/wav2vec2-xls-r-300m``), a folder, or built fresh from
     ``model_conf``. Families: wav2vec2 (XLS-R), HuBERT, WavLM (waveforms in),
-    w2v-BERT (stacked log-mel frames in) and the encoder of Whisper (log-mel frames of
-    30 s in).
+    w2v-BERT and the speech encoder of SeamlessM4T (stacked log-mel frames in) and the
+    encoder of Whisper (log-mel frames of 30 s in).
 
     Lengths follow from the arithmetic of the convolutions, and an utterance in a
     padded batch has the frames that it has alone, whatever other threads compute.
@@ -115,8 +118,8 @@ class SamuFrontend(AbsFrontend):
         normalize_waveform: Zero mean and unit variance for each waveform. None: as
             the checkpoint's preprocessor_config.json says, else False. Waveform
             families only.
-        log_mel_conf: Options of LogMel; w2v-BERT only. Default: 80 bins, and as many
-            stacked frames as the model's input size asks for.
+        log_mel_conf: Options of LogMel; w2v-BERT and SeamlessM4T only. Default: 80
+            bins, and as many stacked frames as the model's input size asks for.
         freeze: Train nothing of the model; the weights of layer_mix are trained.
         freeze_feature_encoder: Do not train the convolutions over the waveform.
         gradient_checkpointing: Keep only what goes into each layer and compute the
@@ -188,12 +191,12 @@ class SamuFrontend(AbsFrontend):
             config, self.family.model_class(config), attn_implementation
         )
         if keep_layers is not None:
-            huggingface.cut_layers(config, keep_layers)
+            huggingface.cut_layers(config, keep_layers, self.family.LAYERS)
         if layerdrop is not None:
             setattr(config, self.family.LAYERDROP, layerdrop)
         self.state_choice = None
         if layer_mix or layer is not None:
-            n_layers = config.num_hidden_layers
+            n_layers = getattr(config, self.family.LAYERS)
             self.state_choice = StateChoice(n_layers, layer, layer_mix_norm)
         self.dtype = getattr(torch, dtype)
         self.model = self._build(config, revision, keep_layers is not None)
@@ -272,7 +275,7 @@ class SamuFrontend(AbsFrontend):
         """Dimension D of the frames."""
         config: Any = self.model.config
         if getattr(config, "add_adapter", False):
-            return config.output_hidden_size
+            return getattr(config, "output_hidden_size", config.hidden_size)
         return config.hidden_size
 
     def train(self, mode: bool = True) -> "SamuFrontend":

@@ -9,6 +9,7 @@ from typeguard import typechecked
 
 from espnet_samu.frontend.abs_family import AbsFamily
 from espnet_samu.frontend.padding import (
+    FixedBatchNorm1d,
     MaskedConv1d,
     MaskedGroupNorm,
     batch_lengths,
@@ -60,6 +61,7 @@ class WaveformFamily(AbsFamily):
             # The batch norm before it makes something of padded zeros.
             position = model.encoder.pos_conv_embed
             position.conv = MaskedConv1d.from_conv1d(position.conv)
+            position.batch_norm = FixedBatchNorm1d.from_batch_norm(position.batch_norm)
 
     def final_norm(self, model: torch.nn.Module) -> torch.nn.Module | None:
         """See :class:`AbsFamily`."""

@@ -42,6 +42,16 @@ class Family(NamedTuple):
 # The norms among the convolutions over the waveform are not the transformer's.
 _ENCODER_NORMS = r"^(encoder|feature_projection)\..*layer_norm\."
 _WAVEFORM = Family("encoder.layers", "attention", "feed_forward", _ENCODER_NORMS)
+_CONFORMER = Family(
+    "encoder.layers",
+    "self_attn",
+    "ffn2",
+    _ENCODER_NORMS,
+    lora_targets=("linear_q", "linear_v"),
+)
+_SEAMLESS = _CONFORMER._replace(
+    layer_norms=r"^(encoder\.|feature_projection\.|inner_).*layer_norm\."
+)
 _DECODER = Family(
     "model.decoder.layers",
     "self_attn",
@@ -58,13 +68,9 @@ FAMILIES = {
         lora_targets=("intermediate_dense", "output_dense"),
         not_lora=("q_proj", "k_proj", "v_proj", "out_proj"),
     ),
-    "wav2vec2-bert": Family(
-        "encoder.layers",
-        "self_attn",
-        "ffn2",
-        _ENCODER_NORMS,
-        lora_targets=("linear_q", "linear_v"),
-    ),
+    "wav2vec2-bert": _CONFORMER,
+    "seamless_m4t": _SEAMLESS,
+    "seamless_m4t_v2": _SEAMLESS,
     "whisper": Family("layers", "self_attn", "fc2", r"layer_norm\."),
     "mbart": _DECODER,
     "m2m_100": _DECODER,

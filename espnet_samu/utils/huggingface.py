@@ -194,22 +194,23 @@ def set_attention(config, model_class, attention: str | None) -> None:
     config._attn_implementation = attention
 
 
-def cut_layers(config, n_layers: int) -> None:
+def cut_layers(config, n_layers: int, field: str = "num_hidden_layers") -> None:
     """Reduce a configuration to its first layers.
 
     Args:
         config: From :func:`load_config`.
-        n_layers: 1 to ``num_hidden_layers``.
+        n_layers: 1 to the number that there are.
+        field: Name of that number in the configuration.
 
     Raises:
         ValueError: The model has fewer layers.
     """
-    if not 1 <= n_layers <= config.num_hidden_layers:
+    if not 1 <= n_layers <= getattr(config, field):
         raise ValueError(
             f"keep_layers is {n_layers}, but {config.model_type} has 1 to "
-            f"{config.num_hidden_layers} layers to keep"
+            f"{getattr(config, field)} layers to keep"
         )
-    config.num_hidden_layers = n_layers
+    setattr(config, field, n_layers)
 
 
 def build(

@@ -175,6 +175,21 @@ def test_frames_that_transformers_lacks(
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
+def test_seamless(student, speech_models, speech, tmp_path):
+    """AutoModel has no class for its speech encoder alone."""
+    from espnet_samu.checkpoint.export import export
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    model_file, model = student(model_conf=speech_models["seamless_m4t_v2"])
+    with pytest.raises(ValueError, match="seamless_m4t_v2 alone.*--frame_enc"):
+        export(None, model_file, tmp_path / "out")
+    export(None, model_file, tmp_path / "out", frame_encoder=False)
+    speech2embedding = Speech2Embedding.from_pretrained(str(tmp_path / "out"))
+    with torch.no_grad():
+        expected = model.embed(*speech).embedding[0]
+    torch.testing.assert_close(speech2embedding(speech[0][0]), expected)
+
+
 @pytest.mark.parametrize("window", [50, 83, 30])  # 1 s, 1.66 s, 0.6 s
 def test_whisper(student, speech_models, noise, tmp_path, caplog, window):
     """Loaded as --help says, whatever its window; then as a frontend, and again."""

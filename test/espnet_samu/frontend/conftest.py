@@ -16,7 +16,15 @@ _DROPOUTS = ("hidden", "attention", "activation", "feat_proj", "conformer_conv")
 @pytest.fixture(scope="session", autouse=True)
 def imports():
     """Imports transformers' models here, so that no test's time counts it."""
-    for name in ("wav2vec2", "hubert", "wavlm", "wav2vec2_bert", "whisper"):
+    for name in (
+        "wav2vec2",
+        "hubert",
+        "wavlm",
+        "wav2vec2_bert",
+        "whisper",
+        "seamless_m4t",
+        "seamless_m4t_v2",
+    ):
         importlib.import_module(f"transformers.models.{name}.modeling_{name}")
 
 
@@ -66,7 +74,8 @@ def save(speech_models, tmp_path):
         conf = {**speech_models[family], **conf}
         config = AutoConfig.for_model(**conf)
         torch.manual_seed(0)
-        model = auto_class.from_config(config).eval()
+        make_model = getattr(auto_class, "from_config", auto_class)
+        model = make_model(config).eval()
         model.save_pretrained(tmp_path / "model")
         if extractor is not None:
             extractor.save_pretrained(tmp_path / "model")

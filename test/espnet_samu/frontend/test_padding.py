@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from espnet_samu.frontend.padding import (
+    FixedBatchNorm1d,
     MaskedConv1d,
     MaskedGroupNorm,
     batch_lengths,
@@ -80,6 +81,23 @@ def test_equals_group_norm_gradients_included():
         plain.zero_grad()
     for one, other in zip(*gradients):
         torch.testing.assert_close(one, other)
+
+
+def test_fixed_batch_norm_by_hand():
+    plain = torch.nn.BatchNorm1d(1, eps=1.0)
+    plain.running_mean.fill_(2.0)
+    plain.running_var.fill_(3.0)
+    plain.weight.data.fill_(10.0)
+    plain.bias.data.fill_(1.0)
+    norm = FixedBatchNorm1d.from_batch_norm(plain).train()
+    assert norm.weight is plain.weight
+    assert norm.state_dict().keys() == plain.state_dict().keys()
+    # 10 (x - 2) / sqrt(3 + 1) + 1
+    values = torch.tensor([[[2.0, 4.0]], [[0.0, 102.0]]])
+    expected = torch.tensor([[[1.0, 11.0]], [[-9.0, 501.0]]])
+    torch.testing.assert_close(norm(values), expected)
+    norm(values).sum().backward()
+    assert plain.bias.grad == 4 and plain.running_mean == 2 and plain.running_var == 3
 
 
 def test_groups_of_channels_are_refused():

@@ -11,6 +11,7 @@ ENCODERS = (
     "wavlm",
     "wav2vec2-bert",
     "whisper",
+    "seamless_m4t_v2",
 )
 DECODERS = ("mbart", "m2m_100", "bart")
 

@@ -59,6 +59,7 @@ def test_size(size, total):
         ("wavlm", "mbart"),
         ("wav2vec2-bert", "mbart"),
         ("whisper", "mbart"),
+        ("seamless_m4t_v2", "mbart"),
     ],
 )
 def test_nothing_changes_at_the_start(make_model, noise, encoder, decoder, kind, n):
