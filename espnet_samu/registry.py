@@ -65,6 +65,12 @@ PLUGINS = (
     ),
     Plugin(
         "mbart",
+        "postencoder_choices",
+        "espnet_samu.postencoder.mbart:MBartPostEncoder",
+        _SPEECH_TASKS,
+    ),
+    Plugin(
+        "mbart",
         "decoder_choices",
         "espnet_samu.decoder.mbart:MBartDecoder",
         _SPEECH_TASKS,

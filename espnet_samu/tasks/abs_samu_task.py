@@ -125,7 +125,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
     @staticmethod
     def make_portable(args: argparse.Namespace, model: AbsESPnetModel) -> None:
         """Set in `args` the options that rebuild the model from config.yaml alone."""
-        for name in ("frontend", "decoder"):
+        for name in ("frontend", "postencoder", "decoder"):
             module: Any = getattr(model, name, None)
             if hasattr(module, "portable_conf"):
                 setattr(args, f"{name}_conf", module.portable_conf())

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -53,6 +54,15 @@ class FineTuningTask(AbsTask):
             "with ESPnet's --use_adapter, which is for s3prl frontends",
         )
         group.add_argument(
+            "--lr_scales",
+            type=yaml.safe_load,
+            default=None,
+            help="Learning rates of parts, as YAML: the beginning of parameters' names "
+            "(as in --freeze_param) and what their rate is multiplied by, e.g. "
+            "{frontend: 0.01, decoder: 0.01}; the longest that fits counts. What is "
+            "not named has the rate of optim_conf",
+        )
+        group.add_argument(
             "--save_trained_only",
             type=str2bool,
             default=False,
@@ -91,10 +101,17 @@ class FineTuningTask(AbsTask):
         """Build the optimisers; with save_trained_only, save the frozen weights once.
 
         Raises:
-            ValueError: A resumed training would start from other frozen weights, or
-                ESPnet's use_adapter wants to save other parts.
+            ValueError: A resumed training would start from other frozen weights,
+                ESPnet's use_adapter wants to save other parts, or lr_scales are wrong.
         """
+        # config.yaml of an earlier version does not have it.
+        scales = getattr(args, "lr_scales", None)
+        if scales is not None:
+            check_lr_scales(scales, args, model)
         optimizers = super().build_optimizers(args, model)
+        if scales is not None:
+            for optimizer in optimizers:
+                scale_learning_rates(optimizer, model, scales)
         if not args.save_trained_only or args.collect_stats or args.dry_run:
             return optimizers
         if args.use_adapter:
@@ -136,6 +153,78 @@ class FineTuningTask(AbsTask):
         base = getattr(args, "base_weights", None)
         if base is not None:
             base_weights.load_base(model, folder / base["file"], base["sha256"])
+
+
+# They set rates of their own instead of changing the optimiser's.
+_ABSOLUTE = (
+    "piecewiselinearwarmuplr",
+    "cycliclr",
+    "onecyclelr",
+    "cosineannealingwarmuprestarts",
+    "exponentialdecaywarmup",
+)
+
+
+def check_lr_scales(
+    scales: Any, args: argparse.Namespace, model: torch.nn.Module
+) -> None:
+    """Check the option ``lr_scales``.
+
+    Raises:
+        ValueError: It is no dict of names and positive numbers, a name fits no trained
+            parameter, or the scheduler or ``sharded_ddp`` has one rate for all.
+    """
+    option = f"lr_scales: {scales!r}"
+    numbers = scales.values() if isinstance(scales, dict) else [None]
+    if not scales or not all(
+        isinstance(x, (int, float)) and not isinstance(x, bool) and x > 0
+        for x in numbers
+    ):
+        raise ValueError(
+            f"{option} is not a dict of names and factors above 0, as {{frontend: "
+            "0.01}; what is not to be trained is named in trainable or freeze_param"
+        )
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    for start in scales:
+        if not any(f"{name}.".startswith(f"{start}.") for name in trained):
+            tops = dict.fromkeys(name.partition(".")[0] for name in trained)
+            raise ValueError(
+                f"{option}: no trained parameter's name begins with '{start}'; there "
+                f"are {', '.join(tops)}"
+            )
+    if args.scheduler in _ABSOLUTE:
+        raise ValueError(
+            f"{option} goes with schedulers that change the optimiser's rates, but "
+            f"{args.scheduler} sets its own; choose warmuplr, tristagelr or the like"
+        )
+    if args.sharded_ddp:
+        raise ValueError(f"{option} does not go with sharded_ddp")
+
+
+def scale_learning_rates(
+    optimizer: torch.optim.Optimizer, model: torch.nn.Module, scales: dict[str, float]
+) -> None:
+    """Give the parameters of each name of ``lr_scales`` a group of its own.
+
+    Args:
+        optimizer: Of the model; before its first step, and before its scheduler.
+        model: With the names.
+        scales: See ``--lr_scales``.
+    """
+    starts = sorted(scales, key=len, reverse=True)
+    start_of = {}
+    for name, parameter in model.named_parameters():
+        fitting = (start for start in starts if f"{name}.".startswith(f"{start}."))
+        start_of[parameter] = next(fitting, None)
+    groups = []
+    for group in optimizer.param_groups:
+        # In an order that a resumed training has, too, those without a name first.
+        for start in (None, *sorted(scales)):
+            chosen = [p for p in group["params"] if start_of[p] == start]
+            if chosen:
+                rate = group["lr"] * (1.0 if start is None else scales[start])
+                groups.append({**group, "params": chosen, "lr": rate})
+    optimizer.param_groups[:] = groups
 
 
 def _earlier_checksum(output_dir: Path) -> str | None:

@@ -35,7 +35,7 @@ EARLIER_CONFIG = "config.earlier.yaml"
 
 _FIXED = frozenset(
     "adapter adapters bpemodel exclude_weight_decay exclude_weight_decay_conf "
-    "freeze_param init init_from_samu init_param input_size optim samu_model "
+    "freeze_param init init_from_samu init_param input_size lr_scales optim samu_model "
     "save_strategy save_trained_only scheduler src_bpemodel src_token_list token_list "
     "train_dtype trainable use_adapter".split()
 )

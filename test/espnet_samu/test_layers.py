@@ -17,7 +17,7 @@ ORDER = (
     ("train",),
     ("samplers", "text", "retrieval", "decoder", "frontend"),
     ("corpora",),
-    ("encoder", "pooling", "projector", "loss", "scoring"),
+    ("encoder", "postencoder", "pooling", "projector", "loss", "scoring"),
     ("layers",),
     ("utils",),
     ("registry", "__version__"),

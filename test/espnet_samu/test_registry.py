@@ -15,6 +15,7 @@ from espnet_samu import registry
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.encoder.passthrough import PassthroughEncoder
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.postencoder.mbart import MBartPostEncoder
 from espnet_samu.utils.init_param import load_pretrained_model
 
 
@@ -31,7 +32,7 @@ def hosts():
 def host():
     """Stands for espnet2.tasks.st, without our classes."""
     module = ModuleType("espnet2.tasks.st")
-    for name in ("frontend", "encoder", "decoder"):
+    for name in ("frontend", "encoder", "postencoder", "decoder"):
         choices = ClassChoices(name, classes={}, type_check=None)
         setattr(module, f"{name}_choices", choices)
     return module
@@ -43,6 +44,7 @@ def test_all_hosts(hosts, name):
     for choices, key, cls in (
         (host.frontend_choices, "samu", SamuFrontend),
         (host.encoder_choices, "passthrough", PassthroughEncoder),
+        (host.postencoder_choices, "mbart", MBartPostEncoder),
         (host.decoder_choices, "mbart", MBartDecoder),
     ):
         assert choices.get_class(key) is cls

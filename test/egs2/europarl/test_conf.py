@@ -89,7 +89,7 @@ def build(models, tmp_path_factory):
             (folder / "tokens.txt").write_text("\n".join(tokens) + "\n")
             cmd += ["--token_list", str(folder / "tokens.txt"), "--token_type", "char"]
             cmd += ["--samu_model", str(samu_model)]
-        for part in ("frontend_conf", "decoder_conf"):
+        for part in ("frontend_conf", "postencoder_conf", "decoder_conf"):
             if part in conf:
                 conf[part]["model"] = models[conf[part]["model"]]
         (folder / "train.yaml").write_text(yaml.safe_dump(conf), "utf-8")
@@ -146,7 +146,7 @@ def step(model, conf, **data):
 
 
 def test_no_file_is_forgotten():
-    tuning = ["adapters", "lna_ed", "many", "nllb", "xlsr"]
+    tuning = ["adapters", "lia", "lna_ed", "many", "nllb", "xlsr"]
     conf = ["train_samu.yaml", "train_st.yaml"]
     assert TRAIN == [*conf, *(f"tuning/train_st_{name}.yaml" for name in tuning)]
 
@@ -180,7 +180,10 @@ def test_translation(built, name):
     loss, parts = step(model, read(name), **data)
     # A mean over the tokens of a nearly uniform model of 16 tokens
     assert loss == pytest.approx(math.log(16), rel=0.5)
-    assert parts == ({"decoder"} if is_frozen else {"frontend", "decoder"})
+    wanted = {"decoder"} if is_frozen else {"frontend", "decoder"}
+    if "lia" in name:
+        wanted.add("postencoder")
+    assert parts == wanted
 
 
 @pytest.mark.parametrize("name", ST)

@@ -238,3 +238,57 @@ def test_student_without_its_frozen_weights(samu_cmd, st_cmd, tmp_path):
     for key, value in model.state_dict().items():
         name = key if key.startswith("frontend.") else f"distillation.{key}"
         assert torch.equal(state[name], value), key
+
+
+def rates(folder):
+    groups = load(folder, "checkpoint.pth")["optimizers"][0]["param_groups"]
+    return [(len(group["params"]), group["lr"]) for group in groups]
+
+
+def test_learning_rates_of_parts(st_cmd, tmp_path):
+    """Through ESPnet's scheduler, weight decay groups and a resumed training."""
+    options = {
+        "lr_scales": {"frontend": 0.01, "frontend.model.encoder": 0.1, "decoder": 0.5},
+        "optim": "adamw",
+        "optim_conf": {"lr": 0.1, "weight_decay": 0.1},
+        "postencoder": "length_adaptor",
+        "postencoder_conf": {"length_adaptor_n_layers": 1},
+        "scheduler": "warmuplr",
+        "scheduler_conf": {"warmup_steps": 4},
+    }
+    Task.main(cmd=st_cmd(tmp_path, **options))
+    model, _ = Task.build_model_from_file(None, tmp_path / "1epoch.pth")
+    sizes = {
+        part: sum(1 for p in model.get_submodule(part).parameters() if p.requires_grad)
+        for part in ("postencoder", "decoder", "frontend", "frontend.model.encoder")
+    }
+    sizes["frontend"] -= sizes["frontend.model.encoder"]
+    found = rates(tmp_path)
+    assert [n for n, _ in found] == list(sizes.values())
+    now = found[0][1]
+    assert 0 < now < 0.1
+    expected = [now * scale for scale in (1, 0.5, 0.01, 0.1)]
+    assert [rate for _, rate in found] == pytest.approx(expected)
+
+    Task.main(cmd=st_cmd(tmp_path, "--resume", "true", **{**options, "max_epoch": 2}))
+    later = [rate for _, rate in rates(tmp_path)]
+    assert later == pytest.approx([later[0] * s for s in (1, 0.5, 0.01, 0.1)])
+    assert later[0] != now
+    options["lr_scales"] = {"frontend": 0.5}
+    with pytest.raises(ValueError, match="lr_scales"):
+        Task.main(cmd=st_cmd(tmp_path, "--resume", "true", **options, max_epoch=3))
+
+
+@pytest.mark.parametrize(
+    "scales, more, message",
+    [
+        ({"front": 0.1}, {}, "begins with 'front'; there are frontend, decoder"),
+        ({"frontend": 0}, {}, "factors above 0.*freeze_param"),
+        ([0.1], {}, "is not a dict of names and factors"),
+        ({"decoder": 0.1}, {"scheduler": "onecyclelr"}, "onecyclelr sets its own"),
+        ({"frontend": 0.1}, {"freeze_param": ["frontend"]}, "begins with 'frontend'"),
+    ],
+)
+def test_bad_learning_rates(st_cmd, tmp_path, scales, more, message):
+    with pytest.raises(ValueError, match=message):
+        Task.main(cmd=st_cmd(tmp_path, lr_scales=scales, **more))
