@@ -42,10 +42,15 @@ class FairseqSettings:
         return None
 
     @property
+    def names(self) -> list[str]:
+        """Return the names that model, task and architecture are registered by."""
+        names = [s.get(k) for s in self._sections for k in ("_name", "arch")]
+        return [str(name) for name in names if name is not None]
+
+    @property
     def names_hubert(self) -> bool:
         """Return whether the registered model or task is HuBERT's."""
-        names = [s.get(k) for s in self._sections for k in ("_name", "arch")]
-        return any(str(name).startswith("hubert") for name in names)
+        return any(name.startswith("hubert") for name in self.names)
 
     def convolutions(self) -> list[list[int]] | None:
         """Return channels, kernel and stride of each convolution, or None.

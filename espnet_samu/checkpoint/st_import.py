@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import yaml
+from espnet2.tasks.abs_task import AbsTask
 
 from espnet_samu.checkpoint import published_model
 from espnet_samu.checkpoint.published_model import Decoding, PublishedST
@@ -59,7 +60,7 @@ def import_st(
         if tgt_lang_token is None and decoding.language is not None:
             tgt_lang_token = tokens[decoding.language]
         config = {
-            **_task_defaults(),
+            **task_defaults(STTask),
             "token_list": tokens,
             "token_type": "hugging_face",
             "bpemodel": str(Path(output_dir) / TOKENIZER),
@@ -84,17 +85,17 @@ def import_st(
         (folder / DEFAULT_MODEL).symlink_to(MODEL)
         origin = f"# Imported from {source}"
         origin += "" if revision is None else f" at {revision}"
-        _write_yaml(folder / CONFIG, origin, config)
-        _write_yaml(folder / DECODE, origin, decoding.options)
+        write_yaml(folder / CONFIG, origin, config)
+        write_yaml(folder / DECODE, origin, decoding.options)
     _tell(source, output_dir, model, tgt_lang_token, decoding)
 
 
-def _task_defaults() -> dict[str, Any]:
-    """Return the task's options for building and using a model."""
+def task_defaults(task: type[AbsTask]) -> dict[str, Any]:
+    """Return a task's options for building and using a model."""
     parser = argparse.ArgumentParser()
     # The task writes down there what ESPnet asks for.
     parser.set_defaults(required=[])
-    STTask.add_task_arguments(parser)
+    task.add_task_arguments(parser)
     defaults = vars(parser.parse_args([]))
     del defaults["required"]
     return defaults
@@ -109,7 +110,8 @@ def _model_conf(decoding: Decoding, tokens: list[str]) -> dict[str, Any]:
     }
 
 
-def _write_yaml(path: Path, comment: str, content: dict[str, Any]) -> None:
+def write_yaml(path: Path, comment: str, content: dict[str, Any]) -> None:
+    """Write a configuration below a comment."""
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     path.write_text(f"{comment}\n{text}", encoding="utf-8")
 

@@ -51,7 +51,8 @@ class DistillationLoss(torch.nn.Module):
         if teacher.shape != student.shape:
             raise ValueError(
                 f"the teacher's embeddings have {teacher.size(-1)} dimensions, the "
-                f"projector {student.size(-1)}: set output_size in projector_conf"
+                f"projector {student.size(-1)}: set output_size in projector_conf "
+                "(of projector: tanh)"
             )
         # Another tool's embeddings may not be L2-normalised; cosines are dot products.
         teacher = torch.nn.functional.normalize(teacher.to(student.dtype), dim=-1)

@@ -35,6 +35,7 @@ from espnet_samu.pooling.attention import AttentionPooling
 from espnet_samu.pooling.max import MaxPooling
 from espnet_samu.pooling.mean import MeanPooling
 from espnet_samu.projector.abs_projector import AbsProjector
+from espnet_samu.projector.identity import IdentityProjector
 from espnet_samu.projector.tanh import TanhProjector
 from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.tasks.abs_samu_task import AbsSamuTask
@@ -81,7 +82,7 @@ pooling_choices = ClassChoices(
 )
 projector_choices = ClassChoices(
     "projector",
-    classes=dict(tanh=TanhProjector),
+    classes=dict(identity=IdentityProjector, tanh=TanhProjector),
     type_check=AbsProjector,
     default="tanh",
 )

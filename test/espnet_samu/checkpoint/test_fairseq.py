@@ -1,11 +1,15 @@
 import argparse
 import json
+import logging
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from espnet_samu.checkpoint.fairseq import convert
+from espnet_samu.bin import student_import
+from espnet_samu.checkpoint.fairseq import convert, read_student
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.speech2embedding import Speech2Embedding
 
 # s3prl's classes are fairseq's: what they compute is what is asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
@@ -156,3 +160,112 @@ def test_no_model(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="neither 'model' .*but state_dict"):
         convert(tmp_path / "other.pt", tmp_path / "out")
+
+
+HEADS = ("quantizer", "project_q", "final_proj")
+
+
+@pytest.fixture
+def samu_xlsr(fairseq_wav2vec2):
+    """Encoder, and a checkpoint of SAMU-XLSR's expected layout; changes by argument.
+
+    The layout is that of the authors' public training code; the published checkpoint
+    was not seen. The attention vector's name is made up.
+    """
+    model, cfg = fairseq_wav2vec2("layer")
+    generator = torch.Generator().manual_seed(2)
+    head = {
+        "proj.weight": torch.randn(6, 24, generator=generator) * 0.3,
+        "proj.bias": torch.randn(6, generator=generator) * 0.3,
+        "pooling.W.weight": torch.randn(1, 24, generator=generator),
+        "pooling.W.bias": torch.tensor([2.0]),
+    }
+
+    def make(path, name="wav2vec_st", drop=(), **added):
+        state = {f"w2v_model.{k}": v for k, v in model.state_dict().items()}
+        # As remove_pretraining_modules leaves it.
+        state = {k: v for k, v in state.items() if k.split(".")[1] not in HEADS}
+        state |= {k: v for k, v in head.items() if k not in drop}
+        state |= added
+        args = {"model": {"_name": "wav2vec2", **cfg}, "task": {"normalize": True}}
+        content = {
+            "model": {f"w2v_encoder.{k}": v for k, v in state.items()},
+            "cfg": {
+                "model": {"_name": name, "speech_embedding": 6, "w2v_args": args},
+                "task": {"_name": "audio_pretraining_labse", "normalize": True},
+            },
+        }
+        torch.save(content, path)
+        return path
+
+    return model, head, make
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pooling", ["attention", "mean"])
+def test_samu_xlsr(samu_xlsr, speech, tmp_path, caplog, pooling):
+    model, head, make = samu_xlsr
+    is_mean = pooling == "mean"
+    drop = ("pooling.W.weight", "pooling.W.bias") if is_mean else ()
+    source = make(tmp_path / "checkpoint_51_234000.pt", drop=drop)
+    with caplog.at_level(logging.WARNING):
+        student_import.main(["--from", str(source), "--output_dir", f"{tmp_path}/exp"])
+    assert ("mean pooling" in caplog.text) is is_mean
+    assert "tanh behind the projection" in caplog.text
+
+    waves = [speech[0], speech[0, :2000] * 2]
+    expected = []
+    for wave in waves:
+        # As it is used: the whole waveform is normalised.
+        wave = torch.nn.functional.layer_norm(wave, wave.shape)[None]
+        frames = model(wave, mask=False, features_only=True)["x"][0]
+        weights = torch.full((len(frames), 1), 1 / len(frames))
+        if not is_mean:
+            scores = frames @ head["pooling.W.weight"].T + head["pooling.W.bias"]
+            weights = scores.softmax(0)
+        pooled = (weights * frames).sum(0)
+        embedding = (head["proj.weight"] @ pooled + head["proj.bias"]).tanh()
+        expected.append(embedding / embedding.norm())
+    expected = torch.stack(expected)
+    student = Speech2Embedding(samu_model_file=tmp_path / "exp/imported.pth")
+    assert student.samu_train_args.pooling == pooling
+    # layer_norm's epsilon is 1e-5, transformers' 1e-7.
+    torch.testing.assert_close(student.batch(waves), expected, rtol=0, atol=1e-3)
+    alone = torch.stack([student(wave) for wave in waves])
+    torch.testing.assert_close(student.batch(waves), alone, rtol=0, atol=1e-5)
+
+    # fairseq_convert gives the encoder alone.
+    conversion = convert(source, tmp_path / "encoder")
+    assert conversion.dropped["w2v_encoder.proj"] == 2
+    weights = student.samu_model.frontend.model.state_dict()
+    for name, weight in load_file(tmp_path / "encoder/model.safetensors").items():
+        assert torch.equal(weights[name], weight), name
+
+
+def test_no_student(samu_xlsr, tmp_path):
+    _, head, make = samu_xlsr
+    path = tmp_path / "model.pt"
+
+    def error(**changes):
+        make(path, **changes)
+        with pytest.raises(ValueError) as info:
+            read_student(path)
+        assert "model.pt" in str(info.value) and "\n" not in str(info.value)
+        return str(info.value)
+
+    message = error(drop=("proj.weight", "proj.bias"))
+    assert "one projection (weight [E, 24], bias [E])" in message
+    assert "w2v_encoder.pooling.W.weight [1, 24] (an attention vector?)" in message
+    assert "fairseq_convert gives the encoder alone" in message
+    second = {"proj2.weight": torch.ones(6, 24), "proj2.bias": torch.ones(6)}
+    assert "w2v_encoder.proj2.weight [6, 24] (a projection?)" in error(**second)
+    message = error(**{"out.weight": torch.ones(5, 6), "out.bias": torch.ones(5)})
+    assert "w2v_encoder.out.weight [5, 6] (a linear layer?)" in message
+    assert "w2v_encoder.out.bias [5] (a bias?)" in message
+    assert "w2v_encoder.scale [] (unknown?)" in error(scale=torch.tensor(1.0))
+    # The same layout with letters in the place of an embedding.
+    message = error(name="wav2vec_ctc", drop=("pooling.W.weight", "pooling.W.bias"))
+    assert "fine-tuned for recognition (wav2vec_ctc), not a student" in message
+    adapter = "w2v_model.encoder.layers.0.adapters.down.weight"
+    message = error(**{adapter: torch.ones(2, 24)})
+    assert "its encoder has adapters (1 tensors, e.g. encoder.layers.0.adap" in message
