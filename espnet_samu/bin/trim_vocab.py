@@ -38,7 +38,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         required=True,
-        help="Hub id or folder of mBART-25, mBART-50, M2M-100 or NLLB, " "as published",
+        help="Hub id or folder of mBART-25, mBART-50, M2M-100, NLLB or SeamlessM4T, as "
+        "published",
     )
     parser.add_argument(
         "--revision",

@@ -1,4 +1,4 @@
-"""Decoder of mBART, M2M-100, NLLB or BART as an ESPnet decoder."""
+"""Decoder of mBART, M2M-100, NLLB, SeamlessM4T or BART as an ESPnet decoder."""
 
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -18,23 +18,25 @@ from espnet_samu.utils.torch_modules import eval_frozen, valid_mask
 
 
 class MBartDecoder(AbsDecoder, CachedScorer, Generation):
-    """Decoder of mBART, M2M-100, NLLB or BART over speech frames.
+    """Decoder of mBART, M2M-100, NLLB, SeamlessM4T or BART over speech frames.
 
     Named by a hub id (``facebook/mbart-large-50-many-to-many-mmt``), a folder, or
     built fresh from ``model_conf``. The encoder of the checkpoint is neither built
-    nor kept; the output layer shares the weights of the embedding.
+    nor kept; the output layer shares the weights of the embedding. The text decoder
+    of SeamlessM4T becomes an M2M-100's, and so do the names of its fields.
 
     The target-language token is a matter of this class alone: with
     ``lang_token_id`` set, or inside :meth:`target_languages`, the model reads
     ``</s> <lang> w1 w2 ...`` where ESPnet passes ``</s> w1 w2 ...``, and the
     prediction of ``<lang>`` is cut away, so that it is in no loss; :meth:`generate`
-    forces it. So mBART-50, M2M-100 and NLLB were trained; mBART-25 was without
-    ``</s>``, which training on speech teaches it.
+    forces it. So mBART-50, M2M-100, NLLB and SeamlessM4T were trained; mBART-25 was
+    without ``</s>``, which training on speech teaches it.
 
     Token ids are ESPnet's: line n of the token list is row n of the embedding.
 
     Reference: Liu et al., arXiv 2001.08210; Tang et al. (mBART-50), arXiv 2008.00401;
-    Fan et al. (M2M-100), arXiv 2010.11125; NLLB Team, arXiv 2207.04672.
+    Fan et al. (M2M-100), arXiv 2010.11125; NLLB Team, arXiv 2207.04672; Seamless
+    Communication et al., arXiv 2308.11596.
 
     Args:
         vocab_size: Length V of ESPnet's token list.

@@ -13,7 +13,7 @@ from transformers.models.m2m_100.modeling_m2m_100 import (
     M2M100SinusoidalPositionalEmbedding,
 )
 
-from espnet_samu.utils import huggingface
+from espnet_samu.utils import huggingface, seamless
 
 
 class TokenPositions(M2M100SinusoidalPositionalEmbedding):
@@ -62,7 +62,10 @@ FAMILIES: dict[str, Any] = {
     "bart": BartForConditionalGeneration,
 }
 _TEXT_ENCODER = r"(model\.)?encoder\."
-_NAMES = "mbart (mBART-25, mBART-50), m2m_100 (M2M-100, NLLB), bart"
+_NAMES = (
+    "mbart (mBART-25, mBART-50), m2m_100 (text decoder of SeamlessM4T, M2M-100, NLLB), "
+    "bart"
+)
 
 
 def load_decoder_config(
@@ -73,6 +76,8 @@ def load_decoder_config(
     is_written: bool = False,
 ):
     """Return the configuration of a pre-trained or untrained decoder.
+
+    That of SeamlessM4T's text decoder is an M2M-100's.
 
     Args:
         vocab_size: Length V of ESPnet's token list.
@@ -88,11 +93,15 @@ def load_decoder_config(
     wanted = model_conf.get("model_type", "mbart" if model is None else None)
     if wanted is not None:
         _check_type(wanted)
-    conf = dict(model_conf)
+    conf, source = dict(model_conf), model
     if model is None:
         fresh = str(wanted)
         conf = {"model_type": fresh, **_special_tokens(fresh, vocab_size), **conf}
-    config = huggingface.load_config(model, conf, revision, is_written)
+    elif _is_seamless(model, revision):
+        given = {} if wanted in (None, "m2m_100") else {"model_type": wanted}
+        whole = huggingface.load_config(model, given, revision)
+        conf, source = {**seamless.decoder_fields(whole), **conf}, None
+    config = huggingface.load_config(source, conf, revision, is_written)
     _check_type(config.model_type)
     if config.vocab_size != vocab_size:
         raise ValueError(
@@ -131,8 +140,14 @@ def build_decoder(
     if is_rebuilt:
         built = _build_lean(model_class, config)
     else:
+        is_seamless = model is not None and _is_seamless(model, revision)
         built = huggingface.build(
-            model_class, model, config, revision, unused=_TEXT_ENCODER
+            model_class,
+            model,
+            config,
+            revision,
+            seamless.KEY_MAPPING if is_seamless else None,
+            dropped=_TEXT_ENCODER,
         )
     if built.lm_head.weight is not built.model.shared.weight:
         raise ValueError(
@@ -156,6 +171,10 @@ def _build_lean(model_class, config):
     """
     with huggingface.quiet():  # it would list all weights as missing
         return model_class.from_pretrained(None, config=config, state_dict={})
+
+
+def _is_seamless(model: str, revision: str | None) -> bool:
+    return huggingface.read_model_type(model, revision) in seamless.TYPES
 
 
 def _check_type(model_type: str) -> None:

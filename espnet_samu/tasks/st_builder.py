@@ -58,7 +58,9 @@ _FRAMES = (*_OUTPUT, "normalize_waveform", "log_mel_conf")
 _FRAMES_OF_MODEL = (
     "model_type conv_stride conv_kernel do_stable_layer_norm feat_extract_norm "
     "feat_extract_activation position_embeddings_type hidden_act num_attention_heads "
-    "add_adapter adapter_stride"
+    "add_adapter adapter_stride adaptor_stride speech_encoder_hidden_act "
+    "speech_encoder_attention_heads speech_encoder_chunk_size "
+    "speech_encoder_left_chunk_num"
 ).split()
 _FRAMES_OF_ADAPTERS = ("type", "alpha")
 

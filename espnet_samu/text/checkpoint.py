@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import safe_open
 
-from espnet_samu.utils import hub
+from espnet_samu.utils import hub, seamless
 from espnet_samu.utils.safe_reading import check_zip_size
 
 TOKENIZER_FILE = "sentencepiece.bpe.model"
 CONFIG_FILE = "config.json"
-_VOCAB_FILE = "vocab.json"
+# What the tokenizer has beside sentencepiece's pieces: of M2M-100, of SeamlessM4T.
+_VOCAB_FILE, _SEAMLESS_VOCAB_FILE = "vocab.json", "tokenizer_config.json"
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 # The same tensor: a checkpoint has one of the names or several.
@@ -37,7 +38,7 @@ class CheckpointFiles(NamedTuple):
     config: Path
     tokenizer: Path
     vocab: Path | None
-    """M2M-100's vocab.json."""
+    """M2M-100's vocab.json, SeamlessM4T's tokenizer_config.json."""
     weights: list[Path]
     """Several if the checkpoint is in parts."""
 
@@ -66,7 +67,10 @@ def find_files(model: str, revision: str | None = None) -> CheckpointFiles:
             f"{model} has no {CONFIG_FILE if config is None else TOKENIZER_FILE}; copy "
             "it from the published model that this one was made of"
         )
-    vocab = _find(model, _VOCAB_FILE, revision)
+    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    is_seamless = kind in seamless.TYPES
+    name = _SEAMLESS_VOCAB_FILE if is_seamless else _VOCAB_FILE
+    vocab = _find(model, name, revision)
     return CheckpointFiles(config, tokenizer, vocab, find_weights(model, revision))
 
 

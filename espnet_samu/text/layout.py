@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from espnet_samu.text.languages import MBART25_CODES, MBART50_CODES
+from espnet_samu.utils import seamless
+from espnet_samu.utils.language_codes import is_code
 
 # Four tokens of fairseq where sentencepiece has three.
 _FIRST = ["<s>", "<pad>", "</s>", "<unk>"]
 _FIRST_PIECES = ["<unk>", "<s>", "</s>"]
+_FIRST_OF_SEAMLESS = ["<pad>", *_FIRST_PIECES]
 _MASK = "<mask>"
 # fairseq makes the number of rows a multiple of 8 by rows that nothing uses.
 _PADDING = 8
@@ -23,18 +26,19 @@ class Layout(NamedTuple):
     """Those that are language codes."""
     tokenizer_class: str | None
     """transformers' class that makes this layout of a sentencepiece model; None for
-    NLLB, whose language codes transformers reads from a file of its own."""
+    NLLB and SeamlessM4T, whose language codes it has from elsewhere."""
 
 
 def find_layout(
     config: Mapping[str, Any], pieces: Sequence[str], vocab: bytes | None = None
 ) -> Layout:
-    """Return the token layout of mBART-25, mBART-50, NLLB or M2M-100.
+    """Return the token layout of mBART-25, mBART-50, NLLB, M2M-100 or SeamlessM4T.
 
     Args:
         config: Content of config.json: ``model_type`` and ``vocab_size``.
         pieces: All pieces of the sentencepiece model.
-        vocab: Content of vocab.json, which of these M2M-100 alone has.
+        vocab: Content of M2M-100's vocab.json, or of SeamlessM4T's
+            tokenizer_config.json.
 
     Raises:
         ValueError: The model is none of these, or has another number of rows.
@@ -58,10 +62,13 @@ def find_layout(
 
         codes = tokenization_nllb.FAIRSEQ_LANGUAGE_CODES
         layouts, padding = [_shifted(pieces, codes, None)], _PADDING
+    elif kind in seamless.TYPES:
+        layouts, padding = [_seamless(pieces, vocab or b"{}")], _PADDING
     else:
         raise ValueError(
             f"config.json: model_type '{kind}' is none of those that can be trimmed: "
-            "mbart (mBART-25, mBART-50), m2m_100 (M2M-100, NLLB)"
+            "mbart (mBART-25, mBART-50), m2m_100 (M2M-100, NLLB), "
+            f"{', '.join(seamless.TYPES)}"
         )
     for layout in layouts:
         unused = size - len(layout.tokens)
@@ -85,14 +92,36 @@ def _shifted(
     pieces: Sequence[str], codes: Sequence[str], tokenizer: str | None
 ) -> Layout:
     """Return the layout: pieces, language codes, <mask>."""
+    tokens = [*_FIRST, *_ordinary(pieces), *codes, _MASK]
+    return Layout(tokens, list(codes), tokenizer)
+
+
+def _ordinary(pieces: Sequence[str]) -> Sequence[str]:
+    """Return the pieces that follow those of the special tokens."""
     n_first = len(_FIRST_PIECES)
     if list(pieces[:n_first]) != _FIRST_PIECES:
         raise ValueError(
             f"sentencepiece.bpe.model begins with {' '.join(pieces[:n_first])}, but "
             f"should with {' '.join(_FIRST_PIECES)}"
         )
-    tokens = [*_FIRST, *pieces[n_first:], *codes, _MASK]
-    return Layout(tokens, list(codes), tokenizer)
+    return pieces[n_first:]
+
+
+def _seamless(pieces: Sequence[str], tokenizer_config: bytes) -> Layout:
+    """Return the layout: pieces, language codes and marks of training data."""
+    tokens = [*_FIRST_OF_SEAMLESS, *_ordinary(pieces)]
+    added = json.loads(tokenizer_config).get("added_tokens_decoder", {})
+    rows = {int(row): token["content"] for row, token in added.items()}
+    more = sorted(row for row in rows if row >= len(tokens))
+    if not more or more != list(range(len(tokens), len(tokens) + len(more))):
+        raise ValueError(
+            "tokenizer_config.json: the tokens of added_tokens_decoder, the language "
+            f"codes among them, must follow the {len(tokens)} of "
+            f"sentencepiece.bpe.model, but are at {more[:3]}; copy both files from the "
+            "published model"
+        )
+    tokens += [rows[row] for row in more]
+    return Layout(tokens, [t for t in tokens if is_code(t)], None)
 
 
 def _m2m100(vocab: bytes, languages: Sequence[str]) -> Layout:

@@ -4,7 +4,8 @@ Most of mBART-50's 250,054 tokens belong to languages that are not translated in
 Their rows cost memory, and their logits cost time at every step. The folder is
 
 * a transformers folder in the layout of the model (config.json, model.safetensors,
-  sentencepiece.bpe.model, ...), to be named as ``model`` in ``decoder_conf``;
+  sentencepiece.bpe.model, ...), to be named as ``model`` in ``decoder_conf``; that of
+  SeamlessM4T's text decoder is an M2M-100;
 * ESPnet's tokeniser of ``token_type: bpe``: bpe.model and tokens.txt, whose line n is
   row n of the embedding.
 
@@ -35,6 +36,7 @@ from espnet_samu.text import checkpoint, coverage, kept_pieces
 from espnet_samu.text.layout import find_layout
 from espnet_samu.text.trim_report import REPORT_FILE, check_text, input_key, read_report
 from espnet_samu.text.vocabulary import Vocabulary
+from espnet_samu.utils import huggingface, seamless
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.language_codes import is_code, scripts_of, to_code
 
@@ -58,7 +60,7 @@ def trim(
     """Write a trimmed folder, unless it exists for the same input.
 
     Args:
-        model: Hub id or folder: mBART-25, mBART-50, M2M-100 or NLLB.
+        model: Hub id or folder: mBART-25, mBART-50, M2M-100, NLLB or SeamlessM4T.
         texts: Kaldi text files of the training targets.
         output_dir: Replaced as a whole if an earlier trimming made it.
         revision: Branch, tag or commit on the hub.
@@ -94,6 +96,11 @@ def trim(
     output = AtomicFolder(output_dir, "trim_vocab", inputs)
     config = json.loads(files.config.read_text(encoding="utf-8"))
     vocabulary = _read_vocabulary(files, config)
+    opened = checkpoint.open_tensors(files.weights)
+    if config["model_type"] in seamless.TYPES:
+        whole = huggingface.load_config(model, {}, revision)
+        config = seamless.decoder_fields(whole)
+        opened = {seamless.decoder_name(name): opened[name] for name in opened}
     neighbours = _neighbours(added, vocabulary)
     for language in languages:
         if not scripts_of(language):
@@ -118,7 +125,7 @@ def trim(
     proto = vocabulary.trimmed_model(rows, characters)
     trimmed = sentencepiece.SentencePieceProcessor(model_proto=proto)
     tensors = checkpoint.decoder_tensors(
-        checkpoint.open_tensors(files.weights),
+        opened,
         rows,
         len(vocabulary),
         [vocabulary.rows_of(pieces) for pieces in published.encode(new, out_type=str)]

@@ -112,6 +112,11 @@ _BOOKKEEPING = {
 }
 
 
+def read_model_type(model: str, revision: str | None = None) -> str | None:
+    """Return the ``model_type`` of a published config.json."""
+    return _read_config(model, revision).get("model_type")
+
+
 def _read_config(model: str, revision: str | None) -> dict[str, Any]:
     """Read a config.json as it is."""
     from transformers import PretrainedConfig
@@ -220,6 +225,7 @@ def build(
     revision: str | None = None,
     key_mapping: dict[str, str] | None = None,
     unused: str | None = None,
+    dropped: str | None = None,
 ):
     """Build a model and, if ``model`` is given, load pre-trained weights.
 
@@ -232,6 +238,8 @@ def build(
             there.
         unused: Regular expression for the beginnings of names in the checkpoint that
             the model is to leave out, beside the heads of other tasks.
+        dropped: The same for parts that the caller will remove: they may be missing,
+            too.
 
     Raises:
         ValueError: The checkpoint lacks weights of the model, which transformers would
@@ -259,6 +267,9 @@ def build(
     missing = sorted(info["missing_keys"])
     # SpecAugment's mask vector is not in every checkpoint; it is trained from any.
     missing = [k for k in missing if not k.endswith("masked_spec_embed")]
+    if dropped is not None:
+        missing = [k for k in missing if not re.match(dropped, k)]
+        unused = dropped if unused is None else f"{unused}|{dropped}"
     mismatched = sorted(str(k) for k in info["mismatched_keys"])
     leftover = sorted(_of_the_model(built, info["unexpected_keys"], unused))
     what = f"{model}: the checkpoint does not fit its config.json and model_conf"

@@ -40,7 +40,7 @@ _NLLB = dict(pair.split("=") for pair in """
 _SYNONYMS = dict(pair.split("=") for pair in """
     ara=ar aym=ay aze=az chi=zh cmn=zh ekk=et fas=fa fil=tl ful=ff in=id iw=he ji=yi
     jw=jv kur=ku lav=lv mlg=mg mon=mn msa=ms nb=no nep=ne nor=no ori=or orm=om per=fa
-    pus=ps que=qu sqi=sq swa=sw uzb=uz yid=yi
+    pus=ps que=qu sqi=sq swa=sw uzb=uz yid=yi zlm=ms
     """.split())
 # Further languages, by their usual script.
 _OTHERS = {
@@ -59,6 +59,7 @@ _OTHERS = {
         lij lmo ltg lua luo lus mh min mos na nd nds ng nr nus nv pag pap quc rm scn sco
         se szl to tok tpi tum tw ty umb ve vec vo vot vro wa war yua za""",
     "Mymr": "shn",
+    "Olck": "sat",
     "Syrc": "arc",
     "Tfng": "tzm zgh",
     "Thaa": "dv",
@@ -91,8 +92,10 @@ _UNSPACED = frozenset("Hani Hans Hant Jpan Khmr Laoo Mymr Thai Tibt".split())
 # Languages of CoVoST-2 that mBART-50 lacks: a code in its manner, and a neighbour of
 # the same family (ca) or script (cy) to start from [ours].
 _MISSING = {"cat": ("ca_ES", "es_XX"), "cym": ("cy_GB", "en_XX")}
-# mBART's en_XX, M2M-100's __en__, NLLB's eng_Latn.
-_CODE = re.compile(r"[a-z]{2}_[A-Z]{2}|__[a-z]{2,3}__|[a-z]{3}_[A-Z][a-z]{3}")
+# mBART's en_XX, M2M-100's __en__, NLLB's eng_Latn, SeamlessM4T's __cmn_Hant__.
+_CODE = re.compile(
+    r"[a-z]{2}_[A-Z]{2}|__[a-z]{2,3}(_[A-Z][a-z]{3})?__|[a-z]{3}_[A-Z][a-z]{3}"
+)
 
 
 class LanguageCode(NamedTuple):

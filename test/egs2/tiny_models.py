@@ -6,6 +6,7 @@
 * ``encoder``: XLS-R, or another encoder by its hub id (``--encoder``);
 * ``decoder``: mBART-50 (``--decoder``: M2M-100 or NLLB), with a sentencepiece model and
   all language codes;
+* ``seamless`` (only by ``--parts``): SeamlessM4T v2, which is both;
 * ``teacher``: LaBSE (BERT, CLS pooling, Dense with tanh, L2), 768 numbers a sentence.
 
 ``../published.json`` has the files as they are published, or as others have saved them
@@ -101,6 +102,39 @@ DECODER_SIZES = {
     "decoder_ffn_dim": 64,
     "max_position_embeddings": 256,
 }
+SEAMLESS_CODES = """
+    afr amh arb ary arz asm azj bel ben bos bul cat ceb ces ckb cmn cmn_Hant cym dan deu
+    ell eng est eus fin fra fuv gaz gle glg guj heb hin hrv hun hye ibo ind isl ita jav
+    jpn kan kat kaz khk khm kir kor lao lit lug luo lvs mai mal mar mkd mlt mni mya nld
+    nno nob npi nya ory pan pbt pes pol por ron rus sat slk slv sna snd som spa srp swe
+    swh tam tel tgk tgl tha tur ukr urd uzn vie yor yue zlm zul
+    """.split()
+"""Languages that SeamlessM4T translates into, in the order of the rows."""
+SEAMLESS_MARKS = ["<MINED_DATA>", "<MMT_BT_DATA>", "<SMT_BT_DATA>"]
+SEAMLESS_SIZES = {
+    "hidden_size": 32,
+    "speech_encoder_layers": 2,
+    "speech_encoder_attention_heads": 2,
+    "speech_encoder_intermediate_size": 64,
+    "conv_depthwise_kernel_size": 3,
+    "encoder_layers": 1,
+    "t2u_encoder_layers": 1,
+    "t2u_decoder_layers": 1,
+    "decoder_layers": 2,
+    **{
+        f"{part}_{size}": value
+        for part in ("encoder", "decoder", "t2u_encoder", "t2u_decoder")
+        for size, value in (("attention_heads", 2), ("ffn_dim", 64))
+    },
+    "max_position_embeddings": 512,
+    "t2u_vocab_size": 8,
+    "t2u_max_position_embeddings": 8,
+    "upsample_initial_channel": 32,
+    "unit_embed_dim": 4,
+    "lang_embed_dim": 4,
+    "spkr_embed_dim": 4,
+    "unit_hifi_gan_vocab_size": 8,
+}
 _CLASSES = {
     "wav2vec2": "Wav2Vec2ForPreTraining",
     "wavlm": "WavLMModel",
@@ -153,14 +187,15 @@ def make_encoder(folder: Path, name: str = XLS_R) -> None:
         ).save_pretrained(folder)
 
 
-def train_sentencepiece(vocab_size: int = 400) -> bytes:
-    """Return the content of a unigram model, trained on ``SENTENCES``."""
+def train_sentencepiece(vocab_size: int = 400, model_type: str = "unigram") -> bytes:
+    """Return the content of a unigram or bpe model, trained on ``SENTENCES``."""
     import sentencepiece
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(SENTENCES.strip().split("\n") * 4),
         model_writer=model,
+        model_type=model_type,
         vocab_size=vocab_size,
         character_coverage=1.0,
         num_threads=1,
@@ -204,6 +239,60 @@ def make_decoder(folder: Path, name: str = MBART50) -> None:
         (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
     elif tokenizer == "MBart50Tokenizer":
         settings["src_lang"] = "en_XX"
+    (folder / "tokenizer_config.json").write_text(f"{json.dumps(settings)}\n")
+
+
+def make_seamless(
+    folder: Path,
+    pieces: bytes | None = None,
+    model_type: str = "seamless_m4t_v2",
+    **fields: Any,
+) -> None:
+    """Write a whole SeamlessM4T, small, with random weights.
+
+    No file of a published one is in ``PUBLISHED``: config.json is transformers' own,
+    and the tokenizer's are in the form of transformers 4.35.
+
+    Args:
+        folder: Made if it is not there.
+        pieces: Content of a sentencepiece model of bpe.
+        model_type: ``seamless_m4t`` or ``seamless_m4t_v2``.
+        fields: Of config.json, in place of those here.
+    """
+    import sentencepiece
+    import torch
+    import transformers
+
+    pieces = train_sentencepiece(model_type="bpe") if pieces is None else pieces
+    n_pieces = len(sentencepiece.SentencePieceProcessor(model_proto=pieces)) + 1
+    added = [*(f"__{code}__" for code in SEAMLESS_CODES), *SEAMLESS_MARKS]
+    fields = {**SEAMLESS_SIZES, "vocab_size": n_pieces + len(added), **fields}
+    config = transformers.AutoConfig.for_model(model_type, **fields)
+    version = {"seamless_m4t": "", "seamless_m4t_v2": "v2"}[model_type]
+    torch.manual_seed(SEED)
+    model = getattr(transformers, f"SeamlessM4T{version}Model")(config)
+    model.save_pretrained(folder)
+    path = folder / "generation_config.json"
+    generation = json.loads(path.read_text(encoding="utf-8"))
+    # With it, transformers would read nothing but what it knows.
+    generation.pop("_from_model_config", None)
+    generation["text_decoder_lang_to_code_id"] = {
+        code: row for row, code in enumerate(SEAMLESS_CODES, n_pieces)
+    }
+    path.write_text(json.dumps(generation), encoding="utf-8")
+    transformers.SeamlessM4TFeatureExtractor().save_pretrained(folder)
+    (folder / "sentencepiece.bpe.model").write_bytes(pieces)
+    first = ("<pad>", "<unk>", "<s>", "</s>")
+    rows = [*enumerate(first), *enumerate(added, n_pieces)]
+    settings = {
+        "tokenizer_class": "SeamlessM4TTokenizer",
+        "added_tokens_decoder": {
+            str(row): {"content": token, "special": True} for row, token in rows
+        },
+        "additional_special_tokens": added,
+        "src_lang": "eng",
+        "tgt_lang": "fra",
+    }
     (folder / "tokenizer_config.json").write_text(f"{json.dumps(settings)}\n")
 
 
@@ -252,13 +341,17 @@ def main() -> None:
     parser.add_argument("--encoder", default=XLS_R, choices=PUBLISHED)
     parser.add_argument("--decoder", default=MBART50, choices=PUBLISHED)
     parts = ("encoder", "decoder", "teacher")
-    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
+    parser.add_argument(
+        "--parts", nargs="+", default=parts, choices=(*parts, "seamless")
+    )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     if "encoder" in args.parts:
         make_encoder(args.folder / "encoder", args.encoder)
     if "decoder" in args.parts:
         make_decoder(args.folder / "decoder", args.decoder)
+    if "seamless" in args.parts:
+        make_seamless(args.folder / "seamless")
     if "teacher" in args.parts:
         make_teacher(args.folder / "teacher")
 

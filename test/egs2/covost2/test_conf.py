@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from ..tiny_models import make_decoder, make_encoder
+from ..tiny_models import make_decoder, make_encoder, make_seamless
 from .conftest import RECIPE, ROOT
 
 CONF = RECIPE / "conf"
@@ -14,6 +14,7 @@ MBART = "facebook/mbart-large-50-many-to-many-mmt"
 NLLB = "facebook/nllb-200-distilled-600M"
 XLS_R = [f"facebook/wav2vec2-xls-r-{size}" for size in ("300m", "1b", "2b")]
 W2V_BERT = "facebook/w2v-bert-2.0"
+SEAMLESS = "facebook/seamless-m4t-v2-large"
 NAMES = sorted(str(path.relative_to(CONF)) for path in CONF.rglob("train_*.yaml"))
 SAMU = [name for name in NAMES if "samu" in name]
 ST = [name for name in NAMES if "samu" not in name]
@@ -26,6 +27,7 @@ TRAINED = {
     "tuning/train_st_many.yaml": {"decoder"},
     "tuning/train_st_nllb.yaml": {"decoder"},
     "tuning/train_st_s3prl.yaml": {"frontend", "decoder"},
+    "tuning/train_st_seamless.yaml": {"frontend", "decoder"},
     "tuning/train_st_w2v_bert.yaml": {"decoder"},
     "tuning/train_st_xlsr.yaml": {"frontend", "decoder"},
     "tuning/train_st_xlsr_1b.yaml": {"frontend", "decoder"},
@@ -75,11 +77,13 @@ def models(tmp_path_factory):
     model = transformers.M2M100ForConditionalGeneration(nllb)
     model.save_pretrained(folder / "nllb")
     (folder / "nllb" / "sentencepiece.bpe.model").write_bytes(pieces)
+    make_seamless(folder / "seamless")
     return {
         **dict.fromkeys(XLS_R, str(folder / "xls_r")),
         W2V_BERT: str(folder / "w2v_bert"),
         MBART: str(folder / "mbart"),
         NLLB: str(folder / "nllb"),
+        SEAMLESS: str(folder / "seamless"),
     }
 
 
@@ -90,11 +94,12 @@ def vocabularies(models, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("vocabularies")
     (folder / "text").write_text("a good morning\nb guten morgen\n")
-    for name, added in ((MBART, "ca_ES=es_XX,cy_GB=en_XX"), (NLLB, "")):
+    for name in (MBART, NLLB, SEAMLESS):
+        added = "ca_ES=es_XX,cy_GB=en_XX" if name == MBART else ""
         command = ["--model", models[name], "--text", str(folder / "text")]
         command += ["--output_dir", str(folder / name), "--add_languages", added]
         main(command)
-    return {name: folder / name for name in (MBART, NLLB)}
+    return {name: folder / name for name in (MBART, NLLB, SEAMLESS)}
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +203,8 @@ def test_translation(built, vocabularies, name):
     model, args, _ = built[name.rpartition("/")[2]]
     decoder = read(name)["decoder_conf"]["model"]
     tokens = (vocabularies[decoder] / "tokens.txt").read_text("utf-8").splitlines()
-    assert (model.sos, model.eos) == (2, 2)  # </s>
-    english = {MBART: "en_XX", NLLB: "eng_Latn"}[decoder]
+    assert tokens[model.sos] == tokens[model.eos] == "</s>"
+    english = {MBART: "en_XX", NLLB: "eng_Latn", SEAMLESS: "__eng__"}[decoder]
     assert tokens[model.decoder.lang_token_id] == english
     texts = {"text": torch.tensor([[4, 5], [5, -1]])}
     texts["text_lengths"] = torch.tensor([2, 1])
@@ -227,7 +232,7 @@ def test_gradient_checkpointing(built):
         )
 
 
-@pytest.mark.parametrize("decoder", [MBART, NLLB])
+@pytest.mark.parametrize("decoder", [MBART, NLLB, SEAMLESS])
 def test_target_languages_of_the_corpus(vocabularies, decoder):
     from espnet_samu.corpora.covost2_directions import FROM_ENGLISH
     from espnet_samu.text.languages import TargetLanguages

@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from ...egs2.tiny_models import make_seamless
+
 _WORDS = {
     "en": "the a cat dog house tree sleeps runs small green and under not is Peter",
     "de": "die der Katze Hund Haus Baum schläft läuft kleine grüne und unter nicht",
@@ -132,6 +134,15 @@ def nllb_folder(train_sentencepiece, tmp_path_factory):
     size = len(_pieces(model)) + 1 + 202 + 1 + 2
     _save(folder, M2M100ForConditionalGeneration, M2M100Config, model, size)
     _write(folder, "tokenizer_config.json", {"tokenizer_class": "NllbTokenizer"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seamless_folder(train_sentencepiece, tmp_path_factory):
+    """Folder of a random SeamlessM4T v2: bpe pieces, its codes, marks of data."""
+    folder = tmp_path_factory.mktemp("seamless")
+    sizes = {"hidden_size": 16, "initializer_range": 0.5}
+    make_seamless(folder, train_sentencepiece("bpe"), **sizes)
     return folder
 
 

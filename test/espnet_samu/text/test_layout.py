@@ -44,14 +44,37 @@ def test_m2m100():
     assert layout.languages == layout.tokens[6:106]
 
 
-@pytest.mark.parametrize("family", ["mbart", "m2m100"])
+def seamless_vocab(**rows):
+    """tokenizer_config.json with added tokens by row."""
+    added = {row[1:]: {"content": token} for row, token in rows.items()}
+    return json.dumps({"added_tokens_decoder": added}).encode()
+
+
+def test_seamless():
+    added = seamless_vocab(_0="<pad>", _6="__eng__", _7="__cmn_Hant__", _8="<MINED>")
+    for size in (9, 10):
+        config = {"model_type": "seamless_m4t_v2", "vocab_size": size}
+        layout = find_layout(config, PIECES, added)
+        assert layout.tokens[:7] == "<pad> <unk> <s> </s> ▁ ab __eng__".split()
+        assert (
+            layout.tokens[7:]
+            == ["__cmn_Hant__", "<MINED>", "madeupword0000"][: size - 7]
+        )
+        assert layout.languages == ["__eng__", "__cmn_Hant__"]
+    for added in (None, seamless_vocab(_7="__eng__"), seamless_vocab(_0="<pad>")):
+        with pytest.raises(ValueError, match="codes among them, must follow the 6 of"):
+            find_layout(config, PIECES, added)
+
+
+@pytest.mark.parametrize("family", ["mbart", "m2m100", "seamless"])
 def test_rows_are_those_of_transformers(family, request):
     folder = request.getfixturevalue(f"{family}_folder")
     processor = sentencepiece.SentencePieceProcessor(
         model_file=str(folder / "sentencepiece.bpe.model")
     )
     pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
-    vocab = (folder / "vocab.json").read_bytes() if family == "m2m100" else None
+    name = {"m2m100": "vocab.json", "seamless": "tokenizer_config.json"}.get(family)
+    vocab = None if name is None else (folder / name).read_bytes()
     config = json.loads((folder / "config.json").read_text())
     tokens = find_layout(config, pieces, vocab).tokens
     assert len(tokens) == config["vocab_size"]

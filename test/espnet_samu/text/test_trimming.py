@@ -17,17 +17,37 @@ from espnet_samu.text.trim_report import table
 from espnet_samu.text.trimming import trim
 from espnet_samu.utils.kaldi_io import read_text, write_text
 
+from ...egs2.tiny_models import SEAMLESS_CODES, SEAMLESS_MARKS
+
 # Codes of English and Spanish, and two new ones.
 CODES = {
     "mbart": ("en_XX", "es_XX", "ca_ES", "cy_GB"),
     "m2m100": ("__en__", "__es__", "__qa__", "__qb__"),
     "nllb": ("eng_Latn", "spa_Latn", "qaa_Latn", "qab_Latn"),
+    "seamless": ("__eng__", "__spa__", "__qaa__", "__qab__"),
 }
 
 
 @pytest.fixture(scope="module", params=list(CODES))
 def family(request):
     return request.param
+
+
+# Rows of the first four tokens, and the start token's.
+FIRST = dict.fromkeys(CODES, ["<s>", "<pad>", "</s>", "<unk>"])
+FIRST["seamless"] = ["<pad>", "<unk>", "<s>", "</s>"]
+
+
+@pytest.fixture(scope="module")
+def unknown(family):
+    """Row of <unk>."""
+    return FIRST[family].index("<unk>")
+
+
+@pytest.fixture(scope="module")
+def start(family):
+    """Row of </s>."""
+    return FIRST[family].index("</s>")
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +90,11 @@ def rows(family, model_folder, full, tokens):
     test_layout compares with them.
     """
     pieces = [full.id_to_piece(i) for i in range(full.get_piece_size())]
-    first = ["<s>", "<pad>", "</s>", "<unk>"]
-    if family == "mbart":
+    first = FIRST[family]
+    if family == "seamless":
+        names = [f"__{code}__" for code in SEAMLESS_CODES]
+        order = [*first, *pieces[3:], *names, *SEAMLESS_MARKS]
+    elif family == "mbart":
         order = [*first, *pieces[3:], *mbart50.FAIRSEQ_LANGUAGE_CODES, "<mask>"]
     elif family == "nllb":
         order = [*first, *pieces[3:], *nllb.FAIRSEQ_LANGUAGE_CODES, "<mask>"]
@@ -101,8 +124,8 @@ def espnet(trimmed):
     return ESPnetText(trimmed)
 
 
-def test_order_of_tokens(tokens, rows, codes, full):
-    assert tokens[:4] == ["<s>", "<pad>", "</s>", "<unk>"]
+def test_order_of_tokens(tokens, rows, codes, full, family):
+    assert tokens[:4] == FIRST[family]
     assert tokens[-2:] == list(codes[2:])
     assert {codes[0], codes[1]} < set(tokens)
     # As in the full model.
@@ -111,26 +134,26 @@ def test_order_of_tokens(tokens, rows, codes, full):
     assert len(kept) < 0.75 * full.get_piece_size()
 
 
-def test_training_targets(targets, tokens, espnet, full):
+def test_training_targets(targets, tokens, espnet, full, unknown):
     for line in read_text(targets).values():
         ids = espnet.ids(line)
-        assert 3 not in ids
+        assert unknown not in ids
         assert [tokens[i] for i in ids] == full.encode(line, out_type=str)
         assert espnet.line(ids) == line
 
 
 @pytest.mark.parametrize("line", ["sleep greenhouse.", "unseen Pets", "läuft!"])
-def test_unseen_words_are_spelled(espnet, full, line):
+def test_unseen_words_are_spelled(espnet, full, line, unknown):
     assert full.unk_id() not in full.encode(line)
     ids = espnet.ids(line)
-    assert 3 not in ids
+    assert unknown not in ids
     assert espnet.line(ids) == line
 
 
-def test_unknown_characters(espnet, full):
+def test_unknown_characters(espnet, full, unknown):
     # The cat is Chinese, the snowman is unknown to the full model as well.
-    assert espnet.ids("the ☃ cat").count(3) == 1
-    assert espnet.ids("the 猫 cat").count(3) == 1
+    assert espnet.ids("the ☃ cat").count(unknown) == 1
+    assert espnet.ids("the 猫 cat").count(unknown) == 1
     assert full.encode("the 猫 ☃ cat").count(full.unk_id()) == 1
 
 
@@ -145,13 +168,14 @@ def test_same_ids_as_transformers(trimmed, targets, espnet, tokens, family):
         assert tokenizer.convert_tokens_to_ids(pieces) == espnet.ids(line)
 
 
-def test_logits(trimmed, model_folder, tokens, rows, espnet, codes):
+def test_logits(trimmed, model_folder, tokens, rows, espnet, codes, start):
     config = json.loads((model_folder / "config.json").read_text())
     full = MBartDecoder(config["vocab_size"], 16, model=str(model_folder)).eval()
     decoder = MBartDecoder(len(tokens), 16, model=str(trimmed)).eval()
     torch.manual_seed(1)
     frames, lengths = torch.randn(2, 7, 16), torch.tensor([7, 4])
-    ids = torch.tensor([[2, 0, *espnet.ids("the cat sleeps under the house")]] * 2)
+    ids = espnet.ids("the cat sleeps under the house")
+    ids = torch.tensor([[start, 0, *ids]] * 2)
     sizes = torch.full((2,), ids.size(1))
     ids[:, 1] = tokens.index(codes[0])
     got, _ = decoder(frames, lengths, ids, sizes)
@@ -185,7 +209,7 @@ def marked(model_folder, targets, tmp_path_factory):
     return folder / "model", report
 
 
-def test_marks_are_written(marked, tokens, full, targets):
+def test_marks_are_written(marked, tokens, full, targets, unknown):
     folder, report = marked
     espnet = ESPnetText(folder)
     new_tokens = (folder / "tokens.txt").read_text(encoding="utf-8").splitlines()
@@ -193,7 +217,7 @@ def test_marks_are_written(marked, tokens, full, targets):
     assert added == list("☃！？")
     for line in [*MARKED, *read_text(targets).values()]:
         ids = espnet.ids(line)
-        assert 3 not in ids
+        assert unknown not in ids
         assert espnet.line(ids) == line
     # A text without the marks is cut as before.
     for line in read_text(targets).values():
@@ -211,7 +235,7 @@ def test_marks_are_written(marked, tokens, full, targets):
     assert ceiling["exact_match"] == 1
 
 
-def test_logits_and_rows_with_marks(marked, model_folder, full):
+def test_logits_and_rows_with_marks(marked, model_folder, full, start):
     folder, _ = marked
     config = json.loads((model_folder / "config.json").read_text())
     decoder = MBartDecoder(config["vocab_size"], 16, model=str(model_folder)).eval()
@@ -223,7 +247,7 @@ def test_logits_and_rows_with_marks(marked, model_folder, full):
     rows = [(before == row).all(1).nonzero()[0, 0].item() for row in after[:-4]]
     torch.manual_seed(1)
     frames, lengths = torch.randn(1, 7, 16), torch.tensor([7])
-    ids = torch.tensor([[2, *ESPnetText(folder).ids("the cat sleeps")]])
+    ids = torch.tensor([[start, *ESPnetText(folder).ids("the cat sleeps")]])
     sizes = torch.tensor([ids.size(1)])
     got, _ = new(frames, lengths, ids, sizes)
     expected, _ = decoder(frames, lengths, torch.tensor(rows)[ids], sizes)
@@ -300,13 +324,14 @@ def test_empty_to_the_vocabulary(mbart_folder, tmp_path):
         trim(str(mbart_folder), [str(tmp_path / "text")], str(tmp_path / "out"))
 
 
-def test_generate(trimmed, tokens):
+def test_generate(trimmed, tokens, start):
     decoder = MBartDecoder(len(tokens), 16, model=str(trimmed)).eval()
     torch.manual_seed(1)
     frames, lengths = torch.randn(2, 7, 16), torch.tensor([7, 4])
-    output = decoder.generate(frames, lengths, 2, 2, num_beams=2, max_new_tokens=5)
+    options = {"num_beams": 2, "max_new_tokens": 5}
+    output = decoder.generate(frames, lengths, start, start, **options)
     assert output.sequences.max() < len(tokens)
-    assert output.sequences[:, 0].tolist() == [2, 2]
+    assert output.sequences[:, 0].tolist() == [start, start]
 
 
 @pytest.mark.parametrize("family", ["mbart"], indirect=True)

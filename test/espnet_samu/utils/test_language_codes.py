@@ -14,6 +14,8 @@ from espnet_samu.utils.language_codes import (
     to_code,
 )
 
+from ...egs2.tiny_models import SEAMLESS_CODES
+
 COVOST = """
     ar=ar_AR de=de_DE en=en_XX es=es_XX et=et_EE fa=fa_IR fr=fr_XX id=id_ID it=it_IT
     ja=ja_XX lv=lv_LV mn=mn_MN nl=nl_XX pt=pt_XX ru=ru_RU sl=sl_SI sv-SE=sv_SE
@@ -99,6 +101,29 @@ def test_names_in_other_models(name, m2m100, nllb):
     codes = TargetLanguages(tokenization_nllb.FAIRSEQ_LANGUAGE_CODES).codes
     assert len(codes) == 202
     assert to_code(name, codes) == nllb
+
+
+def test_three_letters():
+    codes = TargetLanguages([f"__{code}__" for code in SEAMLESS_CODES]).codes
+    assert len(codes) == len(SEAMLESS_CODES)
+    for code in SEAMLESS_CODES:
+        assert to_code(code, codes) == f"__{code}__"
+        assert parse_code(f"__{code}__").script, code
+    for name, expected in (
+        ("fr", "fra"),
+        ("zh-CN", "cmn"),
+        ("zho_Hans", "cmn"),
+        ("zh-TW", "cmn_Hant"),
+        ("sv-SE", "swe"),
+        ("ms", "zlm"),
+        ("de_DE", "deu"),
+        ("eng_Latn", "eng"),
+    ):
+        assert to_code(name, codes) == f"__{expected}__", name
+    with pytest.raises(ValueError, match="'mn-Mong' has no code .* of another script"):
+        to_code("mn-Mong", codes)
+    with pytest.raises(ValueError, match="'xx' has no code among the "):
+        to_code("xx", codes)
 
 
 @pytest.mark.parametrize(
