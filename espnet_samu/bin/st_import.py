@@ -20,16 +20,17 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Make an experiment folder (config.yaml, checkpoint, tokeniser) of "
         "a published translation model of wav2vec 2.0 and mBART, e.g. "
-        "facebook/wav2vec2-xls-r-300m-21-to-en, to decode with st_inference; or of a "
-        "model of ours, changed, to train further: with LoRA merged, or new languages",
+        "facebook/wav2vec2-xls-r-300m-21-to-en, or of SeamlessM4T, e.g. "
+        "facebook/seamless-m4t-v2-large, to decode with st_inference; or of a model of "
+        "ours, changed, to train further: with LoRA merged, or new languages",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--from",
         dest="source",
         required=True,
-        help="Hub id or folder of a SpeechEncoderDecoderModel of transformers, or a "
-        "checkpoint (FILE.pth) of an experiment",
+        help="Hub id or folder of a SpeechEncoderDecoderModel or SeamlessM4T of "
+        "transformers, or a checkpoint (FILE.pth) of an experiment",
     )
     parser.add_argument(
         "--output_dir", required=True, help="Output folder, replaced as a whole"
@@ -45,7 +46,8 @@ def get_parser() -> argparse.ArgumentParser:
         type=str_or_none,
         default=None,
         help="Token that begins every translation, e.g. de_DE for a model that "
-        "translates into several languages; default: the published one",
+        "translates into several languages, or fra for SeamlessM4T; default: the "
+        "published one",
     )
     parser.add_argument(
         "--merge_lora",

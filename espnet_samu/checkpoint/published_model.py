@@ -10,7 +10,8 @@ import torch
 from typeguard import typechecked
 
 from espnet_samu.text.checkpoint import open_tensors
-from espnet_samu.utils import hub, huggingface
+from espnet_samu.text.tokenizer_files import save_tokenizer
+from espnet_samu.utils import hub, huggingface, seamless
 from espnet_samu.utils.state_dict import check_tensors, shape_of
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
@@ -77,7 +78,7 @@ def _rename(name: str, names: dict[str, str]) -> str:
 def _tie(wanted: dict[str, Any], tensors: dict[str, Any], tied: bool) -> None:
     """Check that published embedding and output layer, tied here, are equal."""
     there = [name for name in (_EMBEDDING, _OUTPUT_LAYER) if name in tensors]
-    if len(there) == 2 and not _equal(*(tensors[name] for name in there)):
+    if len(there) == 2 and not equal_tensors(*(tensors[name] for name in there)):
         raise ValueError(
             f"the output layer ({_OUTPUT_LAYER}) is not the embedding ({_EMBEDDING}); "
             "decoder: mbart has one tensor for both"
@@ -86,7 +87,8 @@ def _tie(wanted: dict[str, Any], tensors: dict[str, Any], tied: bool) -> None:
         del wanted[_OUTPUT_LAYER if there[0] == _EMBEDDING else _EMBEDDING]
 
 
-def _equal(first: Any, second: Any) -> bool:
+def equal_tensors(first: Any, second: Any) -> bool:
+    """Return whether two tensors of files are equal; they are not read as a whole."""
     size = shape_of(first)[0]
     return shape_of(first) == shape_of(second) and all(
         torch.equal(first[row : row + _ROWS], second[row : row + _ROWS])
@@ -130,13 +132,16 @@ class Decoding(NamedTuple):
     """transformers' settings that st_inference does not have."""
 
 
-def read(source: str, fields: dict[str, Any], revision: str | None) -> Decoding:
-    """Read the settings that ``SpeechEncoderDecoderModel.generate`` uses.
+def read_decoding(
+    source: str, fields: dict[str, Any], revision: str | None, n_given: int = 0
+) -> Decoding:
+    """Read the settings that ``generate`` of a published model uses.
 
     Args:
         source: Hub id or folder.
         fields: Its config.json.
         revision: Branch, tag or commit on the hub.
+        n_given: Number of tokens after the start token that are given to ``generate``.
 
     Raises:
         ValueError: There is no start token, or not one end token.
@@ -167,15 +172,17 @@ def read(source: str, fields: dict[str, Any], revision: str | None) -> Decoding:
         language=config.forced_bos_token_id,
         end=end[0],
         forced_end=config.forced_eos_token_id,
-        options=_options(config, prefix),
+        options=_options(config, prefix, n_given),
         left_out=_left_out(config),
     )
 
 
-def _options(config, prefix: int) -> dict[str, Any]:
+def _options(config, prefix: int, n_given: int) -> dict[str, Any]:
     """Return search settings, with lengths counted as ESPnet does (no prefix)."""
 
     def tokens(total: int | None, new: int | None) -> int | None:
+        if total is not None:
+            total -= n_given  # they are not new tokens
         total = total if new is None else new + 1
         return None if total is None else total - prefix
 
@@ -200,8 +207,6 @@ def _left_out(config) -> dict[str, Any]:
 ENCODERS = ("wav2vec2", "hubert", "wavlm")
 DECODERS = ("mbart",)
 _MODEL_TYPE = "speech-encoder-decoder"
-# ESPnet's name of the token for what is not in a token list.
-_UNKNOWN = "<unk>"
 
 
 class PublishedST:
@@ -232,7 +237,7 @@ class PublishedST:
         self.config = AutoConfig.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
-        self.decoding = read(source, fields, revision)
+        self.decoding = read_decoding(source, fields, revision)
 
     @property
     def tied(self) -> bool:
@@ -263,46 +268,19 @@ class PublishedST:
         return {"model_conf": fields, "pretrained": False}
 
     def save_tokenizer(self, folder: Path) -> list[str]:
-        """Write the tokeniser for ESPnet's ``token_type: hugging_face``.
-
-        Args:
-            folder: Made here.
-
-        Returns:
-            Token list: line n is row n of the embedding.
-
-        Raises:
-            ValueError: There is no tokeniser, or one of other tokens than the model's.
-        """
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                self.source, revision=self.revision, trust_remote_code=False
-            )
-        # AttributeError: the class of the tokeniser is missing (transformers 5.23).
-        except (OSError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"{self.source} has no tokeniser that can be read: it needs "
-                "tokenizer.json or sentencepiece.bpe.model, and a "
-                "tokenizer_config.json with tokenizer_class, e.g. MBart50Tokenizer"
-            ) from error
-        tokenizer.save_pretrained(folder)
-        # Checked as written: that is the tokeniser that will be used.
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        """Write the tokeniser; see :func:`save_tokenizer`."""
         size = self.config.decoder.vocab_size
-        tokens: Any = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        if len(tokens) != size or len(set(tokens)) != size or None in tokens:
-            raise ValueError(
-                f"{self.source}: the decoder has {size} tokens, but its tokeniser "
-                f"({type(tokenizer).__name__}) has {len(set(tokens) - {None})}"
-            )
-        if _UNKNOWN not in tokens:
-            raise ValueError(
-                f"{self.source}: ESPnet needs a token {_UNKNOWN}; the tokeniser's "
-                f"unknown token is {tokenizer.unk_token}"
-            )
-        return tokens
+        return save_tokenizer(self.source, self.revision, folder, size)
+
+    def target_language(self, name: str | None, tokens: list[str]) -> str | None:
+        """Return the token of a target language, by default that of the decoding."""
+        if name is None and self.decoding.language is not None:
+            return tokens[self.decoding.language]
+        return name
+
+    def fill(self, model: torch.nn.Module, files: list[Path]) -> None:
+        """Load the weights; see :func:`fill`."""
+        fill(model, files, self.tied)
 
     def _normalizes(self) -> bool:
         """Return whether the encoder takes normalised waveforms."""
@@ -334,7 +312,8 @@ def _check_types(source: str, fields: dict[str, Any]) -> None:
     """Raise an error unless config.json is of a supported type."""
     allowed = (
         f"st_import takes model_type '{_MODEL_TYPE}' with an encoder of "
-        f"{', '.join(ENCODERS)} and a decoder of {', '.join(DECODERS)}"
+        f"{', '.join(ENCODERS)} and a decoder of {', '.join(DECODERS)}; or "
+        f"{', '.join(seamless.TYPES)}"
     )
     found = fields.get("model_type")
     if found != _MODEL_TYPE:

@@ -15,12 +15,13 @@ import torch
 import yaml
 from espnet2.tasks.abs_task import AbsTask
 
-from espnet_samu.checkpoint import published_model
 from espnet_samu.checkpoint.published_model import Decoding, PublishedST
+from espnet_samu.checkpoint.published_seamless import PublishedSeamless
 from espnet_samu.st_model import SamuSTModel
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.checkpoint import find_weights
 from espnet_samu.text.tokenizer_files import TOKENIZER
+from espnet_samu.utils import hub, huggingface, seamless
 from espnet_samu.utils.atomic import AtomicFolder
 
 CONFIG, MODEL, DECODE = "config.yaml", "imported.pth", "decode.yaml"
@@ -37,13 +38,15 @@ def import_st(
     """Write the experiment folder of a published model.
 
     Args:
-        source: Hub id or folder of a ``SpeechEncoderDecoderModel`` of transformers.
+        source: Hub id or folder of a ``SpeechEncoderDecoderModel`` of transformers, or
+            of a SeamlessM4T.
         output_dir: Replaced as a whole if an earlier import made it. config.yaml
             names the tokeniser in it by this path: as ESPnet's own paths, one that is
             relative is relative to where the model is used.
         revision: Branch, tag or commit on the hub.
         tgt_lang_token: Token that begins every translation, e.g. ``de_DE``. None: the
-            one that the published model is decoded with, if there is one.
+            one that the published model is decoded with, if there is one. Of a
+            SeamlessM4T any name of a language that it translates into: ``fra``.
 
     Raises:
         OSError: There is no such model, or a file of it is missing.
@@ -52,13 +55,14 @@ def import_st(
             its configuration says, or there is no such target-language token.
     """
     output = AtomicFolder(output_dir, "st_import", [source])
-    published = PublishedST(source, revision)
+    kind = huggingface.read_model_type(hub.locate(source, revision), revision)
+    family = PublishedSeamless if kind in seamless.TYPES else PublishedST
+    published: PublishedST | PublishedSeamless = family(source, revision)
     files = find_weights(published.source, revision)
     decoding = published.decoding
     with output as folder:
         tokens = published.save_tokenizer(folder / TOKENIZER)
-        if tgt_lang_token is None and decoding.language is not None:
-            tgt_lang_token = tokens[decoding.language]
+        tgt_lang_token = published.target_language(tgt_lang_token, tokens)
         config = {
             **task_defaults(STTask),
             "token_list": tokens,
@@ -78,7 +82,7 @@ def import_st(
         # A copy, since the task writes into it.
         model = STTask.build_model(argparse.Namespace(**copy.deepcopy(config)))
         try:
-            published_model.fill(model, files, published.tied)
+            published.fill(model, files)
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from error
         torch.save(model.state_dict(), folder / MODEL)

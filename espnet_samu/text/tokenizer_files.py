@@ -20,6 +20,8 @@ FOLDERS = {"bpemodel": TOKENIZER, "src_bpemodel": f"src_{TOKENIZER}"}
 """Folders by the options of a training that name tokenizers."""
 _OTHERS = tuple(".bin .ckpt .h5 .md .msgpack .onnx .pt .pth .safetensors".split())
 """Ends of the names of what else is in the folder of a pre-trained model."""
+# ESPnet's name of the token for what is not in a token list.
+_UNKNOWN = "<unk>"
 
 
 def tokenizer_files(source: Path | str) -> list[Path]:
@@ -101,3 +103,50 @@ def kept_tokenizers(config: Mapping[str, Any], exp: Path) -> list[str]:
     """Return the copies in the folder of a config.yaml that it names."""
     own = [own_tokenizer(config.get(option), exp) for option in FOLDERS]
     return [p for p in own if p and Path(p).is_relative_to(exp) and os.path.exists(p)]
+
+
+def save_tokenizer(
+    source: str, revision: str | None, folder: Path, size: int
+) -> list[str]:
+    """Write the tokeniser for ESPnet's ``token_type: hugging_face``.
+
+    Args:
+        source: Hub id or folder of the published model.
+        revision: Branch, tag or commit on the hub.
+        folder: Made here.
+        size: Number of rows of the embedding.
+
+    Returns:
+        Token list: line n is row n of the embedding.
+
+    Raises:
+        ValueError: There is no tokeniser, or one of other tokens than the model's.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    # AttributeError: the class of the tokeniser is missing (transformers 5.23).
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{source} has no tokeniser that can be read: it needs "
+            "tokenizer.json or sentencepiece.bpe.model, and a "
+            "tokenizer_config.json with tokenizer_class, e.g. MBart50Tokenizer"
+        ) from error
+    tokenizer.save_pretrained(folder)
+    # Checked as written: that is the tokeniser that will be used.
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokens: Any = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    if len(tokens) != size or len(set(tokens)) != size or None in tokens:
+        raise ValueError(
+            f"{source}: the decoder has {size} tokens, but its tokeniser "
+            f"({type(tokenizer).__name__}) has {len(set(tokens) - {None})}"
+        )
+    if _UNKNOWN not in tokens:
+        raise ValueError(
+            f"{source}: ESPnet needs a token {_UNKNOWN}; the tokeniser's "
+            f"unknown token is {tokenizer.unk_token}"
+        )
+    return tokens

@@ -7,7 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from espnet_samu.checkpoint.published_model import PublishedST, fill, read
+from espnet_samu.checkpoint.published_model import (
+    PublishedST,
+    fill,
+    read_decoding,
+)
 from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.text.checkpoint import find_weights
@@ -182,7 +186,7 @@ def told(request, tmp_path):
             fields |= settings
         else:
             fields["decoder"] = settings
-        return read(str(tmp_path), fields, None)
+        return read_decoding(str(tmp_path), fields, None)
 
     return make
 
