@@ -11,6 +11,7 @@ from typeguard import typechecked
 
 from espnet_samu.frontend import padding
 from espnet_samu.frontend.abs_family import AbsFamily
+from espnet_samu.frontend.frames_cache import FramesCache, fingerprint
 from espnet_samu.frontend.hidden_state import StateChoice
 from espnet_samu.frontend.log_mel import LogMelFamily
 from espnet_samu.frontend.seamless_family import SeamlessFamily
@@ -134,6 +135,8 @@ class SamuFrontend(AbsFrontend):
     """
 
     keeps_batch_state = False
+    cache: FramesCache | None = None
+    """Frames of an earlier epoch, in the training of a model that it is frozen in."""
 
     @typechecked
     def __init__(
@@ -266,6 +269,14 @@ class SamuFrontend(AbsFrontend):
             "pretrained": False,
         }
 
+    def fingerprint(self) -> str:
+        """Return a hash of weights and options that decide the frames."""
+        # Where it came from, and how it computes, make no difference.
+        others = {"model", "revision", "freeze", "freeze_feature_encoder", "pretrained"}
+        others |= {"gradient_checkpointing", "attn_implementation", "layerdrop"}
+        settings = {k: v for k, v in self.portable_conf().items() if k not in others}
+        return fingerprint(self, settings)
+
     @property
     def normalize_waveform(self) -> bool:
         """Whether each waveform gets zero mean and unit variance."""
@@ -326,7 +337,7 @@ class SamuFrontend(AbsFrontend):
     def forward(
         self, input: torch.Tensor, input_lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return frames of waveforms.
+        """Return frames of waveforms, of the cache where there is one.
 
         Args:
             input: Waveforms (B, N) at 16 kHz.
@@ -340,6 +351,16 @@ class SamuFrontend(AbsFrontend):
             UnusableWaveforms: Utterances are too short for one frame, longer than
                 Whisper's window, or have samples that are not finite.
         """
+        if self.cache is not None:
+            with torch.no_grad():
+                frames, lengths = self.cache.frames(self._compute, input, input_lengths)
+            return frames.to(self.model.dtype), lengths
+        return self._compute(input, input_lengths)
+
+    def _compute(
+        self, input: torch.Tensor, input_lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return frames and their numbers: see :meth:`forward`."""
         out_lengths = self.output_lengths(input_lengths)
         self._check(input, input_lengths, out_lengths)
         lengths = {}

@@ -12,9 +12,12 @@ from espnet2.layers.create_adapter import create_adapter
 from espnet2.torch_utils.initialize import INITIALIZATIONS, initialize
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import get_rank
+from espnet2.utils import config_argparse
 from espnet2.utils.get_default_kwargs import get_default_kwargs
+from espnet2.utils.types import str_or_none
 
 from espnet_samu import __version__
+from espnet_samu.frontend.frames_cache import DTYPES
 from espnet_samu.layers.trainable import (
     count_parameters,
     format_budget,
@@ -22,6 +25,7 @@ from espnet_samu.layers.trainable import (
 )
 from espnet_samu.tasks.balanced_task import BalancedTask
 from espnet_samu.tasks.fine_tuning_task import FineTuningTask
+from espnet_samu.train.encoding import frames_settings
 from espnet_samu.train.option_checks import (
     check_gpus,
     check_numbers,
@@ -69,10 +73,37 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
     * config.yaml rebuilds the model without the hub or folder that it came from, and
       names the version of espnet_samu.
     * Training resumes only with compatible options; else no file is changed.
+    * Frames of a frozen encoder are computed once, if there is a folder for them.
     """
 
     trains_student: bool = False
     """Whether its models are students of the distillation."""
+
+    @classmethod
+    def get_parser(cls) -> config_argparse.ArgumentParser:
+        """Add the options of the cache to those of the task."""
+        parser = super().get_parser()
+        group = parser.add_argument_group("Frames of a frozen encoder related")
+        group.add_argument(
+            "--frames_cache_dir",
+            type=str_or_none,
+            default=None,
+            help="Folder in which the frames of a frozen frontend: samu are kept, by "
+            "encoder and speech, for later epochs and trainings; samu_st.sh passes it",
+        )
+        group.add_argument(
+            "--frames_cache_gb",
+            type=float,
+            default=20.0,
+            help="Most gigabytes in that folder; what is beyond is computed in every "
+            "epoch. 0: no cache",
+        )
+        group.add_argument(
+            "--frames_cache_dtype",
+            default="float16",
+            help=f"Type that is stored; frames are rounded to it: {', '.join(DTYPES)}",
+        )
+        return parser
 
     @classmethod
     def main(
@@ -168,6 +199,8 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
             save_budget(counts, Path(args.output_dir) / "budget.json")
         if has_unused_parameters(model):
             args.unused_parameters = True
+        trained: Any = model
+        trained.frames_settings = frames_settings(args, model)
         optimizers = super().build_optimizers(args, model=model)
         for optimizer in optimizers:
             for group in optimizer.param_groups:

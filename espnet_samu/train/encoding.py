@@ -1,10 +1,19 @@
 """Encoding of waveforms in training: frontend, masking and encoder, frozen at first."""
 
+import argparse
 import contextlib
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from espnet2.asr.specaug.abs_specaug import AbsSpecAug
 from espnet2.layers.abs_normalize import AbsNormalize
+
+from espnet_samu.frontend.frames_cache import DTYPES, FramesCache, used_bytes
+from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.utils.distributed import world_size
+from espnet_samu.utils.waveform import SAMPLING_RATE
 
 
 class UpdateCounter(torch.nn.Module):
@@ -77,6 +86,114 @@ def _do_without_count(model: UpdateCounter, incompatible) -> None:
         incompatible.unexpected_keys[:] = [
             key for key in incompatible.unexpected_keys if key != "updates"
         ]
+
+
+class FramesSettings(NamedTuple):
+    """Where the frames of a frozen encoder are kept, and how."""
+
+    root: Path
+    """Folder of all encoders."""
+    dtype: torch.dtype
+    """Type that is stored."""
+    limit: int
+    """Most bytes of all encoders' frames."""
+    seconds: float
+    """Speech of the training, validation included."""
+
+
+def frames_settings(
+    args: argparse.Namespace, model: torch.nn.Module
+) -> FramesSettings | None:
+    """Return what the options say of the cache; log why there is none.
+
+    Args:
+        args: Options of a training.
+        model: To be trained.
+
+    Raises:
+        ValueError: ``frames_cache_dtype`` is none, or ``frames_cache_gb`` negative.
+    """
+    if args.frames_cache_dtype not in DTYPES:
+        raise ValueError(
+            f"frames_cache_dtype: '{args.frames_cache_dtype}' is not one of "
+            f"{', '.join(DTYPES)}"
+        )
+    if args.frames_cache_gb < 0:
+        raise ValueError(f"frames_cache_gb: {args.frames_cache_gb} is negative")
+    frontend: Any = getattr(model, "frontend", None)
+    if not args.frames_cache_dir or args.frames_cache_gb == 0:
+        return None
+    conf = getattr(args, "preprocessor_conf", None) or {}
+    augmented = [
+        name
+        for name in ("rir_scp", "noise_scp", "data_aug_effects")
+        if conf.get(name) or getattr(args, name, None)
+    ]
+    if not isinstance(frontend, SamuFrontend):
+        return None
+    reason = ""
+    if any(parameter.requires_grad for parameter in frontend.parameters()):
+        reason = "it is trained"
+    elif augmented:
+        reason = f"{augmented[0]} makes other speech in every epoch"
+    elif args.ngpu > 1 and not args.distributed:
+        reason = "one process has several GPUs (--multiprocessing_distributed false)"
+    if reason:
+        logging.info(f"The encoder's frames are computed in every epoch: {reason}")
+        return None
+    files = [*args.train_shape_file[:1], *args.valid_shape_file[:1]]
+    return FramesSettings(
+        Path(args.frames_cache_dir),
+        DTYPES[args.frames_cache_dtype],
+        int(args.frames_cache_gb * 1e9),
+        sum(map(_samples, files)) / SAMPLING_RATE,
+    )
+
+
+def _samples(shape_file: str) -> int:
+    """Return the samples of all utterances of a shape file, as far as it says them."""
+    with open(shape_file, encoding="utf-8") as lines:
+        sizes = [line.split()[1].partition(",")[0] for line in lines]
+    return sum(int(size) for size in sizes if size.isdigit())
+
+
+def open_frames_cache(model: torch.nn.Module) -> None:
+    """Open the cache of a model that has settings for it, once its weights are loaded.
+
+    Args:
+        model: To be trained, in this process.
+    """
+    settings: FramesSettings | None = getattr(model, "frames_settings", None)
+    frontend: Any = getattr(model, "frontend", None)
+    if settings is None or frontend.cache is not None:
+        return
+    dtype = str(settings.dtype).removeprefix("torch.")
+    folder = settings.root / f"{frontend.fingerprint()}_{dtype}"
+    used = used_bytes(settings.root)
+    room = max(0, settings.limit - used) // world_size()
+    size = frontend.output_size()
+    frontend.cache = FramesCache(folder, size, settings.dtype, room)
+    second = torch.tensor([SAMPLING_RATE])
+    a_second = int(frontend.output_lengths(second)) * size * settings.dtype.itemsize
+    logging.info(
+        f"The encoder is frozen: its frames are kept in {folder}, about "
+        f"{settings.seconds * a_second / 1e9:.1f} GB for {settings.seconds / 3600:.1f} "
+        f"hours of speech; {len(frontend.cache)} utterances are there. "
+        f"{used / 1e9:.1f} of {settings.limit / 1e9:g} GB (--frames_cache_gb) are used "
+        f"in {settings.root}; what is beyond is computed in every epoch"
+    )
+
+
+def close_frames_cache(model: torch.nn.Module) -> None:
+    """Close a model's cache, and log how much of the work it has spared."""
+    cache = getattr(getattr(model, "frontend", None), "cache", None)
+    if cache is not None:
+        logging.info(
+            f"Frames of {cache.n_computed} utterances were computed, of "
+            f"{cache.n_read} read"
+        )
+        cache.close()
+        model.frontend.cache = None  # type: ignore[union-attr]
 
 
 def encode_waveforms(

@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from espnet2.train.trainer import Trainer
 
-from espnet_samu.train.encoding import UpdateCounter
+from espnet_samu.train.encoding import (
+    UpdateCounter,
+    close_frames_cache,
+    open_frames_cache,
+)
 from espnet_samu.train.saved_state import (
     CHECKPOINT,
     EARLIER,
@@ -36,6 +40,7 @@ class SafeTrainer(Trainer):
       were accumulated until then are saved with the optimizer.
     * ESPnet takes hyperparameters of optimizer and scheduler from the checkpoint.
       Here those that were changed in the configuration are used.
+    * The frames of a frozen encoder are kept, if the task says where.
     """
 
     @classmethod
@@ -51,12 +56,15 @@ class SafeTrainer(Trainer):
         for optimizer in optimizers:
             optimizer.register_state_dict_post_hook(_save_gradients)
             optimizer.register_load_state_dict_pre_hook(_load_gradients)
-        super().run(
-            model=model,
-            optimizers=optimizers,
-            trainer_options=trainer_options,
-            **kwargs,
-        )
+        try:
+            super().run(
+                model=model,
+                optimizers=optimizers,
+                trainer_options=trainer_options,
+                **kwargs,
+            )
+        finally:
+            close_frames_cache(model)
         if is_first():
             _complete(output_dir)
 
@@ -89,6 +97,9 @@ class SafeTrainer(Trainer):
         """Train an epoch; the files of the epoch before it are complete."""
         if is_first():
             _complete(Path(options.output_dir))
+        # Here: a resumed training has loaded its weights.
+        model = kwargs["model"]
+        open_frames_cache(getattr(model, "module", model))
         return super().train_one_epoch(options=options, **kwargs)
 
     @classmethod

@@ -19,6 +19,11 @@ def is_first() -> bool:
     return not is_distributed() or torch.distributed.get_rank() == 0
 
 
+def world_size() -> int:
+    """Return the number of processes."""
+    return torch.distributed.get_world_size() if is_distributed() else 1
+
+
 @torch.no_grad()
 def gather_rows(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
     """Return the rows of all processes, in unequal numbers.

@@ -29,7 +29,8 @@ _LIBRARIES = ("espnet-samu", "espnet", "torch", "transformers")
 WITHOUT_EFFECT = frozenset(
     "base_weights best_model_criterion collect_stats config "
     "create_graph_in_tensorboard ddp_comm_hook detect_anomaly distributed dry_run "
-    "early_stopping_criterion espnet_samu_version gradient_as_bucket_view "
+    "early_stopping_criterion espnet_samu_version frames_cache_dir frames_cache_gb "
+    "gradient_as_bucket_view "
     "ignore_init_mismatch keep_nbest_models local_rank log_interval log_level "
     "max_epoch multiprocessing_distributed nbest_averaging_interval ngpu "
     "no_forward_run num_att_plot num_workers output_dir patience print_config "

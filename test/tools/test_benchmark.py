@@ -114,6 +114,14 @@ def test_full_size_model(full_size, last_line):
     assert len(figures["trimmed_over_full"]) == 9
 
 
+def test_frames(load, last_line):
+    options = "--batches 2 --batch_size 2 --seconds 1 --tokens 4"
+    figures = last_line(load("frames").main, *options.split())
+    assert figures["times_as_fast"] > 0
+    # 25 frames of 80 ms in 2 s, 144 numbers of 2 bytes each
+    assert figures["gb_per_hour_of_speech"] == pytest.approx(0.0128, rel=0.2)
+
+
 def test_full_size_student(full_size, last_line):
     options = "--student 300M --seconds 0.3 --updates 2"
     figures = last_line(full_size.main, *options.split())

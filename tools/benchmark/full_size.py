@@ -74,13 +74,32 @@ class Phase:
         self.highest = peak_memory()
 
 
+def assemble(frontend, decoder, vocab: int, size: int):
+    """Translation model of a frontend and a decoder, frames of size D between them."""
+    from espnet_samu.encoder.passthrough import PassthroughEncoder
+    from espnet_samu.st_model import SamuSTModel
+
+    parts = "specaug normalize preencoder hier_encoder postencoder st_joint_network ctc"
+    parts += " st_ctc extra_asr_decoder extra_mt_decoder md_encoder extra_mt_encoder"
+    return SamuSTModel(
+        vocab_size=vocab,
+        src_vocab_size=0,
+        token_list=[str(i) for i in range(vocab)],
+        src_token_list=[],
+        frontend=frontend,
+        encoder=PassthroughEncoder(input_size=size),
+        decoder=decoder,
+        report_bleu=False,
+        lsm_weight=0.1,
+        **dict.fromkeys(parts.split()),
+    )
+
+
 def build(args: argparse.Namespace):
     """The model; without an encoder only its decoder."""
     from espnet_samu.decoder.mbart import MBartDecoder
-    from espnet_samu.encoder.passthrough import PassthroughEncoder
     from espnet_samu.frontend.samu import SamuFrontend
     from espnet_samu.layers.trainable import set_trainable
-    from espnet_samu.st_model import SamuSTModel
 
     torch.manual_seed(0)
     vocab, frontend = args.vocab, None
@@ -97,20 +116,7 @@ def build(args: argparse.Namespace):
         pretrained=False,
         **checkpointing,
     )
-    parts = "specaug normalize preencoder hier_encoder postencoder st_joint_network ctc"
-    parts += " st_ctc extra_asr_decoder extra_mt_decoder md_encoder extra_mt_encoder"
-    model = SamuSTModel(
-        vocab_size=vocab,
-        src_vocab_size=0,
-        token_list=[str(i) for i in range(vocab)],
-        src_token_list=[],
-        frontend=frontend,
-        encoder=PassthroughEncoder(input_size=1024),
-        decoder=decoder,
-        report_bleu=False,
-        lsm_weight=0.1,
-        **dict.fromkeys(parts.split()),
-    )
+    model = assemble(frontend, decoder, vocab, 1024)
     set_trainable(model, "lna_d" if args.decoder_only else args.trainable)
     return model
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.tasks.st import STTask
 
 CONF = {
     "max_epoch": 3,
@@ -41,3 +42,27 @@ def test_two_processes_equal_one(trainings):
     assert losses[-1] < losses[0] - 0.01
     for name, value in one["model"].items():
         torch.testing.assert_close(two["model"][name], value, rtol=0, atol=1e-4)
+
+
+@pytest.mark.timeout(120)
+def test_cached_frames_in_two_processes(st_cmd, frontend_conf, start_two, tmp_path):
+    """Each keeps those of its utterances, and both read all of them."""
+    conf = {
+        "max_epoch": 3,
+        "num_iters_per_epoch": 2,
+        "frontend_conf": {**frontend_conf, "freeze": True},
+        "frames_cache_dtype": "float32",
+    }
+    cached = {**conf, "frames_cache_dir": str(tmp_path / "frames")}
+    processes = start_two(STTask, st_cmd(tmp_path / "two", **cached), tmp_path)
+    STTask.main(cmd=st_cmd(tmp_path / "one", **conf))
+    for process in processes:
+        process.join(timeout=240)
+        assert process.exitcode == 0
+    one, two = (
+        torch.load(tmp_path / name / "checkpoint.pth", weights_only=True)["model"]
+        for name in ("one", "two")
+    )
+    assert len(list((tmp_path / "frames").glob("*/*.frames"))) == 2
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-4)

@@ -1,9 +1,16 @@
 """Tests of espnet_samu.train.encoding."""
 
+import argparse
+
 import pytest
 import torch
 
-from espnet_samu.train.encoding import UpdateCounter, encode_waveforms
+from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.train.encoding import (
+    UpdateCounter,
+    encode_waveforms,
+    frames_settings,
+)
 
 
 class Model(UpdateCounter, torch.nn.Module):
@@ -103,3 +110,127 @@ def test_order(frozen):
     assert frames.tolist() == [[-1.0, -3.0]]
     frames, _ = encode_waveforms(model, speech, lengths)
     assert frames.tolist() == [[3.0, 5.0]]
+
+
+def load(folder, name="checkpoint.pth"):
+    return torch.load(folder / name, weights_only=True)
+
+
+def assert_same_training(one, other, atol=1e-6):
+    for epoch, stats in one["reporter"]["stats"].items():
+        for part in ("train", "valid"):
+            theirs = other["reporter"]["stats"][epoch][part]
+            assert theirs["loss"] == pytest.approx(stats[part]["loss"], abs=10 * atol)
+    for name, value in one["model"].items():
+        torch.testing.assert_close(other["model"][name], value, rtol=0, atol=atol)
+
+
+@pytest.mark.timeout(60)
+def test_translation_of_cached_frames(st_cmd, frontend_conf, tmp_path, caplog):
+    """As without the cache, with masks and dropout behind it; resumed; read again."""
+    from espnet_samu.tasks.st import STTask
+
+    conf = {
+        "frontend_conf": {**frontend_conf, "freeze": True},
+        "specaug": "specaug",
+        "specaug_conf": {
+            "apply_time_warp": False,
+            "freq_mask_width_range": [0, 4],
+            "time_mask_width_range": [0, 9],
+        },
+        "postencoder": "length_adaptor",
+        "postencoder_conf": {"length_adaptor_n_layers": 1},
+        "frames_cache_dtype": "float32",
+        "max_epoch": 3,
+    }
+    cached = {**conf, "frames_cache_dir": str(tmp_path / "frames")}
+    STTask.main(cmd=st_cmd(tmp_path / "plain", **conf))
+    caplog.set_level("INFO")
+    STTask.main(cmd=st_cmd(tmp_path / "cached", **cached))
+    # 4 utterances, which are the validation set, too: 3 epochs of both
+    assert "Frames of 4 utterances were computed, of 20 read" in caplog.text
+    assert "0 utterances are there. 0.0 of 20 GB (--frames_cache_gb)" in caplog.text
+    assert_same_training(load(tmp_path / "plain"), load(tmp_path / "cached"))
+
+    caplog.clear()
+    begun = {**cached, "max_epoch": 1}
+    STTask.main(cmd=st_cmd(tmp_path / "resumed", **begun))
+    resumed = st_cmd(tmp_path / "resumed", "--resume", "true", **cached)
+    STTask.main(cmd=resumed)
+    assert caplog.text.count("Frames of 0 utterances were computed") == 2
+    assert "4 utterances are there" in caplog.text
+    assert_same_training(load(tmp_path / "cached"), load(tmp_path / "resumed"))
+    assert len(list((tmp_path / "frames").iterdir())) == 1
+
+
+@pytest.mark.timeout(60)
+def test_distillation_of_cached_frames(samu_cmd, frontend_conf, tmp_path, caplog):
+    """A frozen encoder and a trained one of ESPnet's behind it."""
+    from espnet_samu.tasks.samu import SAMUTask
+
+    conf = {
+        "frontend_conf": {**frontend_conf, "freeze": True},
+        "encoder": "transformer",
+        "encoder_conf": {
+            "output_size": 8,
+            "attention_heads": 2,
+            "linear_units": 8,
+            "num_blocks": 1,
+            "input_layer": "linear",
+        },
+        "max_epoch": 2,
+        "frames_cache_dtype": "float32",
+    }
+    SAMUTask.main(cmd=samu_cmd(tmp_path / "plain", **conf))
+    caplog.set_level("INFO")
+    conf["frames_cache_dir"] = str(tmp_path / "frames")
+    SAMUTask.main(cmd=samu_cmd(tmp_path / "cached", **conf))
+    assert "Frames of 4 utterances were computed, of 12 read" in caplog.text
+    assert_same_training(load(tmp_path / "plain"), load(tmp_path / "cached"))
+
+
+@pytest.mark.parametrize(
+    "frontend_options, options, reason",
+    [
+        ({}, {}, "it is trained"),
+        ({"freeze": True, "layer_mix": True}, {}, "it is trained"),
+        ({"freeze": True}, {"noise_scp": "x"}, "noise_scp makes other speech"),
+        (
+            {"freeze": True},
+            {"preprocessor_conf": {"data_aug_effects": [1]}},
+            "data_aug_effects makes other speech",
+        ),
+        ({"freeze": True}, {"ngpu": 2}, "one process has several GPUs"),
+        ({"freeze": True}, {"frames_cache_gb": 0}, None),
+        ({"freeze": True}, {"frames_cache_dir": None}, None),
+    ],
+)
+def test_no_cache(frontend_conf, caplog, tmp_path, frontend_options, options, reason):
+    caplog.set_level("INFO")
+    model = torch.nn.Module()
+    model.frontend = SamuFrontend(**frontend_conf, **frontend_options)
+    (tmp_path / "shape").write_text("utt1 16000\nutt2 8000,1\n")
+    args = argparse.Namespace(
+        frames_cache_dir="frames",
+        frames_cache_gb=1.0,
+        frames_cache_dtype="float16",
+        ngpu=0,
+        distributed=False,
+        train_shape_file=[str(tmp_path / "shape"), "text_shape"],
+        valid_shape_file=[str(tmp_path / "shape"), "text_shape"],
+    )
+    for name, value in options.items():
+        setattr(args, name, value)
+    assert frames_settings(args, model) is None
+    if reason:
+        assert f"computed in every epoch: {reason}" in caplog.text
+    model.frontend = SamuFrontend(**frontend_conf, freeze=True)
+    if not options:
+        settings = frames_settings(args, model)
+        assert settings.limit == 10**9 and settings.seconds == 3
+        args.frames_cache_dtype = "int8"
+        with pytest.raises(ValueError, match="'int8' is not one of float16, bfloat16"):
+            frames_settings(args, model)
+        args.frames_cache_dtype, args.frames_cache_gb = "float16", -1
+        with pytest.raises(ValueError, match="frames_cache_gb: -1 is negative"):
+            frames_settings(args, model)
