@@ -393,7 +393,8 @@ run_st() {
         --inference_config "${inference_config}" \
         --inference_args "--allow_missing true ${inference_args}" \
         --inference_st_model "${inference_st_model}" \
-        "${perturb_opts[@]}" "${st_opts[@]}" "${vocab_opts[@]}" "$@"
+        "${perturb_opts[@]}" "${st_opts[@]}" "${vocab_opts[@]}" "$@" \
+        | sed -u -E "/\(st\.sh:[0-9]+:main\) (Stage [0-9-]+: )?(Skip |Successfully finished)/d"
 }
 
 # Whether this call runs a stage.
@@ -1019,5 +1020,12 @@ if [ "${#without_result[@]}" -gt 0 ] && ! "${allow_missing}"; then
         log "Error: ${without_result[${file}]} failed: ${file}"
     done
     exit 1
+fi
+if runs 13 && ! "${skip_eval}"; then
+    for dset in ${test_sets}; do
+        log "Page of ${dset}: ${st_exp}/${inference_tag}/${dset}/score_st/report.html"
+    done
+    log "Scores: ${st_exp}/RESULTS.md. Model: ${st_exp}/${inference_st_model}; how to" \
+        "translate a file with it: ${st_exp}/README.md"
 fi
 log "Successfully finished. [elapsed=${SECONDS}s]"
