@@ -24,6 +24,7 @@ from espnet_samu.decoding.translation import (
     ModelLanguages,
     TranslationMaker,
 )
+from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.layers.quantization import check_quantize, quantize_linear
 from espnet_samu.utils.loading import host_settings_kept
 from espnet_samu.utils.safe_reading import Configuration
@@ -63,8 +64,9 @@ class Speech2Text:
             at most so many seconds, which are translated one by one: their texts are
             joined, the n-th of all pieces to the n-th of the utterance, and their
             scores are those of the whole. Pieces know nothing of each other. 0:
-            utterances are never cut; Whisper's encoders then refuse more than 30 s,
-            others need memory for the square of the length.
+            utterances are never cut; Whisper's encoders then refuse more than their
+            window (30 s as published), others need memory for the square of the
+            length.
         search: Fields of :class:`SearchSettings`: beam_size, nbest, ...
 
     Raises:
@@ -114,6 +116,9 @@ class Speech2Text:
         # All that a request needs is read here: the files may be gone later.
         with host_settings_kept():
             model, args = load_model(st_train_config, st_model_file, device)
+            frontend = getattr(model, "frontend", None)
+            if self.limit != 0 and isinstance(frontend, SamuFrontend):
+                translation.check_limit(self.limit, frontend.family.longest())
             self.model = without_autocast(model).to(dtype=self.dtype).eval()
             if quantize:
                 quantize_linear(self.model)

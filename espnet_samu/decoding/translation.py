@@ -138,12 +138,23 @@ _FRAME = SAMPLING_RATE // 50  # samples, 20 ms
 _SMOOTH = 15  # frames, 0.3 s: a pause between words, not a closed mouth
 
 
-def check_limit(limit: int) -> None:
-    """Raise a ValueError if a chunk of so many samples is too short."""
+def check_limit(limit: int, window: int | None = None) -> None:
+    """Raise a ValueError if a chunk of so many samples is too short or too long.
+
+    Args:
+        limit: Samples at 16 kHz of a chunk.
+        window: Samples at 16 kHz that the encoder reads at most; None: any number.
+    """
+    seconds = limit / SAMPLING_RATE
     if limit < SAMPLING_RATE:
         raise ValueError(
-            f"chunk_seconds {limit / SAMPLING_RATE:g} must be 1 or more, or 0 to leave "
-            "utterances whole"
+            f"chunk_seconds {seconds:g} must be 1 or more, or 0 to leave utterances "
+            "whole"
+        )
+    if window is not None and limit > window:
+        raise ValueError(
+            f"chunk_seconds {seconds:g} is longer than the window of this model's "
+            f"encoder: at most {window / SAMPLING_RATE:g}"
         )
 
 

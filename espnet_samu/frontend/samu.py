@@ -23,7 +23,7 @@ from espnet_samu.utils.torch_modules import eval_frozen
 from espnet_samu.utils.waveform import SAMPLING_RATE, UnusableWaveforms
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 FAMILIES = {
     "wav2vec2": WaveformFamily,
@@ -42,6 +42,7 @@ def make_family(
     revision: str | None = None,
     normalize_waveform: bool | None = None,
     log_mel_conf: dict[str, Any] | None = None,
+    window_seconds: float | int | None = None,
 ) -> AbsFamily:
     """Build the family of a configuration, with its options.
 
@@ -51,6 +52,7 @@ def make_family(
         revision: Branch, tag or commit on the hub.
         normalize_waveform: See WaveformFamily.
         log_mel_conf: See LogMelFamily.
+        window_seconds: See WhisperFamily.
 
     Raises:
         ValueError: There is no such family, or an option is another family's.
@@ -64,6 +66,7 @@ def make_family(
     for option, value, owner in (
         ("normalize_waveform", normalize_waveform, WaveformFamily),
         ("log_mel_conf", log_mel_conf, LogMelFamily),
+        ("window_seconds", window_seconds, WhisperFamily),
     ):
         if value and not issubclass(family, owner):
             names = [name for name, cls in FAMILIES.items() if issubclass(cls, owner)]
@@ -75,7 +78,7 @@ def make_family(
         return WaveformFamily(normalize_waveform, source, revision)
     if issubclass(family, LogMelFamily):
         return family(config, log_mel_conf)
-    return WhisperFamily(config)
+    return WhisperFamily(config, window_seconds)
 
 
 class SamuFrontend(AbsFrontend):
@@ -86,7 +89,7 @@ class SamuFrontend(AbsFrontend):
     hub id (``facebook/wav2vec2-xls-r-300m``), a folder, or built fresh from
     ``model_conf``. Families: wav2vec2 (XLS-R), HuBERT, WavLM (waveforms in),
     w2v-BERT and the speech encoder of SeamlessM4T (stacked log-mel frames in) and the
-    encoder of Whisper (log-mel frames of 30 s in).
+    encoder of Whisper (log-mel frames of a fixed window in).
 
     Lengths follow from the arithmetic of the convolutions, and an utterance in a
     padded batch has the frames that it has alone, whatever other threads compute.
@@ -121,6 +124,9 @@ class SamuFrontend(AbsFrontend):
             families only.
         log_mel_conf: Options of LogMel; w2v-BERT and SeamlessM4T only. Default: 80
             bins, and as many stacked frames as the model's input size asks for.
+        window_seconds: Length in seconds of the window that each utterance fills, for
+            Whisper only: longer utterances are refused, shorter ones cost as much.
+            None: as the model was trained, 30 s.
         freeze: Train nothing of the model; the weights of layer_mix are trained.
         freeze_feature_encoder: Do not train the convolutions over the waveform.
         gradient_checkpointing: Keep only what goes into each layer and compute the
@@ -153,6 +159,7 @@ class SamuFrontend(AbsFrontend):
         layer_mix_norm: bool = False,
         normalize_waveform: bool | None = None,
         log_mel_conf: dict[str, Any] | None = None,
+        window_seconds: float | int | None = None,
         freeze: bool = False,
         freeze_feature_encoder: bool = True,
         gradient_checkpointing: bool = False,
@@ -188,7 +195,12 @@ class SamuFrontend(AbsFrontend):
             source, model_conf or {}, revision, is_written=not pretrained
         )
         self.family = make_family(
-            config, source, revision, normalize_waveform, log_mel_conf
+            config,
+            source,
+            revision,
+            normalize_waveform,
+            log_mel_conf,
+            window_seconds,
         )
         huggingface.set_attention(
             config, self.family.model_class(config), attn_implementation
@@ -202,7 +214,8 @@ class SamuFrontend(AbsFrontend):
             n_layers = getattr(config, self.family.LAYERS)
             self.state_choice = StateChoice(n_layers, layer, layer_mix_norm)
         self.dtype = getattr(torch, dtype)
-        self.model = self._build(config, revision, keep_layers is not None)
+        self._config = config
+        self.model = self._build(revision, keep_layers is not None)
         self.family.mask_padding(self.model)
         self.has_adapter = getattr(self.model, "adapter", None) is not None
         if self.has_adapter:
@@ -235,14 +248,12 @@ class SamuFrontend(AbsFrontend):
             "dtype": dtype,
         }
 
-    def _build(
-        self, config: "PreTrainedConfig", revision: str | None, is_cut: bool
-    ) -> "PreTrainedModel":
-        family = self.family
+    def _build(self, revision: str | None, is_cut: bool) -> "PreTrainedModel":
+        family, config = self.family, deepcopy(self._config)
         unused = [family.UNUSED] if family.UNUSED else []
         if is_cut:
             unused.append(r"(\w+\.)?encoder\.layers\.|layers\.")
-        return huggingface.build(
+        model = huggingface.build(
             family.model_class(config),
             self.source,
             config,
@@ -250,13 +261,14 @@ class SamuFrontend(AbsFrontend):
             family.KEY_MAPPING,
             "|".join(unused) or None,
         )
+        family.cut_positions(model)
+        return model
 
     def reload_pretrained_parameters(self) -> None:
         """Load the pre-trained weights again, after ESPnet's ``init``."""
         if self.source is not None:
-            config = deepcopy(self.model.config)
             is_cut = self.options["keep_layers"] is not None
-            again = self._build(config, self.options["revision"], is_cut)
+            again = self._build(self.options["revision"], is_cut)
             self.model.load_state_dict(again.state_dict())
 
     def portable_conf(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Whisper's encoder."""
 
+import math
 from typing import Any
 
 import torch
@@ -79,17 +80,25 @@ class WhisperLogMel(torch.nn.Module):
 
 
 STRIDE = 2  # of the second convolution: frames of 20 ms
+POSITION = STRIDE * HOP  # samples at 16 kHz of a position: 20 ms
 
 
 class WhisperFamily(AbsFamily):
-    """Log-mel frames of a 30 s window, then Whisper's encoder, without its decoder.
+    """Log-mel frames of a fixed window, then Whisper's encoder, without its decoder.
 
     As in its training the model attends to the silence that fills the window, so that
-    a short utterance costs as much as a long one. The frames of the silence are cut
-    off afterwards.
+    a short utterance costs as much as a long one, and has the same frames in every
+    batch. The frames of the silence are cut off afterwards. The published models have
+    positions for 30 s; a shorter window uses the first ones alone, which costs less
+    and changes the frames somewhat.
 
     Args:
         config: Configuration of transformers.
+        window_seconds: Length of the window in seconds; rounded up to whole positions
+            of 20 ms. None: that of all positions.
+
+    Raises:
+        ValueError: The window is not positive, or longer than the model has positions.
     """
 
     # The checkpoint is of the whole model.
@@ -99,10 +108,21 @@ class WhisperFamily(AbsFamily):
     LAST_STATE_IS_OUTPUT = True
 
     @typechecked
-    def __init__(self, config):
+    def __init__(self, config, window_seconds: float | int | None = None):
         super().__init__()
-        window = config.max_source_positions * STRIDE * HOP
-        self.log_mel = WhisperLogMel(config.num_mel_bins, window)
+        self.window_seconds = window_seconds
+        self.positions = most = config.max_source_positions
+        if window_seconds is not None:
+            # Rounded first: 8.2 s are 410.00000000000006 positions.
+            positions = round(window_seconds * SAMPLING_RATE / POSITION, 6)
+            if not 0 < positions <= most:
+                raise ValueError(
+                    f"frontend_conf: window_seconds is {window_seconds}, but must be "
+                    f"more than 0 and at most {most * POSITION / SAMPLING_RATE:g}: the "
+                    f"model has {most} positions of 20 ms"
+                )
+            self.positions = math.ceil(positions)
+        self.log_mel = WhisperLogMel(config.num_mel_bins, self.positions * POSITION)
 
     def model_class(self, config):
         """See :class:`AbsFamily`."""
@@ -112,7 +132,18 @@ class WhisperFamily(AbsFamily):
 
     def portable_conf(self) -> dict[str, Any]:
         """See :class:`AbsFamily`."""
-        return {}
+        return {"window_seconds": self.window_seconds}
+
+    def cut_positions(self, model: torch.nn.Module) -> None:
+        """See :class:`AbsFamily`."""
+        whole: Any = model
+        embedding = whole.embed_positions
+        rows = embedding.weight.detach()[: self.positions].clone()
+        # Sinusoids; transformers freezes those of a fresh model only.
+        embedding.weight = torch.nn.Parameter(rows, requires_grad=False)
+        embedding.num_embeddings = self.positions
+        whole.max_source_positions = self.positions
+        whole.config.max_source_positions = self.positions
 
     def encoder(self, model: torch.nn.Module) -> torch.nn.Module:
         """See :class:`AbsFamily`."""

@@ -183,7 +183,7 @@ class BalancedSampler:
         """
         rng = np.random.default_rng(self.seed + epoch)
         rows = self.draws.draw(epoch, rng)
-        elements = self.shapes.elements(rows)
+        elements = self.shapes.computed(rows)
         bucket_size = self._bucket_size(elements.sum() / len(elements))
         order = sort_in_buckets(self.shapes.lengths[rows, 0], bucket_size)
         rows = rows[order]

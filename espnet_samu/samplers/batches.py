@@ -58,7 +58,8 @@ class EpochBatches:
     def padding(self) -> float:
         """Return the share of padding in the elements of all batches."""
         elements = self.shapes.elements(self.rows)
-        largest = np.maximum.reduceat(elements, self.borders[:-1]).sum(axis=1)
+        computed = self.shapes.computed(self.rows)
+        largest = np.maximum.reduceat(computed, self.borders[:-1]).sum(axis=1)
         padded = int((largest * np.diff(self.borders)).sum())
         return 1 - int(elements.sum()) / max(1, padded)
 

@@ -206,10 +206,20 @@ class Shapes:
     """Lengths (N, F), int64: samples, frames or tokens, as the file counts."""
     dims: tuple[int, ...]
     """Elements of one step, F numbers: 1 of a waveform, 80 of 80 filter banks."""
+    window: int | None = None
+    """Length in the first file that is computed for every utterance, as Whisper does.
+    None: that of the longest utterance of a batch."""
 
     def elements(self, rows: np.ndarray) -> np.ndarray:
-        """Return the elements (M, F) of utterances (M,), what `batch_bins` counts."""
+        """Return the elements (M, F) of utterances (M,)."""
         return self.lengths[rows] * np.array(self.dims)
+
+    def computed(self, rows: np.ndarray) -> np.ndarray:
+        """Return the elements (M, F) with windows, what `batch_bins` counts."""
+        elements = self.elements(rows)
+        if self.window is not None:
+            elements[:, 0] = self.window * self.dims[0]
+        return elements
 
 
 def read_shapes(paths: Sequence[str]) -> Shapes:

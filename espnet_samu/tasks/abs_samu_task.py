@@ -14,7 +14,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import get_rank
 from espnet2.utils import config_argparse
 from espnet2.utils.get_default_kwargs import get_default_kwargs
-from espnet2.utils.types import str_or_none
+from espnet2.utils.types import float_or_none, str_or_none
 
 from espnet_samu import __version__
 from espnet_samu.frontend.frames_cache import DTYPES
@@ -32,6 +32,7 @@ from espnet_samu.train.option_checks import (
     has_unused_parameters,
 )
 from espnet_samu.train.saved_state import EARLIER_CONFIG, check_resume, kept_config
+from espnet_samu.train.window import set_default
 from espnet_samu.utils.init_param import (
     add_base_weights,
     check_init_param,
@@ -81,8 +82,16 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
 
     @classmethod
     def get_parser(cls) -> config_argparse.ArgumentParser:
-        """Add the options of the cache to those of the task."""
+        """Add our options to those of the task."""
         parser = super().get_parser()
+        parser.add_argument(
+            "--max_wav_duration",
+            type=float_or_none,
+            default=None,
+            help="Longest utterance of the data in seconds: the window of a Whisper "
+            "encoder for which frontend_conf has no window_seconds, in a new training "
+            "that does not start from a student. samu_st.sh passes its own",
+        )
         group = parser.add_argument_group("Frames of a frozen encoder related")
         group.add_argument(
             "--frames_cache_dir",
@@ -122,6 +131,8 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         if not args.print_config:
             check_gpus(args.ngpu)
             check_numbers(vars(args))
+            if not args.collect_stats:
+                set_default(args)
         super().main(args=args)
 
     @classmethod

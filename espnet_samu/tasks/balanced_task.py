@@ -1,6 +1,7 @@
 """Language balancing for ESPnet tasks."""
 
 import argparse
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from espnet_samu.samplers.language_table import (
     format_languages,
     save_languages,
 )
+from espnet_samu.train.window import count_windows, window_files, window_of
 
 # ESPnet's options for making batches: with other values they would have no effect.
 _NEEDED = {
@@ -91,16 +93,30 @@ class BalancedTask(AbsTask):
     def build_sequence_iter_factory(
         cls, args: argparse.Namespace, iter_options: IteratorOptions, mode: str
     ) -> AbsIterFactory:
-        """Build ESPnet's iterators, or balanced ones for training."""
-        if mode != "train" or not args.balance_languages:
+        """Build ESPnet's iterators, or balanced ones for training.
+
+        Raises:
+            ValueError: An utterance is longer than Whisper's window.
+        """
+        balanced = mode == "train" and args.balance_languages
+        window = window_of(args)
+        counts = window is not None and iter_options.batch_type in ("numel", "length")
+        if not balanced and not counts:
             return super().build_sequence_iter_factory(args, iter_options, mode)
+        paths = iter_options.shape_files
+        shapes = read_shapes(paths)
+        if window is not None:
+            shapes = count_windows(shapes, window, paths[0])
+        if not balanced:
+            with window_files(shapes, paths) as files:
+                options = dataclasses.replace(iter_options, shape_files=files)
+                return super().build_sequence_iter_factory(args, options, mode)
         rank, world_size = 0, 1
         if iter_options.distributed:
             rank = torch.distributed.get_rank()
             world_size = torch.distributed.get_world_size()
         data_file, data_name, _ = iter_options.data_path_and_name_and_type[0]
         category_file = find_category_file(Path(data_file).parent)
-        shapes = read_shapes(iter_options.shape_files)
         sampler = BalancedSampler(
             shapes,
             read_languages(category_file, shapes.utterances),

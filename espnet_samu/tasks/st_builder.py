@@ -60,7 +60,7 @@ _FRAMES_OF_MODEL = (
     "feat_extract_activation position_embeddings_type hidden_act num_attention_heads "
     "add_adapter adapter_stride adaptor_stride speech_encoder_hidden_act "
     "speech_encoder_attention_heads speech_encoder_chunk_size "
-    "speech_encoder_left_chunk_num"
+    "speech_encoder_left_chunk_num max_source_positions"
 ).split()
 _FRAMES_OF_ADAPTERS = ("type", "alpha")
 
@@ -102,10 +102,12 @@ def check_student_settings(samu_model: str, args: argparse.Namespace) -> None:
         and (theirs.get(name) or None) != (mine.get(name) or None)
     ]
     if found:
+        is_window = any("max_source_positions" in text for text in found)
+        window = " (50 positions are a second of window_seconds)" if is_window else ""
         raise ValueError(
             f"init_from_samu: the student {samu_model} makes other frames of its "
             f"weights than this model would: {', '.join(found)}; use the settings of "
-            f"{config}"
+            f"{config}{window}"
         )
 
 

@@ -32,10 +32,11 @@ WITHOUT_EFFECT = frozenset(
     "early_stopping_criterion espnet_samu_version frames_cache_dir frames_cache_gb "
     "gradient_as_bucket_view "
     "ignore_init_mismatch keep_nbest_models local_rank log_interval log_level "
-    "max_epoch multiprocessing_distributed nbest_averaging_interval ngpu "
-    "no_forward_run num_att_plot num_workers output_dir patience print_config "
-    "required resume sharded_ddp unused_parameters use_matplotlib use_tensorboard "
-    "use_tf32 use_wandb version write_collected_feats".split()
+    "max_epoch max_wav_duration multiprocessing_distributed "
+    "nbest_averaging_interval ngpu no_forward_run num_att_plot num_workers output_dir "
+    "patience print_config required resume sharded_ddp unused_parameters "
+    "use_matplotlib use_tensorboard use_tf32 use_wandb version "
+    "write_collected_feats".split()
 )
 """Options of a training that do not decide the weights of an epoch."""
 WITHOUT_EFFECT_PREFIXES = ("cudnn_", "dist_", "max_cache_", "valid_", "wandb_")

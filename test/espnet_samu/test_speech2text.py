@@ -278,6 +278,9 @@ def test_whisper_needs_pieces(lang_exp, speech_models):
         Speech2Text(**files, **options).batch([noise(0.5), noise(1.5)])
     found = Speech2Text(**files, **options, chunk_seconds=1)(noise(1.5))
     assert 2 <= len(found[0].token) <= 6
+    message = "chunk_seconds 2 is longer than the window of .* encoder: at most 1$"
+    with pytest.raises(ValueError, match=message):
+        Speech2Text(**files, chunk_seconds=2)
 
 
 def test_scores_that_are_not_finite(files):

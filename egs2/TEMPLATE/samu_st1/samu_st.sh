@@ -387,7 +387,8 @@ run_st() {
         --st_exp "${st_exp}" \
         --num_splits_st "${num_splits_st}" \
         --st_config "${st_config}" \
-        --st_args "--samu_model ${_samu_model} --frames_cache_dir ${dumpdir}/frames ${vocab_args} $(tgt_lang_args) ${train_args} ${st_args}" \
+        --st_args "--samu_model ${_samu_model} --frames_cache_dir ${dumpdir}/frames ${vocab_args} $(tgt_lang_args) \
+            --max_wav_duration $(st_option max_wav_duration) ${train_args} ${st_args}" \
         --batch_size "${batch_size}" \
         --inference_tag "${inference_tag}" \
         --inference_config "${inference_config}" \
@@ -862,6 +863,7 @@ elif ! "${skip_train}"; then
                 --output_dir "${samu_exp}" \
                 --valid_utt2lang "${data_feats}/${samu_valid_set}/utt2lang" \
                 --frames_cache_dir "${dumpdir}/frames" \
+                --max_wav_duration "$(st_option max_wav_duration)" \
                 "${_opts[@]}" ${train_args} ${samu_args} || failed "${samu_exp}/train.log"
         products record student
     fi

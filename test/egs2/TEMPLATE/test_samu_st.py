@@ -183,6 +183,15 @@ def test_arguments_of_both_trainings_come_first(run):
     assert "--seed 2 --max_epoch 5\n" in output
 
 
+def test_longest_utterance_goes_to_both_trainings(run, recipe):
+    status, output = run("--max_wav_duration", "8")
+    assert status == 0 and f"--samu_model {DEFAULT} " in output
+    assert " --max_wav_duration 8 " in output
+    script = (recipe / "samu_st.sh").read_text()
+    distillation = script.split("-m espnet_samu.bin.samu_train")[1].split("record")[0]
+    assert '--max_wav_duration "$(st_option max_wav_duration)"' in distillation
+
+
 @pytest.mark.parametrize(
     "options, refused",
     [

@@ -115,7 +115,8 @@ samu_exp=exp/samu_train_samu_whisper_raw
 st_exp=exp/st_train_st_lora_whisper_raw_multi_en_samu_train_samu_whisper_raw
 expect "${samu_exp}/retrieval_valid.r1.best/test/retrieval.json" \
     "${st_exp}/${decode_dir}/test/score_st/report.html" "${st_exp}"/*.zip
-expect_line "${samu_exp}/config.yaml" "data_aug_prob: 0.8"
-expect_line "${st_exp}/config.yaml" "data_aug_prob: 0.8" "type: lora" \
+# The model's window of 8 s: the data's --max_wav_duration is longer.
+expect_line "${samu_exp}/config.yaml" "data_aug_prob: 0.8" "window_seconds: 8.0"
+expect_line "${st_exp}/config.yaml" "data_aug_prob: 0.8" "type: lora" "window_seconds: 8.0" \
     "${samu_exp#exp/}/valid.r1.best.pth:frontend:frontend"
 echo "smoke: passed"

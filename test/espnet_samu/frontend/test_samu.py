@@ -520,6 +520,7 @@ def test_option_of_another_family(speech_models):
         ("whisper", {"normalize_waveform": True}),
         ("wav2vec2-bert", {"normalize_waveform": True}),
         ("wav2vec2-layer", {"log_mel_conf": {"n_mels": 80}}),
+        ("wav2vec2-layer", {"window_seconds": 8}),
     ):
         message = f"{next(iter(option))} is for .*, but the model is "
         with pytest.raises(ValueError, match=message):

@@ -10,6 +10,8 @@ from transformers import (
     WhisperModel,
 )
 
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.frontend.whisper_family import WhisperLogMel
 from espnet_samu.utils import huggingface
@@ -116,6 +118,60 @@ def test_longer_than_the_window(build, noise):
         1: "16001 samples are longer than the window of whisper, 16000 samples (1 s)",
         2: "0 samples are too short for a frame of whisper",
     }
+
+
+@pytest.mark.parametrize("seconds, positions", [(0.4, 20), (0.41, 21), (1, 50)])
+def test_window(speech_models, noise, tmp_path, seconds, positions):
+    """Transformers' own encoder on the first positions of a published model."""
+    torch.manual_seed(0)
+    config = huggingface.load_config(None, speech_models["whisper"])
+    WhisperForConditionalGeneration(config).eval().save_pretrained(tmp_path)
+    frontend = SamuFrontend(model=str(tmp_path), window_seconds=seconds).eval()
+    config.max_source_positions = positions
+    plain = WhisperEncoder(config).eval()
+    state = WhisperModel.from_pretrained(tmp_path).encoder.state_dict()
+    state["embed_positions.weight"] = state["embed_positions.weight"][:positions]
+    plain.load_state_dict(state)
+
+    speech, lengths = noise(4000, 6399)
+    inputs = WhisperFeatureExtractor(chunk_length=1)(
+        [speech[0, :4000].numpy(), speech[1].numpy()],
+        sampling_rate=16000,
+        max_length=320 * positions,
+        return_tensors="pt",
+    )
+    with torch.no_grad():
+        expected = plain(inputs.input_features).last_hidden_state
+    frames, out_lengths = frontend(speech, lengths)
+    assert out_lengths.tolist() == [13, 20]
+    torch.testing.assert_close(frames, expected[:, :20], rtol=0, atol=1e-5)
+    # a longer one beside it makes no difference
+    alone, _ = frontend(speech[:1, :4000], lengths[:1])
+    torch.testing.assert_close(alone[0], frames[0, :13], rtol=0, atol=1e-6)
+
+    # what an experiment's config.yaml says rebuilds it without the folder
+    again = SamuFrontend(**frontend.portable_conf()).eval()
+    assert again.portable_conf() == frontend.portable_conf()
+    again.load_state_dict(frontend.state_dict())
+    torch.testing.assert_close(again(speech, lengths)[0], frames, rtol=0, atol=0)
+    # after ESPnet's init
+    torch.nn.init.zeros_(frontend.model.embed_positions.weight)
+    frontend.reload_pretrained_parameters()
+    torch.testing.assert_close(frontend(speech, lengths)[0], frames, rtol=0, atol=0)
+    assert not frontend.model.embed_positions.weight.requires_grad
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, 1.01, float("nan")])
+def test_window_that_the_model_has_not(build, seconds):
+    message = f"window_seconds is {seconds}, but must be more than 0 and at most 1: "
+    with pytest.raises(ValueError, match=message):
+        build("whisper", window_seconds=seconds)
+
+
+def test_utterance_longer_than_a_shorter_window(build, noise):
+    frontend = build("whisper", window_seconds=0.4)
+    with pytest.raises(UnusableWaveforms, match=r"6401 .* window of .*\(0.4 s\)"):
+        frontend(*noise(6401))
 
 
 def test_specaugment(build, noise):

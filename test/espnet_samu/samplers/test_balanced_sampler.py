@@ -1,5 +1,7 @@
 """Tests of espnet_samu.samplers.balanced_sampler."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -184,6 +186,19 @@ def test_bins(corpus):
     # an utterance that is too long is a batch
     for batch in read(make_of_balanced_sampler(corpus, batch_bins=16000).batches(1)):
         assert len(batch) == 1
+
+
+def test_bins_of_windows(corpus):
+    """Of Whisper's window each utterance costs all, and still is near its likes."""
+    shapes = dataclasses.replace(corpus[0], window=320000, dims=(1, 0))
+    sampler = make_of_balanced_sampler((shapes, corpus[1]))
+    batches = sampler.batches(1, shuffle=False)
+    assert set(map(len, read(batches))) == {4}  # 1772 are 443 batches
+    samples = shapes.lengths[batches.rows, 0]
+    spread = np.ptp(samples.reshape(-1, 4), axis=1)
+    assert np.median(spread) < 0.01 * np.ptp(samples)
+    # padding is what the windows have beside speech
+    assert batches.padding() == pytest.approx(1 - samples.mean() / 320000)
 
 
 def test_batch_sizes(corpus):

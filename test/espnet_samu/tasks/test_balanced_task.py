@@ -107,6 +107,28 @@ def test_batches(task):
         assert sorted(key for batch in batches for key in batch) == sorted(SAMPLES)
 
 
+@pytest.mark.parametrize("mode", ["train", "valid"])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_batches_of_windows(task, speech_models, train_folder, mode, balanced):
+    """batch_bins counts Whisper's window of 1 s for each utterance."""
+    cls, make_cmd = task
+    # ESPnet ends a batch after the utterance that is too much, ours before it.
+    is_ours = balanced and mode == "train"
+    text = 0 if cls is SAMUTask else 3 * 12
+    bins = 3 * 16000 + text if is_ours else 2 * 16000 + text
+    cmd = make_cmd(balance_languages=balanced, batch_bins=bins, upsampling_factor=1.0)
+    args = cls.get_parser().parse_args(cmd)
+    args.frontend_conf = {"model_conf": speech_models["whisper"]}
+    factory = cls.build_iter_factory(args, DistributedOption(), mode)
+    batches = sorted(read(factory, 1), key=len)
+    # by length, as without windows: the longest is alone, the longest comes first
+    assert batches == [("utt2",), ("utt4", "utt1", "utt3")]
+    write(train_folder / "speech_shape", {**SAMPLES, "utt3": 16001})
+    message = "1 of 4 utterances are longer than .*, 1 s, e.g. utt3 with 1.00 s; set fr"
+    with pytest.raises(ValueError, match=message):
+        cls.build_iter_factory(args, DistributedOption(), mode)
+
+
 def test_num_iters_and_resume(task):
     whole = build_iter_factory(task, batch_bins=1)
     passes = read(whole, 1) + read(whole, 2)

@@ -82,6 +82,17 @@ def test_config_needs_no_folder(samu_cmd, frontend_conf, tmp_path, batch):
         torch.testing.assert_close(model.eval().frontend(*batch)[0][1:2], frames)
 
 
+def test_whisper_has_the_window_of_the_data(samu_cmd, speech_models, tmp_path):
+    """From the command line to config.yaml, and to the model that it rebuilds."""
+    options = ("--dry_run", "true", "--max_wav_duration", "0.4")
+    conf = {"model_conf": speech_models["whisper"]}
+    SAMUTask.main(cmd=samu_cmd(tmp_path, *options, frontend_conf=conf))
+    model, args = SAMUTask.build_model_from_file(tmp_path / "config.yaml")
+    assert args.frontend_conf["window_seconds"] == 0.4
+    assert model.frontend.family.longest() == 6400
+    assert model.frontend.model.embed_positions.weight.shape == (20, 16)
+
+
 def test_losses(samu_cmd, tmp_path, batch):
     losses = {
         "cosine": {"weight": 2.0, "loss_scale": 10.0},

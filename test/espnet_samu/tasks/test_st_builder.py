@@ -277,7 +277,11 @@ STUDENT = {
     "frontend_conf": {
         "layer": 2,
         "dtype": "bfloat16",
-        "model_conf": {"conv_stride": [5, 2], "do_stable_layer_norm": True},
+        "model_conf": {
+            "conv_stride": [5, 2],
+            "do_stable_layer_norm": True,
+            "max_source_positions": 400,
+        },
     },
     "adapters": {"encoder": {"type": "lora", "alpha": 16}},
 }
@@ -289,6 +293,7 @@ STUDENT = {
         ("frontend_conf", "layer", None, "frontend_conf.layer 2 -> None"),
         ("model_conf", "conv_stride", [2, 5], r"conv_stride \[5, 2\] -> \[2, 5\]"),
         ("model_conf", "do_stable_layer_norm", False, "True -> False"),
+        ("model_conf", "max_source_positions", 1500, r"400 -> 1500; .*window_seconds"),
         ("adapters", "alpha", 8, "adapters.encoder.alpha 16 -> 8"),
         ("frontend_conf", "dtype", "float32", None),
         ("frontend_conf", "layer_mix", False, None),

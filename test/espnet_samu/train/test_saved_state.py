@@ -69,6 +69,7 @@ OPTIONS = {
     "others",
     [
         {"num_workers": 0, "ngpu": 2, "max_epoch": 20, "valid_batch_bins": 5},
+        {"max_wav_duration": 30.0},  # frontend_conf has what it decides
         {"log_interval": 10, "dist_master_port": 3, "config": "b.yaml", "version": "9"},
         {"optim_conf": {"betas": (0.9, 0.98), "lr": 1.0e-2}},
         {"specaug_conf": None, "model_conf": {"lsm_weight": 0.1, "report_cer": None}},
