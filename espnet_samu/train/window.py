@@ -39,16 +39,13 @@ def set_default(args: argparse.Namespace) -> None:
         args: Options of a training; ``frontend_conf`` is replaced.
     """
     conf = args.frontend_conf
-    if (
-        args.max_wav_duration is None
-        or args.frontend != "samu"
-        or conf.get("window_seconds") is not None
-    ):
+    if args.frontend != "samu" or conf.get("window_seconds") is not None:
         return
     model, revision = conf.get("model"), conf.get("revision")
-    if model is not None:
-        model = hub.locate(model, revision)
-    config = huggingface.load_config(model, conf.get("model_conf") or {}, revision)
+    is_written = not conf.get("pretrained", True)
+    source = None if is_written or model is None else hub.locate(model, revision)
+    fields = conf.get("model_conf") or {}
+    config = huggingface.load_config(source, fields, revision, is_written)
     if config.model_type != "whisper":
         return
     earlier = []
@@ -62,6 +59,8 @@ def set_default(args: argparse.Namespace) -> None:
             seconds = (read_yaml(path).get("frontend_conf") or {}).get("window_seconds")
             break
     else:
+        if args.max_wav_duration is None:
+            return
         augmentation = getattr(args, "preprocessor_conf", None) or {}
         effects = augmentation.get("data_aug_effects")
         longest = config.max_source_positions * POSITION / SAMPLING_RATE
@@ -138,7 +137,7 @@ def window_files(shapes: Shapes, paths: Sequence[str]) -> Iterator[list[str]]:
     order = np.argsort(shapes.lengths[:, 0], kind="stable")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "window_shape")
-        with path.open("wb") as file:
+        with path.open("w", encoding="utf-8") as file:
             for utterance in shapes.utterances[order].tolist():
-                file.write(b"%s %d\n" % (utterance, shapes.window))
+                file.write(f"{utterance.decode()} {shapes.window}\n")
         yield [str(path), *paths[1:]]

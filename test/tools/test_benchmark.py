@@ -150,6 +150,22 @@ def test_sampler(load, tmp_path):
     assert "ours" in sampler.measure_pairwise(args)
 
 
+def test_window(load, last_line, monkeypatch):
+    window = load("window")
+    small = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2}
+    sizes = {**small, "encoder_ffn_dim": 16, "max_source_positions": 200}
+    monkeypatch.setattr(window, "BASE", {"model_type": "whisper", **sizes})
+    # Not installed in every environment, and then left out.
+    monkeypatch.setattr(window, "build_espnet", lambda frontend: None)
+    options = "--windows 4 3 --utterances 2 --repeats 1"
+    figures = last_line(window.main, *options.split())
+    assert all(1 <= seconds <= 3 for seconds in figures["seconds_of_speech"])
+    times = figures["cpu_ms_per_utterance"]
+    assert times["alone"].keys() == times["batch"].keys() and len(times["batch"]) == 3
+    cosines = figures["cosine_to_30_s"]
+    assert min(cosines["window 4 s"]) > 0.9999 > min(cosines["window 3 s"])
+
+
 def test_prepare(load, last_line, monkeypatch):
     prepare = load("prepare")
     monkeypatch.setattr(prepare, "measure_apart", prepare.measure)

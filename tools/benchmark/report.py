@@ -12,7 +12,10 @@ from espnet_samu.scoring.table import format_table
 
 
 def time_pairwise(
-    functions: Mapping[str, Callable[[], Any]], repeats: int = 3, warmup: int = 1
+    functions: Mapping[str, Callable[[], Any]],
+    repeats: int = 3,
+    warmup: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Time functions side by side: a, b, a, b ..., so that drift meets both.
 
@@ -20,17 +23,18 @@ def time_pairwise(
         functions: What to time, by name.
         repeats: Timed calls of each.
         warmup: Calls of each before, not timed.
+        clock: Gives seconds: of the wall, or ``time.process_time``.
 
     Returns:
-        Median of the wall-clock seconds of each.
+        Median of the seconds of each.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(warmup + repeats):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = clock()
             function()
             if turn >= warmup:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

@@ -121,10 +121,10 @@ def make_whisper(folder: Path) -> None:
         decoder_layers=1,
         decoder_attention_heads=2,
         decoder_ffn_dim=32,
-        max_source_positions=400,
+        max_source_positions=500,
     )
     transformers.WhisperForConditionalGeneration(config).save_pretrained(folder)
-    transformers.WhisperFeatureExtractor(chunk_length=8).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor(chunk_length=10).save_pretrained(folder)
 
 
 @pytest.fixture(scope="module", params=["xlsr", "mhubert", "whisper"])

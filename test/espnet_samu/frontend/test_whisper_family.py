@@ -9,7 +9,6 @@ from transformers import (
     WhisperForConditionalGeneration,
     WhisperModel,
 )
-
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from espnet_samu.frontend.samu import SamuFrontend

@@ -80,6 +80,8 @@ def test_a_model_has_the_window_of_its_student(options, tmp_path):
     model = str(tmp_path / "student/valid.r1.best.pth")
     assert default_of(options(samu_model=model, init_from_samu=True)) == 0.3
     assert default_of(options(samu_model=model, samu_weight=0.5)) == 0.3
+    others = {"samu_model": model, "max_wav_duration": None}
+    assert default_of(options(init_from_samu=True, **others)) == 0.3
     assert default_of(options(samu_model=model, init_from_samu=False)) == 0.5
 
 
