@@ -153,7 +153,12 @@ def test_sampler(load, tmp_path):
 def test_window(load, last_line, monkeypatch):
     window = load("window")
     small = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2}
-    sizes = {**small, "encoder_ffn_dim": 16, "max_source_positions": 200}
+    sizes = {
+        **small,
+        "encoder_ffn_dim": 16,
+        "max_source_positions": 200,
+        "init_std": 1.0,
+    }
     monkeypatch.setattr(window, "BASE", {"model_type": "whisper", **sizes})
     # Not installed in every environment, and then left out.
     monkeypatch.setattr(window, "build_espnet", lambda frontend: None)
