@@ -70,7 +70,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def read_speech(number: int) -> list[torch.Tensor]:
-    """Return waveforms (N,) at 16 kHz, spread over the recipe's prompts."""
+    """Return waveforms (N,) at 16 kHz of the recipe's prompts, longest first."""
     found = []
     with tarfile.open(SPEECH) as archive:
         for member in archive:
@@ -80,6 +80,7 @@ def read_speech(number: int) -> list[torch.Tensor]:
             wave, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32")
             if SHORTEST <= len(wave) / rate <= LONGEST:
                 found.append(soxr.resample(wave, rate, SAMPLING_RATE))
+    found.sort(key=len, reverse=True)
     step = max(1, len(found) // number)
     return [torch.from_numpy(wave) for wave in found[::step][:number]]
 
