@@ -73,7 +73,8 @@ class WhisperLogMel(torch.nn.Module):
             spectrum = torch.stft(
                 waveforms, FFT, HOP, window=self.taper.float(), return_complex=True
             )
-            power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)
+            spectrum = spectrum[..., :-1]
+            power = spectrum.real.square() + spectrum.imag.square()
             mel = (self.filters.float() @ power).clamp(min=1e-10).log10()
             loudest = mel.amax((1, 2), keepdim=True)
             return (torch.maximum(mel, loudest - RANGE) + 4.0) / 4.0

@@ -166,7 +166,9 @@ def test_window(load, last_line, monkeypatch):
     figures = last_line(window.main, *options.split())
     assert all(1 <= seconds <= 3 for seconds in figures["seconds_of_speech"])
     times = figures["cpu_ms_per_utterance"]
-    assert times["alone"].keys() == times["batch"].keys() and len(times["batch"]) == 3
+    # The third window is as long as the longest utterance, which may have 3 s.
+    assert times["alone"].keys() == times["batch"].keys()
+    assert {"window 4 s", "window 3 s"} <= times["batch"].keys()
     cosines = figures["cosine_to_30_s"]
     assert min(cosines["window 4 s"]) > 0.9999 > min(cosines["window 3 s"])
 

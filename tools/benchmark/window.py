@@ -79,10 +79,13 @@ def read_speech(number: int) -> list[torch.Tensor]:
                 continue
             wave, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32")
             if SHORTEST <= len(wave) / rate <= LONGEST:
-                found.append(soxr.resample(wave, rate, SAMPLING_RATE))
-    found.sort(key=len, reverse=True)
+                found.append((wave, rate))
+    found.sort(key=lambda pair: len(pair[0]) / pair[1], reverse=True)
     step = max(1, len(found) // number)
-    return [torch.from_numpy(wave) for wave in found[::step][:number]]
+    return [
+        torch.from_numpy(soxr.resample(wave, rate, SAMPLING_RATE))
+        for wave, rate in found[::step][:number]
+    ]
 
 
 def build_espnet(frontend: SamuFrontend) -> torch.nn.Module | None:
