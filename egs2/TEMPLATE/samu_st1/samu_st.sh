@@ -387,8 +387,9 @@ run_st() {
         --st_exp "${st_exp}" \
         --num_splits_st "${num_splits_st}" \
         --st_config "${st_config}" \
-        --st_args "--samu_model ${_samu_model} --frames_cache_dir ${dumpdir}/frames ${vocab_args} $(tgt_lang_args) \
-            --max_wav_duration $(st_option max_wav_duration) ${train_args} ${st_args}" \
+        --st_args "--samu_model ${_samu_model} --frames_cache_dir ${dumpdir}/frames \
+            --max_wav_duration $(st_option max_wav_duration) ${vocab_args} $(tgt_lang_args) \
+            ${train_args} ${st_args}" \
         --batch_size "${batch_size}" \
         --inference_tag "${inference_tag}" \
         --inference_config "${inference_config}" \
