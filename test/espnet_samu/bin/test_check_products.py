@@ -389,6 +389,15 @@ def test_baselines_are_of_the_same_test(recipe):
             call("check", 13, baseline_exp="exp/base")
 
 
+def test_a_baseline_that_is_no_model_of_ours(recipe, caplog):
+    """A cascade of published models: translations, and nothing else."""
+    write("exp/cascade/decode/test/text", "u1 one\n")
+    call("check", 13, baseline_exp="exp/cascade")
+    assert "exp/cascade/decode/test has no made_from.json" in caplog.text
+    write("exp/st/decode/test/score_st/table.md", "")
+    call("record", "results", baseline_exp="exp/cascade")
+
+
 def test_experiments_of_an_earlier_version_are_taken_with_a_warning(recipe, caplog):
     for record in Path("exp").rglob(RECORD):
         record.unlink()
