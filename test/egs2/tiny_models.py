@@ -7,7 +7,9 @@
 * ``decoder``: mBART-50 (``--decoder``: M2M-100 or NLLB), with a sentencepiece model and
   all language codes;
 * ``seamless`` (only by ``--parts``): SeamlessM4T v2, which is both;
-* ``teacher``: LaBSE (BERT, CLS pooling, Dense with tanh, L2), 768 numbers a sentence.
+* ``teacher``: LaBSE (BERT, CLS pooling, Dense with tanh, L2), 768 numbers a sentence;
+* ``sense`` (only by ``--parts``): that encoder, w2v-BERT, as SpeechBrain's recipe
+  SENSE saves it, with a pooling. The teacher then has as many numbers as it: 128.
 
 ``../published.json`` has the files as they are published, or as others have saved them
 again (behind the hub id); long lists in them are cut. The same files each time. Nothing
@@ -296,8 +298,33 @@ def make_seamless(
     (folder / "tokenizer_config.json").write_text(f"{json.dumps(settings)}\n")
 
 
-def make_teacher(folder: Path) -> None:
-    """Write LaBSE with 2 layers and 32 channels; its tokens are characters."""
+def make_sense(folder: Path, encoder: Path) -> None:
+    """Write a checkpoint of SpeechBrain's recipe CommonVoice/SENSE.
+
+    Args:
+        folder: Made if it is not there.
+        encoder: Of :func:`make_encoder`.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    folder.mkdir(exist_ok=True)
+    weights = load_file(encoder / "model.safetensors")
+    weights = {f"model.{name}": weight for name, weight in weights.items()}
+    torch.save(weights, folder / "wav2vec2.ckpt")
+    torch.manual_seed(SEED)
+    pooling = torch.nn.Linear(SIZES["hidden_size"], 1).state_dict()
+    pooling = {f"0.attn_pooling_w.{name}": value for name, value in pooling.items()}
+    torch.save(pooling, folder / "model.ckpt")
+
+
+def make_teacher(folder: Path, size: int = TEACHER_SIZE) -> None:
+    """Write LaBSE with 2 layers and 32 channels; its tokens are characters.
+
+    Args:
+        folder: Made if it is not there.
+        size: Numbers of an embedding.
+    """
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Dense, Normalize, Transformer
@@ -325,7 +352,7 @@ def make_teacher(folder: Path) -> None:
         modules = [
             Transformer(bert, max_seq_length=256),
             Pooling(32, pooling_mode="cls"),
-            Dense(32, TEACHER_SIZE),
+            Dense(32, size),
             Normalize(),
         ]
     model = SentenceTransformer(modules=modules, device="cpu")
@@ -341,9 +368,8 @@ def main() -> None:
     parser.add_argument("--encoder", default=XLS_R, choices=PUBLISHED)
     parser.add_argument("--decoder", default=MBART50, choices=PUBLISHED)
     parts = ("encoder", "decoder", "teacher")
-    parser.add_argument(
-        "--parts", nargs="+", default=parts, choices=(*parts, "seamless")
-    )
+    choices = (*parts, "seamless", "sense")
+    parser.add_argument("--parts", nargs="+", default=parts, choices=choices)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     if "encoder" in args.parts:
@@ -353,7 +379,10 @@ def main() -> None:
     if "seamless" in args.parts:
         make_seamless(args.folder / "seamless")
     if "teacher" in args.parts:
-        make_teacher(args.folder / "teacher")
+        size = SIZES["hidden_size"] if "sense" in args.parts else TEACHER_SIZE
+        make_teacher(args.folder / "teacher", size)
+    if "sense" in args.parts:
+        make_sense(args.folder / "sense", args.folder / "encoder")
 
 
 if __name__ == "__main__":

@@ -91,6 +91,8 @@ def full_size(load, monkeypatch):
     )
     monkeypatch.setitem(module.SIZES, "300M", {"hidden_size": 1024, **tiny})
     monkeypatch.setattr(module, "COMMON", {"model_type": "wav2vec2"})
+    sense = {**module.W2V_BERT, "num_hidden_layers": 1, "intermediate_size": 16}
+    monkeypatch.setattr(module, "W2V_BERT", sense)
     small = {**module.MBART_LARGE, "decoder_layers": 1, "decoder_ffn_dim": 16}
     monkeypatch.setattr(module, "MBART_LARGE", small)
     monkeypatch.setattr(module, "FULL", 60)
@@ -122,10 +124,13 @@ def test_frames(load, last_line):
     assert figures["gb_per_hour_of_speech"] == pytest.approx(0.0128, rel=0.2)
 
 
-def test_full_size_student(full_size, last_line):
-    options = "--student 300M --seconds 0.3 --updates 2"
+@pytest.mark.parametrize("size", ["300M", "SENSE"])
+def test_full_size_student(full_size, last_line, size):
+    options = f"--student {size} --seconds 0.3 --updates 2"
     figures = last_line(full_size.main, *options.split())
     assert figures["batch_size"] == 1 and len(figures["loss_by_update"]) == 2
+    projector = figures["parameters"].get("projector", {"total": 0})["total"]
+    assert projector == (0 if size == "SENSE" else 1024 * 768 + 768)
 
 
 def test_retrieval(load):

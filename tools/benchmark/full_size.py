@@ -6,7 +6,8 @@ their weights: one training step and one batched decoding, with all 250,054 toke
 with a trimmed vocabulary; then the decoder alone, its frames given, once more with
 gradient_checkpointing. Peaks are those of the process's memory, above what it held
 before, so that weights are not in them. With --student SIZE: updates of a student of
-XLS-R's size. Random weights: losses and translations mean nothing.
+XLS-R's size, or of SENSE's (w2v-BERT 2.0), which --encoder takes, too. Random weights:
+losses and translations mean nothing.
 """
 
 import argparse
@@ -40,6 +41,9 @@ COMMON = dict(
     mask_feature_prob=0.25,
     mask_feature_length=64,
 )
+# w2v-BERT 2.0: transformers' defaults are its published sizes.
+W2V_BERT = dict(model_type="wav2vec2-bert", layerdrop=0.0)
+SENSE = "SENSE"
 # Tang et al., arXiv 2008.00401: decoder of facebook/mbart-large-50.
 MBART_LARGE = dict(
     model_type="mbart",
@@ -74,6 +78,16 @@ class Phase:
         self.highest = peak_memory()
 
 
+def encoder_conf(size: str) -> dict:
+    """Return ``model_conf`` of an encoder."""
+    return W2V_BERT if size == SENSE else {**COMMON, **SIZES[size]}
+
+
+def name_of(size: str) -> str:
+    """Return the name of an encoder."""
+    return "w2v-BERT 2.0" if size == SENSE else f"XLS-R {size}"
+
+
 def assemble(frontend, decoder, vocab: int, size: int):
     """Translation model of a frontend and a decoder, frames of size D between them."""
     from espnet_samu.encoder.passthrough import PassthroughEncoder
@@ -105,7 +119,7 @@ def build(args: argparse.Namespace):
     vocab, frontend = args.vocab, None
     checkpointing = {"gradient_checkpointing": args.gradient_checkpointing}
     if not args.decoder_only:
-        conf = {**COMMON, **SIZES["300M"]}
+        conf = encoder_conf(args.encoder)
         frontend = SamuFrontend(model_conf=conf, **checkpointing)
     # As when a trained model is loaded: random weights are made with less memory.
     decoder = MBartDecoder(
@@ -197,26 +211,30 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def build_student(size: str, dtype: str, gradient_checkpointing: bool):
-    """Student and optimiser, as train_samu.yaml makes them."""
+    """Student, as train_samu.yaml makes it, or as student_import makes SENSE."""
     from espnet_samu.encoder.passthrough import PassthroughEncoder
     from espnet_samu.frontend.samu import SamuFrontend
     from espnet_samu.loss.cosine import CosineLoss
     from espnet_samu.pooling.attention import AttentionPooling
+    from espnet_samu.projector.identity import IdentityProjector
     from espnet_samu.projector.tanh import TanhProjector
     from espnet_samu.samu_model import ESPnetSAMUModel
 
     torch.manual_seed(0)
     frontend = SamuFrontend(
-        model_conf={**COMMON, **SIZES[size]},
+        model_conf=encoder_conf(size),
         dtype=dtype,
         gradient_checkpointing=gradient_checkpointing,
     )
     width = frontend.output_size()
+    projector = IdentityProjector(width)
+    if size != SENSE:
+        projector = TanhProjector(input_size=width, output_size=768)
     return ESPnetSAMUModel(
         frontend,
         PassthroughEncoder(input_size=width),
         AttentionPooling(input_size=width),
-        TanhProjector(input_size=width, output_size=768),
+        projector,
         {"cosine": CosineLoss()},
         {"cosine": 1.0},
     ).train()
@@ -235,7 +253,7 @@ def run_student(args: argparse.Namespace) -> None:
     samples = int(args.seconds * 16000)
     speech = torch.randn(args.batch_size, samples) * 0.1
     lengths = torch.full((args.batch_size,), samples)
-    teacher = torch.nn.functional.normalize(torch.randn(args.batch_size, 768))
+    teacher = torch.randn(args.batch_size, model.projector.output_size())
     updates, losses = [], []
     for _ in range(args.updates):
         start = time.perf_counter()
@@ -268,7 +286,7 @@ def run_student(args: argparse.Namespace) -> None:
     rows += [[f"seconds, update {i}", f"{s:.1f}", ""] for i, s in enumerate(updates, 1)]
     rows.append(["peak memory, GiB", f"{peak:.1f}", ""])
     print_report(
-        f"Student of XLS-R {args.student}'s configuration, random weights: "
+        f"Student of {name_of(args.student)}'s configuration, random weights: "
         f"{args.updates} updates on {args.batch_size} x {args.seconds:g} s, "
         f"{args.dtype}, gradient checkpointing {args.gradient_checkpointing}",
         ["module", "parameters, M", "trained, M"],
@@ -320,7 +338,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--student", choices=SIZES, help="Measure a student instead")
+    sizes = [*SIZES, SENSE]
+    parser.add_argument("--student", choices=sizes, help="Measure a student instead")
+    parser.add_argument("--encoder", choices=sizes, default="300M", help="Its size")
     parser.add_argument("--vocab", type=int, default=0, help="One of them; 0: both")
     parser.add_argument("--trimmed", type=int, default=16000, help="Tokens kept")
     parser.add_argument("--decoder_only", action="store_true")
@@ -361,7 +381,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         f"{args.batch_size} x {args.seconds:g} s, {args.tokens} tokens, "
         f"{args.trainable}, beam 5, {torch.get_num_threads()} thread(s)"
     )
-    print(f"\nXLS-R 300M and mBART-large-50's decoder, random weights, {size}")
+    encoder = name_of(args.encoder)
+    print(f"\n{encoder} and mBART-large-50's decoder, random weights, {size}")
     print("Peaks: GiB above the weights; in training also above their gradients\n")
     rows = [table_row(figures) for figures in results]
     print(format_table([*columns.split(","), "most GiB in all"], rows))
