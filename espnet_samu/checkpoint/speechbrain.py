@@ -4,7 +4,9 @@ SpeechBrain's ``Checkpointer`` writes a folder ``CKPT+checkpoint_epoch<N>`` with
 ``wav2vec2.ckpt``, the state dict of the speech encoder, whose architecture it does not
 say, and ``model.ckpt``, the pooling's. The recipes: CommonVoice/SENSE (w2v-BERT 2.0,
 BGE-M3) and IWSLT22_lowresource's train_samu.yaml (wav2vec 2.0, LaBSE, the same pooling
-twice).
+twice). And the training code of SENSE-2ATTR, which adds a learned mix of hidden states
+and a second branch for speakers, left out here. The published downloads were not seen;
+what they hold may have other names.
 
 SpeechBrain's pooling is ours with two differences. It has a bias, which cancels in the
 softmax over frames and is left out here. And it has no mask: in a batch it also pools
@@ -30,6 +32,23 @@ W2V_BERT = "facebook/w2v-bert-2.0"
 _TEACHERS = {"wav2vec2-bert": "BAAI/bge-m3"}
 _TEACHER = "sentence-transformers/LaBSE"
 _POOLING = re.compile(r"\d+\.attn_pooling_w\.(weight|bias)")
+_MIX = {
+    "0.logits": "weights",
+    "0.W": "projection.weight",
+    "0.b": "projection.bias",
+    "0.ln.weight": "projection.norm.weight",
+    "0.ln.bias": "projection.norm.bias",
+}
+"""SENSE-2ATTR's mix of its semantic branch, and our names for it."""
+_TWO_ATTRIBUTES = {
+    *_MIX,
+    *(name.replace("0.", "1.", 1) for name in _MIX),
+    *(f"{n}.attn_pooling_w.{leaf}" for n in (2, 3) for leaf in ("weight", "bias")),
+    "4.weight",
+    "4.bias",
+}
+"""``model.ckpt`` of SENSE-2ATTR: mixes of the semantic and of the speaker branch, their
+poolings, and the speaker's projection."""
 
 
 def read_student(
@@ -71,12 +90,22 @@ def read_student(
         "pretrained": False,
         **make_family(config, encoder_config).portable_conf(),
     }
+    assumed = []
+    if _WEIGHTS in state:
+        options["frontend_conf"] |= {
+            "layer_mix": True,
+            # It ends with the last one.
+            "layer_mix_first": config.num_hidden_layers + 1 - len(state[_WEIGHTS]),
+            "layer_mix_projection": True,
+        }
+        assumed = ["left out: the speaker branch of SENSE-2ATTR"]
     state |= {f"frontend.{name}": tensor for name, tensor in weights.items()}
     return PublishedStudent(
         options,
         state,
         architecture=f"{encoder_config}; name its model by --encoder_config",
         teacher=_TEACHERS.get(config.model_type, _TEACHER),
+        assumed=assumed,
     )
 
 
@@ -136,9 +165,21 @@ def _download(source: str, revision: str | None) -> Path:
     return Path(snapshot_download(source, revision=revision, allow_patterns=patterns))
 
 
+_WEIGHTS = "frontend.state_choice.weights"
+
+
 def _read_head(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Return options and weights of pooling and projector."""
     head = read_state_dict(path)
+    options = {"pooling": "attention", "projector": "identity"}
+    if head.keys() == _TWO_ATTRIBUTES:
+        state = {
+            f"frontend.state_choice.{our}": head[name] for name, our in _MIX.items()
+        }
+        return options, {
+            "pooling.query.weight": head["2.attn_pooling_w.weight"],
+            **state,
+        }
     unknown = [name for name in head if not _POOLING.fullmatch(name)]
     weights = [v for k, v in head.items() if k.endswith(".attn_pooling_w.weight")]
     if unknown or not weights:
@@ -151,7 +192,6 @@ def _read_head(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{path} has {len(weights)} attention poolings that differ; one student "
             "has one"
         )
-    options = {"pooling": "attention", "projector": "identity"}
     return options, {"pooling.query.weight": weights[0]}
 
 

@@ -9,6 +9,32 @@ import torch
 from typeguard import typechecked
 
 
+class StateProjection(torch.nn.Module):
+    """Linear layer of each hidden state of a mix, and layer norm of the mix.
+
+    The identity at the start, but for the layer norm.
+
+    Reference: Bouziane et al., "Learning Multiple Utterance-Level Attribute
+    Representations with a Unified Speech Encoder", arXiv 2603.08312 (SENSE-2ATTR).
+
+    Args:
+        n_states: Number of states.
+        size: Dimension D of the frames.
+    """
+
+    @typechecked
+    def __init__(self, n_states: int, size: int):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.eye(size).repeat(n_states, 1, 1))
+        self.bias = torch.nn.Parameter(torch.zeros(n_states, size))
+        self.norm = torch.nn.LayerNorm(size)
+
+    def forward(self, state: torch.Tensor, index: int) -> torch.Tensor:
+        """Return the projection of a state (B, T, D) of the mix, counted from 0."""
+        weight, bias = self.weight[index], self.bias[index]
+        return torch.nn.functional.linear(state, weight, bias)
+
+
 class StateReader:
     """Weighted sum of the hidden states of one forward pass.
 
@@ -20,6 +46,7 @@ class StateReader:
             1.0 takes it as it is.
         normalize: Layer norm without parameters for each state.
         last_is_output: State N is the encoder's output, not the last layer's.
+        projection: Of the states that have a weight; its layer norm follows the sum.
     """
 
     def __init__(
@@ -27,10 +54,13 @@ class StateReader:
         weights: Sequence[None | float | torch.Tensor],
         normalize: bool = False,
         last_is_output: bool = False,
+        projection: StateProjection | None = None,
     ):
         self.weights = weights
         self.normalize = normalize
         self.last_is_output = last_is_output
+        self.projection = projection
+        self.taken = 0
         self.count = 0
         self.last: torch.Tensor | None = None
         self.sum: torch.Tensor | None = None
@@ -66,7 +96,7 @@ class StateReader:
             else:
                 self._take(self.last)
         assert self.sum is not None  # at least one weight is not None
-        return self.sum
+        return self.sum if self.projection is None else self.projection.norm(self.sum)
 
     def _take(self, state: torch.Tensor) -> None:
         weight = self.weights[self.count]
@@ -77,6 +107,9 @@ class StateReader:
             if self.normalize:
                 size = state.shape[-1:]
                 state = torch.nn.functional.layer_norm(state, size)
+            if self.projection is not None:
+                state = self.projection(state, self.taken)
+            self.taken += 1
             # Autocast's rounding would add up over the states.
             state = weight * state.to(weight.dtype)
         self.sum = state if self.sum is None else self.sum + state
@@ -98,15 +131,23 @@ class StateChoice(torch.nn.Module):
 
     Args:
         n_layers: Number of the encoder's layers N.
-        layer: The state to take, 0 to N; None mixes all N + 1 with the softmax of
-            learned weights, equal at the start.
+        layer: The state to take, 0 to N; None mixes them with the softmax of learned
+            weights, equal at the start.
         normalize: Normalise each state over D (layer norm without parameters) before
             it is mixed.
+        first: First state of the mix.
+        projected_size: Dimension D, for a linear layer of each state of the mix; None:
+            there are none.
     """
 
     @typechecked
     def __init__(
-        self, n_layers: int, layer: int | None = None, normalize: bool = False
+        self,
+        n_layers: int,
+        layer: int | None = None,
+        normalize: bool = False,
+        first: int = 0,
+        projected_size: int | None = None,
     ):
         super().__init__()
         if layer is not None and not 0 <= layer <= n_layers:
@@ -114,11 +155,21 @@ class StateChoice(torch.nn.Module):
                 f"frontend_conf: layer is {layer}, but the encoder's hidden states "
                 f"are 0 (into the first layer) to {n_layers} (out of the last)"
             )
+        if not 0 <= first <= n_layers:
+            raise ValueError(
+                f"frontend_conf: layer_mix_first is {first}, but the encoder's hidden "
+                f"states are 0 to {n_layers}"
+            )
         self.n_layers = n_layers
         self.layer = layer
         self.normalize = normalize
+        self.first = first
+        self.projection = None
         if layer is None:
-            self.weights = torch.nn.Parameter(torch.zeros(n_layers + 1))
+            n_states = n_layers + 1 - first
+            self.weights = torch.nn.Parameter(torch.zeros(n_states))
+            if projected_size is not None:
+                self.projection = StateProjection(n_states, projected_size)
 
     def attach(
         self,
@@ -151,11 +202,14 @@ class StateChoice(torch.nn.Module):
     def active(self) -> Iterator[None]:
         """Replace the encoder's output by the choice, in a with block."""
         if self.layer is None:
-            weights = list(self.weights.softmax(0))
+            weights = [None] * self.first + list(self.weights.softmax(0))
         else:
             weights = [None] * (self.n_layers + 1)
             weights[self.layer] = 1.0
-        token = _reader.set(StateReader(weights, self.normalize, self.last_is_output))
+        reader = StateReader(
+            weights, self.normalize, self.last_is_output, self.projection
+        )
+        token = _reader.set(reader)
         try:
             yield
         finally:

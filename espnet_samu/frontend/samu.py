@@ -119,6 +119,9 @@ class SamuFrontend(AbsFrontend):
         layer_mix_norm: Normalise each hidden state before it is mixed (layer norm
             without parameters): in models with a final layer norm, as XLS-R, states
             grow from layer to layer.
+        layer_mix_first: First hidden state of the mix.
+        layer_mix_projection: A linear layer for each hidden state before it is mixed,
+            and layer norm of the mix: the semantic branch of SENSE-2ATTR.
         normalize_waveform: Zero mean and unit variance for each waveform. None: as
             the checkpoint's preprocessor_config.json says, else False. Waveform
             families only.
@@ -127,7 +130,8 @@ class SamuFrontend(AbsFrontend):
         window_seconds: Length in seconds of the window that each utterance fills, for
             Whisper only: longer utterances are refused, shorter ones cost as much.
             None: as the model was trained, 30 s.
-        freeze: Train nothing of the model; the weights of layer_mix are trained.
+        freeze: Train nothing of the model; weights and linear layers of layer_mix are
+            trained.
         freeze_feature_encoder: Do not train the convolutions over the waveform.
         gradient_checkpointing: Keep only what goes into each layer and compute the
             rest once more for the gradients: less memory, more time.
@@ -157,6 +161,8 @@ class SamuFrontend(AbsFrontend):
         layer: int | None = None,
         layer_mix: bool = False,
         layer_mix_norm: bool = False,
+        layer_mix_first: int = 0,
+        layer_mix_projection: bool = False,
         normalize_waveform: bool | None = None,
         log_mel_conf: dict[str, Any] | None = None,
         window_seconds: float | int | None = None,
@@ -185,8 +191,13 @@ class SamuFrontend(AbsFrontend):
                 f"frontend_conf: layer {layer} is one hidden state and layer_mix all "
                 "of them; leave one of the two out"
             )
-        if layer_mix_norm and not layer_mix:
-            raise ValueError("frontend_conf: layer_mix_norm needs layer_mix: true")
+        for name, value in (
+            ("layer_mix_norm", layer_mix_norm),
+            ("layer_mix_first", layer_mix_first),
+            ("layer_mix_projection", layer_mix_projection),
+        ):
+            if value and not layer_mix:
+                raise ValueError(f"frontend_conf: {name} needs layer_mix: true")
         source = None
         if pretrained and model is not None:
             source = hub.locate(model, revision)
@@ -212,7 +223,10 @@ class SamuFrontend(AbsFrontend):
         self.state_choice = None
         if layer_mix or layer is not None:
             n_layers = getattr(config, self.family.LAYERS)
-            self.state_choice = StateChoice(n_layers, layer, layer_mix_norm)
+            size = config.hidden_size if layer_mix_projection else None
+            self.state_choice = StateChoice(
+                n_layers, layer, layer_mix_norm, layer_mix_first, size
+            )
         self.dtype = getattr(torch, dtype)
         self._config = config
         self.model = self._build(revision, keep_layers is not None)
@@ -241,6 +255,8 @@ class SamuFrontend(AbsFrontend):
             "layer": layer,
             "layer_mix": layer_mix,
             "layer_mix_norm": layer_mix_norm,
+            "layer_mix_first": layer_mix_first,
+            "layer_mix_projection": layer_mix_projection,
             "freeze": freeze,
             "freeze_feature_encoder": freeze_feature_encoder,
             "gradient_checkpointing": gradient_checkpointing,

@@ -114,6 +114,47 @@ def test_same_pooling_twice(tmp_path, speech_models):
         read_student(str(folder), encoder_config=str(tmp_path / "encoder"))
 
 
+@torch.no_grad()
+def test_two_attributes(tmp_path, caplog):
+    """The semantic branch of SENSE-2ATTR, whose mix SpeechBrain does not have."""
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
+
+    generator = torch.Generator().manual_seed(0)
+    sizes = {"logits": (2,), "W": (2, 16, 16), "b": (2, 16)}
+    sizes |= {"ln.weight": (16,), "ln.bias": (16,)}
+    sizes = {f"{n}.{k}": v for n in (0, 1) for k, v in sizes.items()}
+    pooling = {"attn_pooling_w.weight": (1, 16), "attn_pooling_w.bias": (1,)}
+    sizes |= {f"{n}.{k}": v for n in (2, 3) for k, v in pooling.items()}
+    sizes |= {"4.weight": (5, 16), "4.bias": (5,)}
+    head = {k: torch.randn(v, generator=generator) * 0.5 for k, v in sizes.items()}
+    folder = tmp_path / "sense-2attr"
+    shutil.copytree(CHECKPOINT, folder)
+    torch.save(head, folder / "model.ckpt")
+    options = ["--from", str(folder), "--output_dir", str(tmp_path / "exp")]
+    student_import.main([*options, "--encoder_config", ENCODER])
+    assert "left out: the speaker branch of SENSE-2ATTR" in caplog.text
+
+    wave = waveforms()[0]
+    extractor = SeamlessM4TFeatureExtractor()
+    features = extractor(wave, sampling_rate=16000, return_tensors="pt")
+    weights = torch.load(folder / "wav2vec2.ckpt", weights_only=True)
+    weights = {name.removeprefix("model."): value for name, value in weights.items()}
+    model = Wav2Vec2BertModel.from_pretrained(None, config=ENCODER, state_dict=weights)
+    states = model.eval()(**features, output_hidden_states=True).hidden_states[1:]
+    mixed = sum(
+        share * (state @ matrix.T + bias)
+        for share, state, matrix, bias in zip(
+            head["0.logits"].softmax(0), states, head["0.W"], head["0.b"]
+        )
+    )
+    norm = (head["0.ln.weight"], head["0.ln.bias"])
+    mixed = torch.nn.functional.layer_norm(mixed, (16,), *norm)[0]
+    pooled = (mixed @ head["2.attn_pooling_w.weight"].T).softmax(0).T @ mixed
+    student = Speech2Embedding(samu_model_file=tmp_path / "exp/imported.pth")
+    close(student(wave)[None], torch.nn.functional.normalize(pooled))
+    close(student.batch(waveforms())[:1], student(wave)[None])
+
+
 def test_bad_input(tmp_path, caplog):
     """One line each, before anything is written."""
     copy = tmp_path / "copy"

@@ -57,6 +57,28 @@ def test_normalize():
     torch.testing.assert_close(reader.finish(torch.empty(0)), expected)
 
 
+def test_projection():
+    """Of the second and the third state, without the first; layer norm at the end."""
+    choice = StateChoice(2, first=1, projected_size=2)
+    assert choice.weights.shape == (2,)
+    with torch.no_grad():
+        choice.weights.copy_(torch.tensor([0.25, 0.75]).log())
+        choice.projection.weight[0] = torch.tensor([[0.0, 4.0], [4.0, 0.0]])
+        choice.projection.bias[1] = torch.tensor([4.0, 0.0])
+        choice.projection.norm.weight.fill_(3.0)
+    weights = [None, *choice.weights.softmax(0)]
+    reader = StateReader(weights, projection=choice.projection)
+    states = torch.tensor([[[[99.0, 7.0]]], [[[1.0, 3.0]]], [[[4.0, 12.0]]]])
+    reader.read(0, states[0], states[1])
+    reader.read(1, states[1], states[2])
+    # 0.25 (12, 4) + 0.75 (8, 12) = (9, 10), whose layer norm is (-1, 1)
+    expected = torch.tensor([[[-3.0, 3.0]]])
+    found = reader.finish(states[2])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    with pytest.raises(ValueError, match="layer_mix_first is 3, but .* are 0 to 2"):
+        StateChoice(2, first=3)
+
+
 FAMILIES = (
     "wav2vec2-layer",
     "wav2vec2-group",
