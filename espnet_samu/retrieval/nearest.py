@@ -224,7 +224,10 @@ def search(
     n, m = len(queries), len(pool)
     d, pool_d = queries.size, pool.size
     if d != pool_d:
-        raise ValueError(f"embeddings must be of one size D: {d} and {pool_d}")
+        raise ValueError(
+            f"embeddings must be of one size D: {d} and {pool_d}; a student is "
+            "compared with the teacher that it was distilled from (--teacher)"
+        )
     if not 0 <= k <= min(n, m):
         raise ValueError(f"k must be 0 to {min(n, m)}, the smaller side: {k}")
     best, best_back = np.full(n, -np.inf), np.full(m, -np.inf)
