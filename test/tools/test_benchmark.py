@@ -124,6 +124,18 @@ def test_frames(load, last_line):
     assert figures["gb_per_hour_of_speech"] == pytest.approx(0.0128, rel=0.2)
 
 
+def test_full_size_seamless(full_size, last_line, monkeypatch):
+    sizes = {"hidden_size": 16, "speech_encoder_layers": 1, "decoder_layers": 1}
+    sizes |= {"decoder_ffn_dim": 16, "speech_encoder_intermediate_size": 16}
+    monkeypatch.setattr(full_size, "SEAMLESS", {**full_size.SEAMLESS, **sizes})
+    monkeypatch.setattr(full_size, "SEAMLESS_FULL", 60)
+    options = "--seamless --batch_size 2 --seconds 0.5 --tokens 5"
+    lna, lora = last_line(full_size.main, *options.split())["results"]
+    trained = [r["parameters"]["all"]["trainable"] for r in (lna, lora)]
+    assert lna["trainable"] == "lna_ed" and lora["trainable"] == "adapters"
+    assert lna["vocab"] == 60 and trained[0] > trained[1] > 0
+
+
 @pytest.mark.parametrize("size", ["300M", "SENSE"])
 def test_full_size_student(full_size, last_line, size):
     options = f"--student {size} --seconds 0.3 --updates 2"

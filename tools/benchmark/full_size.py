@@ -6,8 +6,9 @@ their weights: one training step and one batched decoding, with all 250,054 toke
 with a trimmed vocabulary; then the decoder alone, its frames given, once more with
 gradient_checkpointing. Peaks are those of the process's memory, above what it held
 before, so that weights are not in them. With --student SIZE: updates of a student of
-XLS-R's size, or of SENSE's (w2v-BERT 2.0), which --encoder takes, too. Random weights:
-losses and translations mean nothing.
+XLS-R's size, or of SENSE's (w2v-BERT 2.0), which --encoder takes, too. With --seamless:
+SeamlessM4T v2 large as a translation model, LNA-ED and LoRA. Random weights: losses
+and translations mean nothing.
 """
 
 import argparse
@@ -56,6 +57,9 @@ MBART_LARGE = dict(
     dropout=0.1,
 )
 FULL = 250054
+# The sizes of SeamlessM4T v2 large are the defaults of transformers' configuration.
+SEAMLESS = dict(model_type="seamless_m4t_v2", speech_encoder_layerdrop=0.0)
+SEAMLESS_FULL = 256102
 GOAL = 0.4
 
 
@@ -113,26 +117,45 @@ def build(args: argparse.Namespace):
     """The model; without an encoder only its decoder."""
     from espnet_samu.decoder.mbart import MBartDecoder
     from espnet_samu.frontend.samu import SamuFrontend
+    from espnet_samu.layers.adapters import add_adapters
     from espnet_samu.layers.trainable import set_trainable
 
     torch.manual_seed(0)
     vocab, frontend = args.vocab, None
     checkpointing = {"gradient_checkpointing": args.gradient_checkpointing}
+    decoder_conf = MBART_LARGE
+    if args.seamless:
+        decoder_conf = seamless_decoder(vocab)
+    width = decoder_conf["d_model"]  # of the frames, too
     if not args.decoder_only:
-        conf = encoder_conf(args.encoder)
+        conf = SEAMLESS if args.seamless else encoder_conf(args.encoder)
         frontend = SamuFrontend(model_conf=conf, **checkpointing)
     # As when a trained model is loaded: random weights are made with less memory.
     decoder = MBartDecoder(
         vocab,
-        1024,
+        width,
         model="random",
-        model_conf=MBART_LARGE,
+        model_conf=decoder_conf,
         pretrained=False,
         **checkpointing,
     )
-    model = assemble(frontend, decoder, vocab, 1024)
+    model = assemble(frontend, decoder, vocab, width)
+    if args.lora:
+        conf = {"type": "lora", "size": args.lora}
+        add_adapters(model, {"encoder": conf, "decoder": conf})
+        args.trainable = "adapters"
     set_trainable(model, "lna_d" if args.decoder_only else args.trainable)
     return model
+
+
+def seamless_decoder(vocab: int) -> dict:
+    """Fields of the text decoder of SeamlessM4T v2 large."""
+    from transformers import AutoConfig
+
+    from espnet_samu.utils.seamless import decoder_fields
+
+    fields = decoder_fields(AutoConfig.for_model(**SEAMLESS))
+    return {**fields, "decoder_layerdrop": 0.0, "vocab_size": vocab}
 
 
 def gradients(model, speech, lengths, n_tokens: int) -> float:
@@ -181,6 +204,7 @@ def measure(args: argparse.Namespace) -> dict:
         "vocab": args.vocab,
         "decoder_only": args.decoder_only,
         "gradient_checkpointing": args.gradient_checkpointing,
+        "trainable": args.trainable,
     }
     counts = count_parameters(model)
     figures["parameters"] = {k: c._asdict() for k, c in counts.items()}
@@ -326,6 +350,32 @@ def table_row(figures: dict) -> list:
     return cells
 
 
+COLUMNS = "model,parameters M,trained M,weights GiB,gradients GiB".split(",")
+for _name in ("forward and backward", "update", "generate", "beam_search"):
+    COLUMNS += [f"{_name}: s", "peak"]
+COLUMNS.append("most GiB in all")
+SPARING = {"LNA-ED": ["--trainable", "lna_ed"], "LoRA, rank 16": ["--lora", "16"]}
+
+
+def run_seamless(args: argparse.Namespace, options: Sequence[str]) -> None:
+    """Measure SeamlessM4T, each kind of fine-tuning in a process of its own."""
+    extra = {"vocab": str(SEAMLESS_FULL)}
+    extra["batch_size"], extra["seconds"] = str(args.batch_size), str(args.seconds)
+    given = [f"--{name}={value}" for name, value in extra.items()]
+    results, rows = [], []
+    for what, how in SPARING.items():
+        results.append(measure_apart([*options, *given, *how]))
+        rows.append([what, *table_row(results[-1])[1:]])
+    print_report(
+        f"SeamlessM4T v2 large, random weights, {args.batch_size} x {args.seconds:g} "
+        f"s, {args.tokens} tokens, beam 5, gradient checkpointing "
+        f"{args.gradient_checkpointing}; peaks: GiB above the weights",
+        COLUMNS,
+        rows,
+        {"results": results},
+    )
+
+
 def measure_apart(options: Sequence[str]) -> dict:
     """Return the figures of :func:`measure`, from a process of its own."""
     command = [sys.executable, __file__, *options]
@@ -341,6 +391,8 @@ def get_parser() -> argparse.ArgumentParser:
     sizes = [*SIZES, SENSE]
     parser.add_argument("--student", choices=sizes, help="Measure a student instead")
     parser.add_argument("--encoder", choices=sizes, default="300M", help="Its size")
+    parser.add_argument("--seamless", action="store_true", help="Measure it instead")
+    parser.add_argument("--lora", type=int, default=0, help="Rank; trains nothing else")
     parser.add_argument("--vocab", type=int, default=0, help="One of them; 0: both")
     parser.add_argument("--trimmed", type=int, default=16000, help="Tokens kept")
     parser.add_argument("--decoder_only", action="store_true")
@@ -369,14 +421,14 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if args.vocab:
         print(json.dumps(measure(args)))
         return
+    if args.seamless:
+        run_seamless(args, options)
+        return
     results, ratios = [], {}
     for what, extra in MODELS.items():
         for vocab in (FULL, args.trimmed):
             results.append(measure_apart([*options, "--vocab", str(vocab), *extra]))
         ratios.update(compare(what, *results[-2:]))
-    columns = "model,parameters M,trained M,weights GiB,gradients GiB"
-    for name in ("forward and backward", "update", "generate", "beam_search"):
-        columns += f",{name}: s,peak"
     size = (
         f"{args.batch_size} x {args.seconds:g} s, {args.tokens} tokens, "
         f"{args.trainable}, beam 5, {torch.get_num_threads()} thread(s)"
@@ -385,7 +437,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     print(f"\n{encoder} and mBART-large-50's decoder, random weights, {size}")
     print("Peaks: GiB above the weights; in training also above their gradients\n")
     rows = [table_row(figures) for figures in results]
-    print(format_table([*columns.split(","), "most GiB in all"], rows))
+    print(format_table(COLUMNS, rows))
     print_report(
         f"Forward and backward, trimmed over full ({size}); goal: the decoder needs "
         f"{GOAL} of the memory at most",

@@ -5,6 +5,7 @@
 #   ./smoke.sh                             high2en with three languages, as in CI; of
 #                                          parquet files, students of a tree
 #   ./smoke.sh x2en high2en en2x multi     these scenarios with all languages, of a tree
+#   ./smoke.sh seamless                    SeamlessM4T, distilled, fine-tuned and imported
 set -e
 set -u
 set -o pipefail
@@ -75,6 +76,45 @@ check() {
         fail "the page needs other files"
     fi
 }
+
+# Student and translation model start from SeamlessM4T, which is a baseline as it is, too.
+seamless() {
+    local tag=x2en_fr_it_sv-SE name
+    part=(--langs "fr,it,sv-SE" --samu_config conf/train_samu_seamless.yaml
+        --st_config conf/tuning/train_st_seamless.yaml)
+    "${python}" "${main_root}/test/egs2/tiny_models.py" "${work}/models" \
+        --parts seamless 2> /dev/null
+    sed -e "s|${work}/models/encoder|${work}/models/seamless|" -e "/^    model_conf:/d" \
+        -e "/^        [a-z_]*mask_/d" -e "/^        apply_spec_augment/d" \
+        conf/train_samu.yaml > conf/train_samu_seamless.yaml
+    sed -i "s|facebook/seamless-m4t-v2-large|${work}/models/seamless|" \
+        conf/tuning/train_st_seamless.yaml
+    echo "init_from_samu: true" >> conf/tuning/train_st_seamless.yaml
+    run --scenario x2en --stage 1 --stop_stage 13
+    expect "exp/samu_train_samu_seamless_raw_${samu}/retrieval_valid.r1.best/test.${tag}/retrieval.md"
+    st_exp=exp/st_train_st_seamless_raw_multi_${tag}_samu_train_samu_seamless_raw_${samu}
+    decoded=decode_st_valid.acc.best/test.${tag}
+    expect_line "${st_exp}/config.yaml" "__eng__" "model_type: m2m_100" \
+        "model_type: seamless_m4t_v2"
+    same_keys "${st_exp}/${decoded}/text" "data/test.${tag}/wav.scp"
+
+    (
+        . ./path.sh
+        ${python} -m espnet_samu.bin.st_import --from "${work}/models/seamless" \
+            --tgt_lang_token eng --output_dir exp/st_published
+    ) > "${work}/log" 2>&1 || fail "st_import failed"
+    run --scenario x2en --stage 12 --stop_stage 13 --st_exp exp/st_published
+    same_keys "exp/st_published/${decoded}/text" "data/test.${tag}/wav.scp"
+    run --scenario x2en --stage 13 --baseline_exp exp/st_published
+    for name in train_st_seamless published; do
+        expect_line "${st_exp}/RESULTS.md" "^| ${name}.* *| average ("
+    done
+}
+if [ "$*" = seamless ]; then
+    seamless
+    echo "smoke: passed"
+    exit
+fi
 
 for scenario in "$@"; do
     run --scenario "${scenario}" --stage 1 --stop_stage 13
