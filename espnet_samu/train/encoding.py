@@ -151,10 +151,17 @@ def frames_settings(
 
 
 def _samples(shape_file: str) -> int:
-    """Return the samples of all utterances of a shape file, as far as it says them."""
-    with open(shape_file, encoding="utf-8") as lines:
-        sizes = [line.split()[1].partition(",")[0] for line in lines]
-    return sum(int(size) for size in sizes if size.isdigit())
+    """Return the samples of all utterances of a shape file, as far as it says them.
+
+    With ``--num_splits_st`` it is a folder of parts.
+    """
+    path = Path(shape_file)
+    total = 0
+    for part in path.glob("split.*") if path.is_dir() else [path]:
+        for line in part.read_text(encoding="utf-8").splitlines():
+            size = line.split()[1].partition(",")[0]
+            total += int(size) if size.isdigit() else 0
+    return total
 
 
 def open_frames_cache(model: torch.nn.Module) -> None:

@@ -228,6 +228,12 @@ def test_no_cache(frontend_conf, caplog, tmp_path, frontend_options, options, re
     if not options:
         settings = frames_settings(args, model)
         assert settings.limit == 10**9 and settings.seconds == 3
+        parts = tmp_path / "splits2"  # --num_splits_st 2
+        parts.mkdir()
+        for number in (0, 1):
+            (parts / f"split.{number}").write_text("utt1 16000\n")
+        args.train_shape_file = [str(parts), "text_shape"]
+        assert frames_settings(args, model).seconds == 3.5
         args.frames_cache_dtype = "int8"
         with pytest.raises(ValueError, match="'int8' is not one of float16, bfloat16"):
             frames_settings(args, model)
