@@ -65,6 +65,8 @@ updates() {
     awk '/^max_epoch:/ { e = $2 } /^num_iters_per_epoch:/ { n = $2 } END { print e * n }' "$1"
 }
 
+# Without the cache of a frozen encoder's frames: RESULTS.md and the study are of runs
+# before it.
 run() {
     ./samu_st.sh \
         --ngpu 0 \
@@ -82,7 +84,7 @@ run() {
         --teacher_args "--updates 400 --seed ${seed}" \
         --inference_samu_model valid.cos_right.best.pth \
         --st_config "${st_config}" \
-        --train_args "--seed ${seed}" \
+        --train_args "--seed ${seed} --frames_cache_gb 0" \
         --tgt_token_type bpe \
         --tgt_nbpe 140 \
         --min_wav_duration 0.2 \

@@ -48,7 +48,6 @@ def test_auxiliary_distillation_differs_by_what_is_trained():
     frozen, kept = load("train_st.yaml"), load("tuning/train_st_samu_weight.yaml")
     assert kept.pop("samu_weight") > 0
     assert 0 < kept["model_conf"].pop("freeze_encoder_updates") < updates(kept)
-    del frozen["frames_cache_gb"]  # of a frozen encoder
     assert frozen["frontend_conf"].pop("freeze") and kept == frozen
 
 
@@ -59,7 +58,6 @@ def test_augmented_differs_by_speech_alone(step: str):
     speech = augmented.pop("preprocessor_conf")
     assert speech == load("tuning/train_samu_augment.yaml")["preprocessor_conf"]
     assert augmented["frontend_conf"]["log_mel_conf"].pop("fmax") == 3700
-    plain.pop("frames_cache_gb", None)  # speech differs in every epoch
     assert augmented == plain
 
 
