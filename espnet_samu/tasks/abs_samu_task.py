@@ -132,7 +132,11 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
             check_gpus(args.ngpu)
             check_numbers(vars(args))
             if not args.collect_stats:
+                handlers = list(logging.root.handlers)
                 set_default(args)
+                # A line that it logs sets up logging, which ESPnet does later and
+                # only where nobody has.
+                logging.root.handlers[:] = handlers
         super().main(args=args)
 
     @classmethod

@@ -90,3 +90,20 @@ def test_window_of(options):
     assert window_of(options("wav2vec2-bert")) is None
     assert window_of(options(frontend="default", frontend_conf={})) is None
     assert window_of(argparse.Namespace()) is None
+
+
+def test_logging_is_left_to_espnet(samu_cmd, tmp_path, monkeypatch):
+    """What the window logs before must not keep train.log from its lines."""
+    import logging
+
+    from espnet_samu.tasks import abs_samu_task
+    from espnet_samu.tasks.samu import SAMUTask
+
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(abs_samu_task, "set_default", lambda args: logging.info("x"))
+    found = []
+    monkeypatch.setattr(
+        SAMUTask, "main_worker", lambda args: found.extend(logging.root.handlers)
+    )
+    SAMUTask.main(cmd=samu_cmd(tmp_path))
+    assert found == []
