@@ -14,7 +14,7 @@ from espnet2.utils.types import str2bool, str_or_none
 import espnet_samu
 from espnet_samu.decoding.batch_decoder import Run
 from espnet_samu.decoding.cascade import Cascade
-from espnet_samu.decoding.results import ResultStore
+from espnet_samu.decoding.results import translation_store
 from espnet_samu.decoding.utterances import (
     Utterance,
     UtteranceReader,
@@ -180,7 +180,7 @@ def translate(
     wav_scp = str(data_dir / "wav.scp")
     kind = kind_of(wav_scp)
     for language, group in groups.items():
-        store = ResultStore(folder / ".parts", {**settings, "language": language})
+        store = translation_store(folder / ".parts", {**settings, "language": language})
         work = Run(partial(cascade.batch, src_lang=language), store, args.batch_size)
         work.run(
             group,
@@ -189,7 +189,7 @@ def translate(
         )
         failures.update(work.failures)
         reports[language] = work.report()
-        best.update({u.key: store[u] for u in group if u.key not in work.failures})
+        best.update({u.key: store[u.identity] for u in group if u.key not in work.failures})
     done = [u.key for u in utterances if u.key in best]
     write_text(folder / "text", {key: best[key][0].text for key in done})
     if cascade.mt is not None:

@@ -6,12 +6,13 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from espnet2.utils.types import str2bool, str_or_none
 
+import espnet_samu
 from espnet_samu.decoding.batch_decoder import Run
-from espnet_samu.decoding.utterances import Utterance, UtteranceReader
+from espnet_samu.decoding.utterances import Utterance, UtteranceReader, source_of
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.command import run
@@ -22,20 +23,14 @@ from espnet_samu.utils.kaldi_io import (
     write_failures,
     write_vectors,
 )
-
-
-class _Vectors(dict[Utterance, np.ndarray]):
-    """Utterance embeddings (E,) by utterance."""
-
-    def save(self, results: Mapping[Utterance, np.ndarray]) -> None:
-        """Add the results of some utterances."""
-        self.update(results)
+from espnet_samu.utils.resume_store import ResumeStore, file_identity
 
 
 def embed(
     speech2embedding: Speech2Embedding,
     wav_scp: str,
     output_dir: str,
+    settings: Mapping[str, Any],
     batch_size: int,
     num_workers: int,
 ) -> int:
@@ -48,6 +43,8 @@ def embed(
         speech2embedding: The student.
         wav_scp: ``PATH,TYPE``, the type as ESPnet names it: sound, kaldi_ark.
         output_dir: Made if missing.
+        settings: What the embeddings depend on, besides the recordings: what a killed
+            run has embedded with the same ones is not embedded again.
         batch_size: Utterances that are embedded together.
         num_workers: Of the data loader.
 
@@ -60,9 +57,13 @@ def embed(
     path, _, kind = wav_scp.partition(",")
     kind = kind or "sound"
     check_data_files([(path, "speech", kind)])
-    utterances = [Utterance(key, file, None) for key, file in read_text(path).items()]
+    utterances = [
+        Utterance(key, source_of(file, None), None)
+        for key, file in read_text(path).items()
+    ]
     preprocess = SAMUTask.build_preprocess_fn(speech2embedding.samu_train_args, False)
-    vectors, folder = _Vectors(), Path(output_dir)
+    folder = Path(output_dir)
+    vectors = ResumeStore(folder / ".parts", settings)
     work = Run(
         lambda speeches, _: [*speech2embedding.batch(speeches).float().numpy()],
         vectors,
@@ -74,10 +75,11 @@ def embed(
         num_workers,
     )
     write_failures(folder, work.failures)
-    order = [utterance for utterance in utterances if utterance in vectors]
-    scp = write_vectors(folder, ((u.key, vectors[u]) for u in order))
+    done = [u for u in utterances if u.key not in work.failures]
+    scp = write_vectors(folder, ((u.key, vectors[u.identity]) for u in done))
+    vectors.remove()
     logging.info(
-        f"{scp}: {len(vectors)} utterances, {work.seconds_of_audio / 60:.1f} minutes "
+        f"{scp}: {len(done)} utterances, {work.seconds_of_audio / 60:.1f} minutes "
         f"of speech in {work.seconds:.1f} s, real-time factor "
         f"{work.report()['real_time_factor']:.4f}"
     )
@@ -165,10 +167,21 @@ def main(cmd: Sequence[str] | None = None) -> None:
         device="cuda" if args.ngpu > 0 else "cpu",
         dtype=args.dtype,
     )
+    settings = {
+        "model": file_identity(args.model_tag or args.samu_model_file),
+        "config": file_identity(args.samu_train_config),
+        "dtype": args.dtype,
+        "espnet_samu": espnet_samu.__version__,
+    }
     failed = 0
     for wav_scp, output_dir in zip(args.wav_scp, args.output_dir):
         failed += embed(
-            speech2embedding, wav_scp, output_dir, args.batch_size, args.num_workers
+            speech2embedding,
+            wav_scp,
+            output_dir,
+            settings,
+            args.batch_size,
+            args.num_workers,
         )
     if failed and not args.allow_missing:
         raise SystemExit(1)

@@ -15,7 +15,7 @@ from espnet2.utils.types import str2bool, str_or_none
 
 import espnet_samu
 from espnet_samu.decoding.batch_decoder import Run
-from espnet_samu.decoding.results import ResultStore, write_results
+from espnet_samu.decoding.results import translation_store, write_results
 from espnet_samu.decoding.search import BACKENDS, SearchSettings
 from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
 from espnet_samu.speech2text import Speech2Text
@@ -24,6 +24,7 @@ from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import FAILED, check_data_files
+from espnet_samu.utils.resume_store import file_identity
 from espnet_samu.utils.safe_reading import decoder_of, read_yaml
 
 _SEARCH = [field.name for field in dataclasses.fields(SearchSettings)]
@@ -67,7 +68,7 @@ def inference(args: argparse.Namespace) -> int:
     speech2text.languages.rows(list({u.tgt_lang for u in utterances}))
     output_dir = Path(args.output_dir)
     settings = {**_dependencies(args), "backend": speech2text.backend}
-    store = ResultStore(output_dir / ".parts", settings)
+    store = translation_store(output_dir / ".parts", settings)
     run = Run(speech2text.batch, store, args.batch_size)
     preprocess = STTask.build_preprocess_fn(speech2text.st_train_args, False)
     run.run(
@@ -126,12 +127,7 @@ def _dependencies(args: argparse.Namespace) -> dict[str, Any]:
     if args.do_sample:
         depends["seed"] = args.seed
     for name in (*_FILES, "model_tag"):
-        file = getattr(args, name)
-        if file is not None and Path(file).exists():
-            path = Path(file).resolve()
-            stat = (path / "meta.yaml" if path.is_dir() else path).stat()
-            file = [str(path), stat.st_size, stat.st_mtime_ns]
-        depends[name] = file
+        depends[name] = file_identity(getattr(args, name))
     return depends
 
 

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from typeguard import typechecked
@@ -16,22 +16,13 @@ from espnet_samu.decoding.utterances import (
     reason_of,
 )
 from espnet_samu.utils.command import progress
+from espnet_samu.utils.resume_store import ResumeStore
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 # Batches that are read ahead and sorted by length; then their results are saved.
 _WINDOW = 8
 
 Apply = Callable[[Sequence[torch.Tensor], Sequence[str | None]], Sequence[Any]]
-
-
-class Store(Protocol):
-    """Interface of a store of results that finds those of an earlier run."""
-
-    def __contains__(self, utterance: Any, /) -> bool:
-        """Return whether an utterance has a result."""
-
-    def save(self, results: Mapping[Utterance, Any]) -> None:
-        """Add the results of some utterances."""
 
 
 class Run:
@@ -43,14 +34,15 @@ class Run:
 
     Args:
         apply: Takes waveforms and target languages; ``Speech2Text.batch``.
-        store: Where results are saved, and those of an earlier run are found.
+        store: Where results are saved, and those of an earlier run are found, by
+            `Utterance.identity`.
         batch_size: Utterances that are translated or embedded together.
     """
 
     @typechecked
-    def __init__(self, apply: Apply, store: Any, batch_size: int):
+    def __init__(self, apply: Apply, store: ResumeStore, batch_size: int):
         self.apply = apply
-        self.store: Store = store
+        self.store = store
         self.batch_size = batch_size
         self.failures: dict[str, str] = {}
         self.n_utterances = 0
@@ -71,7 +63,7 @@ class Run:
             make_reader: Makes the data set of some utterances.
             num_workers: Processes that read.
         """
-        missing = [u for u in utterances if u not in self.store]
+        missing = [u for u in utterances if u.identity not in self.store]
         self.n_utterances = len(utterances)
         self.n_found = len(utterances) - len(missing)
         if self.n_found:
@@ -119,14 +111,14 @@ class Run:
             if reading.speech is None:
                 self._fail(reading.utterance, reading.reason)
         good = [(r.utterance, r.speech) for r in window if r.speech is not None]
-        results: dict[Utterance, Any] = {}
+        results: dict[tuple[str, str], Any] = {}
         lengths = [len(speech) for _, speech in good]
         for chosen in batches_by_length(lengths, self.batch_size):
             batch = [good[i] for i in chosen]
             found = self._run_batch(batch)
             for (utterance, speech), result in zip(batch, found, strict=True):
                 if result is not None:
-                    results[utterance] = result
+                    results[utterance.identity] = result
                     self.seconds_of_audio += len(speech) / SAMPLING_RATE
         self.store.save(results)
 

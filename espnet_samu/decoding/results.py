@@ -1,7 +1,5 @@
-"""Decoding results: parts to resume from, and ESPnet's output files."""
+"""Decoding results: those to resume from, and ESPnet's output files."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,58 +9,29 @@ from typeguard import typechecked
 
 from espnet_samu.decoding.search import Translation
 from espnet_samu.decoding.utterances import Utterance
-from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.kaldi_io import write_failures, write_text
+from espnet_samu.utils.resume_store import ResumeStore
 
 
-class ResultStore:
-    """Results of a run in parts; each part is a complete file or absent.
-
-    The parts of a run are in a folder named by a hash of what all translations depend
-    on; each translation stands beside its utterance's source. Those of another model,
-    of other settings or of another recording are never taken.
+@typechecked
+def translation_store(folder: Path, settings: Mapping[str, Any]) -> ResumeStore:
+    """Return the n-best translations of a run, best first, by `Utterance.identity`.
 
     Args:
-        folder: Folder of all runs; made with the first part.
+        folder: Of the parts of all runs.
         settings: What the translations depend on, besides the utterances.
     """
 
-    @typechecked
-    def __init__(self, folder: Path, settings: Mapping[str, Any]):
-        content = json.dumps(settings, sort_keys=True, default=str)
-        name = hashlib.sha256(content.encode()).hexdigest()[:16]
-        self.folder = folder / name
-        self._found: dict[tuple[str, str], list[Translation]] = {}
-        for part in sorted(self.folder.glob("*.json")):
-            for key, source, best in json.loads(part.read_text(encoding="utf-8")):
-                translations = [Translation(*fields) for fields in best]
-                self._found[key, source] = translations
+    def from_json(best: list[list[Any]]) -> list[Translation]:
+        return [Translation(*fields) for fields in best]
 
-    def __contains__(self, utterance: Utterance) -> bool:
-        """Return whether an utterance was translated."""
-        return (utterance.key, utterance.source) in self._found
-
-    def __getitem__(self, utterance: Utterance) -> list[Translation]:
-        """Return the n-best translations of an utterance, best first."""
-        return self._found[utterance.key, utterance.source]
-
-    def save(self, results: Mapping[Utterance, list[Translation]]) -> None:
-        """Add the results of some utterances."""
-        if not results:
-            return
-        for utterance, best in results.items():
-            self._found[utterance.key, utterance.source] = best
-        rows = [[u.key, u.source, list(map(list, b))] for u, b in results.items()]
-        text = json.dumps(rows, ensure_ascii=False)
-        name = hashlib.sha256(text.encode()).hexdigest()[:16]
-        with atomic_write(self.folder / f"{name}.json") as file:
-            file.write(text)
+    return ResumeStore(folder, settings, from_json)
 
 
 def write_results(
     output_dir: Path,
     utterances: Sequence[Utterance],
-    store: ResultStore,
+    store: ResumeStore,
     failures: Mapping[str, str],
     nbest: int,
 ) -> None:
@@ -79,7 +48,7 @@ def write_results(
     done = [u for u in utterances if u.key not in failures]
     for n in range(1, nbest + 1):
         folder = output_dir / f"{n}best_recog"
-        best = {u.key: store[u][n - 1] for u in done}
+        best = {u.key: store[u.identity][n - 1] for u in done}
         columns = {
             "token": {key: " ".join(b.token) for key, b in best.items()},
             "token_int": {k: " ".join(map(str, b.token_int)) for k, b in best.items()},

@@ -54,6 +54,11 @@ class Utterance(NamedTuple):
     tgt_lang: str | None
     """Name of the target language; None: the model's own."""
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What its result is found again by."""
+        return self.key, self.source
+
 
 class Reading(NamedTuple):
     """Waveform of an utterance, or the reason why it has none."""
@@ -103,14 +108,14 @@ def list_utterances(
                 f"{len(without)} of {len(keys)} utterances, e.g. {without[0]}"
             )
         return [
-            Utterance(key, _source(files.get(key), languages[key]), languages[key])
+            Utterance(key, source_of(files.get(key), languages[key]), languages[key])
             for key in keys
         ]
-    return [Utterance(k, _source(files.get(k), tgt_lang), tgt_lang) for k in keys]
+    return [Utterance(k, source_of(files.get(k), tgt_lang), tgt_lang) for k in keys]
 
 
-def _source(file: str | None, language: str | None) -> str:
-    """Return what a translation depends on, besides the model."""
+def source_of(file: str | None, language: str | None) -> str:
+    """Return what a result depends on, besides the model."""
     try:
         # An ark's entry has its byte offset behind the name.
         stat = Path(re.sub(r":\d+$", "", file or "")).stat()

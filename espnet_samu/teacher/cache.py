@@ -1,11 +1,10 @@
-"""Sentence embeddings on disk: what they were made from, finished parts, checks."""
+"""Sentence embeddings on disk: what they were made from, and checks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -49,48 +48,6 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-class PartStore:
-    """Embeddings of parts of a text on disk, until all are written.
-
-    A part's name is the SHA-256 of the teacher's key and of its sentences. Parts of
-    another teacher or of other sentences are therefore never found.
-
-    Args:
-        folder: Folder of the parts; made when the first one is saved.
-        key: What the embeddings depend on, besides the sentences.
-    """
-
-    @typechecked
-    def __init__(self, folder: str | os.PathLike[str], key: Mapping[str, Any]) -> None:
-        self.folder = Path(folder)
-        self.key = dict(key)
-
-    def _path(self, sentences: Sequence[str]) -> Path:
-        content = json.dumps([self.key, list(sentences)], sort_keys=True)
-        return self.folder / f"{hashlib.sha256(content.encode()).hexdigest()}.npy"
-
-    def __contains__(self, sentences: Sequence[str]) -> bool:
-        """Return whether these sentences, in this order, are a finished part."""
-        return self._path(sentences).is_file()
-
-    def load(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return the embeddings (N, D) of a finished part."""
-        import numpy as np
-
-        return np.load(self._path(sentences), allow_pickle=False)
-
-    def save(self, sentences: Sequence[str], vectors: np.ndarray) -> None:
-        """Write the embeddings (N, D) of N sentences, atomically."""
-        import numpy as np
-
-        with atomic_write(self._path(sentences), "wb") as f:
-            np.save(f, vectors, allow_pickle=False)
-
-    def remove(self) -> None:
-        """Delete all parts, those of other keys too."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 CACHE_FILE = "embed.json"

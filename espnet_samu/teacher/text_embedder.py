@@ -11,8 +11,8 @@ from typeguard import typechecked
 
 from espnet_samu.teacher import cache
 from espnet_samu.teacher.abs_sentence_encoder import AbsSentenceEncoder
-from espnet_samu.teacher.cache import PartStore
 from espnet_samu.utils.kaldi_io import Archives, read_text, write_vectors
+from espnet_samu.utils.resume_store import ResumeStore
 
 PART_FOLDER = ".parts"
 
@@ -85,12 +85,12 @@ class TextEmbedder:
             new[i : i + self.part_size] for i in range(0, len(new), self.part_size)
         ]
         key = {**self.key, "commits": self.encoder.commits}
-        parts = PartStore(Path(output_dir) / PART_FOLDER, key)
+        parts = ResumeStore(Path(output_dir) / PART_FOLDER, {**key, **text_key})
         self._encode(chunks, parts, text_file)
 
         def vectors() -> Iterator[tuple[str, np.ndarray]]:
-            for chunk in chunks:
-                yield from zip((first[s] for s in chunk), parts.load(chunk))
+            for sentence in new:
+                yield first[sentence], parts[sentence,]
             yield from self._copies(first)
 
         # A half-replaced folder must not look valid
@@ -119,11 +119,11 @@ class TextEmbedder:
         self.reuse(text_file, output_dir)
         return table
 
-    def _encode(self, chunks: list[list[str]], parts: PartStore, name: str) -> None:
+    def _encode(self, chunks: list[list[str]], parts: ResumeStore, name: str) -> None:
         """Compute and save the missing parts."""
         from tqdm import tqdm
 
-        missing = [chunk for chunk in chunks if chunk not in parts]
+        missing = [chunk for chunk in chunks if any((s,) not in parts for s in chunk)]
         if len(missing) < len(chunks):
             logging.info(
                 f"{name}: {len(chunks) - len(missing)} of {len(chunks)} parts are "
@@ -133,7 +133,8 @@ class TextEmbedder:
         # disable=None: no bar where stderr is not a terminal
         with tqdm(total=total, desc=name, unit="sentence", disable=None) as bar:
             for chunk in missing:
-                parts.save(chunk, self.encoder.encode(chunk, bar.update))
+                vectors = self.encoder.encode(chunk, bar.update)
+                parts.save({(s,): v for s, v in zip(chunk, vectors)})
                 done += len(chunk)
                 if bar.disable:
                     rate = done / (time.perf_counter() - start)

@@ -4,6 +4,7 @@ import soundfile
 import torch
 
 from espnet_samu.bin.samu_embed import get_parser, main
+from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.kaldi_io import read_text, read_vectors, write_text
 
@@ -127,3 +128,31 @@ def test_model_tag(samu_exp, cmd, data, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*tag, "--samu_train_config", "x.yaml", *scp, f"{tmp_path}/c"])
     assert "belongs to --samu_model_file" in capsys.readouterr().err
+
+
+def test_a_killed_run_goes_on(cmd, data, samu_exp, tmp_path, monkeypatch):
+    """What was embedded before is not embedded again; the files are the same."""
+    seen = []
+
+    def killed(self, speeches):
+        seen.append(len(speeches))
+        if sum(seen) == 4:
+            raise KeyboardInterrupt
+        return batch(self, speeches)
+
+    batch = Speech2Embedding.batch
+    monkeypatch.setattr(Speech2Embedding, "batch", killed)
+    monkeypatch.setattr("espnet_samu.decoding.batch_decoder._WINDOW", 1)
+    cmd += ["--batch_size", "1", "--wav_scp", f"{data}/wav.scp,sound", "--output_dir"]
+    with pytest.raises(KeyboardInterrupt):
+        main([*cmd, f"{tmp_path}/a"])
+    assert not (tmp_path / "a" / "embed.scp").exists()
+    main([*cmd, f"{tmp_path}/a"])
+    main([*cmd, f"{tmp_path}/b"])
+    assert len(seen) == 4 + 1 + 4
+    ark = [(tmp_path / folder / "embed.ark").read_bytes() for folder in "ab"]
+    assert ark[0] == ark[1]
+    assert sorted(f.name for f in (tmp_path / "a").iterdir()) == [
+        "embed.ark",
+        "embed.scp",
+    ]

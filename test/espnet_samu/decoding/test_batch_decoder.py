@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from espnet_samu.decoding.batch_decoder import Run
-from espnet_samu.decoding.results import ResultStore
+from espnet_samu.decoding.results import translation_store
 from espnet_samu.decoding.search import Translation
 from espnet_samu.decoding.utterances import Reading, Utterance
 
@@ -41,7 +41,7 @@ class Translator:
 
 
 def test_failures_do_not_stop_the_rest(tmp_path, caplog):
-    translate, store = Translator(), ResultStore(tmp_path, {})
+    translate, store = Translator(), translation_store(tmp_path, {})
     run = Run(translate, store, batch_size=3)
     run.run(UTTERANCES, make_reader, num_workers=0)
     assert run.failures == {
@@ -49,7 +49,7 @@ def test_failures_do_not_stop_the_rest(tmp_path, caplog):
         "u1": "RuntimeError: unlucky",
         "u6": "RuntimeError: unlucky",
     }
-    done = {u.key: store[u][0].text for u in UTTERANCES if u in store}
+    done = {u.key: store[u.identity][0].text for u in UTTERANCES if u.identity in store}
     assert done == {"u0": "3", "u2": "5", "u4": "4", "u5": "9", "u7": "2"}
     # the longest first; the batch that raises once more, one by one
     assert translate.batches == [[13, 13, 9], [13], [13], [9], [5, 4, 3], [2]]
@@ -65,9 +65,9 @@ def test_failures_do_not_stop_the_rest(tmp_path, caplog):
 
 
 def test_only_what_is_missing(tmp_path):
-    Run(Translator(), ResultStore(tmp_path, {}), 3).run(UTTERANCES[:3], make_reader, 0)
+    Run(Translator(), translation_store(tmp_path, {}), 3).run(UTTERANCES[:3], make_reader, 0)
     translate = Translator()
-    run = Run(translate, ResultStore(tmp_path, {}), 3)
+    run = Run(translate, translation_store(tmp_path, {}), 3)
     run.run(UTTERANCES[:5], make_reader, 0)
     # u1 has failed before, u4 is new
     assert translate.batches == [[13, 4], [13], [4]]
@@ -75,7 +75,7 @@ def test_only_what_is_missing(tmp_path):
     report = run.report()
     assert (report["translated_before"], report["translated"]) == (2, 1)
     translate = Translator()
-    run = Run(translate, ResultStore(tmp_path, {}), 3)
+    run = Run(translate, translation_store(tmp_path, {}), 3)
     run.run([UTTERANCES[0], UTTERANCES[4]], make_reader, 0)
     assert translate.batches == []
     assert run.report()["utterances_per_second"] == 0
@@ -99,11 +99,11 @@ def test_saves_by_windows(tmp_path):
         return [Reading(u, torch.ones(3), "") for u in utterances]
 
     with pytest.raises(Killed):
-        Run(Dying(), ResultStore(tmp_path, {}), 1).run(many, reader, 0)
+        Run(Dying(), translation_store(tmp_path, {}), 1).run(many, reader, 0)
     # a window is 8 batches
-    store = ResultStore(tmp_path, {})
-    assert [u in store for u in many] == [True] * 8 + [False] * 12
+    store = translation_store(tmp_path, {})
+    assert [u.identity in store for u in many] == [True] * 8 + [False] * 12
     translate = Translator()
     Run(translate, store, 1).run(many, reader, 0)
     assert len(translate.batches) == 12
-    assert all(u in store for u in many)
+    assert all(u.identity in store for u in many)

@@ -1,6 +1,6 @@
 """Tests of espnet_samu.decoding.results."""
 
-from espnet_samu.decoding.results import ResultStore, write_results
+from espnet_samu.decoding.results import translation_store, write_results
 from espnet_samu.decoding.search import Translation
 from espnet_samu.decoding.utterances import Utterance
 
@@ -11,48 +11,48 @@ BEST = [Translation("ein Wörtchen\u2028", ["▁ein", "x"], [4, 0], -0.1 / 3)]
 
 
 def test_found_again(tmp_path):
-    store = ResultStore(tmp_path / ".parts", {"beam_size": 5})
-    assert ONE not in store
-    store.save({ONE: BEST})
-    store.save({TWO: []})
+    store = translation_store(tmp_path / ".parts", {"beam_size": 5})
+    assert ONE.identity not in store
+    store.save({ONE.identity: BEST})
+    store.save({TWO.identity: []})
     store.save({})
-    again = ResultStore(tmp_path / ".parts", {"beam_size": 5})
+    again = translation_store(tmp_path / ".parts", {"beam_size": 5})
     for some in (store, again):
-        assert ONE in some and TWO in some
+        assert ONE.identity in some and TWO.identity in some
         # exactly, the score's last bit too
-        assert some[ONE] == BEST and some[TWO] == []
-        assert type(some[ONE][0]) is Translation
+        assert some[ONE.identity] == BEST and some[TWO.identity] == []
+        assert type(some[ONE.identity][0]) is Translation
     assert len(list(store.folder.iterdir())) == 2
 
 
 def test_not_found(tmp_path):
-    ResultStore(tmp_path, {"beam_size": 5}).save({ONE: BEST})
-    other = ResultStore(tmp_path, {"beam_size": 4})
-    assert ONE not in other
-    again = ResultStore(tmp_path, {"beam_size": 5})
-    assert ONE._replace(source="a.wav 3 6 de") not in again
-    assert ONE._replace(key="u3") not in again
+    translation_store(tmp_path, {"beam_size": 5}).save({ONE.identity: BEST})
+    other = translation_store(tmp_path, {"beam_size": 4})
+    assert ONE.identity not in other
+    again = translation_store(tmp_path, {"beam_size": 5})
+    assert ONE._replace(source="a.wav 3 6 de").identity not in again
+    assert ONE._replace(key="u3").identity not in again
 
 
 def test_what_was_being_written_is_not_read(tmp_path):
-    store = ResultStore(tmp_path, {})
-    store.save({ONE: BEST})
+    store = translation_store(tmp_path, {})
+    store.save({ONE.identity: BEST})
     (store.folder / ".x.json.tmp123").write_text('[["u2"')
-    assert ONE in ResultStore(tmp_path, {})
+    assert ONE.identity in translation_store(tmp_path, {})
 
 
 UTTERANCES = [Utterance(key, key, None) for key in ("u9", "u1", "u5")]
 
 
 def test_files(tmp_path):
-    store = ResultStore(tmp_path / ".parts", {})
+    store = translation_store(tmp_path / ".parts", {})
     store.save(
         {
-            UTTERANCES[0]: [
+            UTTERANCES[0].identity: [
                 Translation("a b", ["a", "<space>", "b"], [2, 3, 4], -0.5),
                 Translation("", [], [], -1.0),
             ],
-            UTTERANCES[2]: [
+            UTTERANCES[2].identity: [
                 Translation("c", ["c"], [5], -0.25),
                 Translation("d", ["d"], [6], -2.0),
             ],

@@ -8,7 +8,6 @@ import pytest
 
 from espnet_samu.teacher import cache
 from espnet_samu.teacher.cache import (
-    PartStore,
     check_vectors,
     unit_length,
 )
@@ -32,21 +31,6 @@ def test_refused(value, what):
     vectors = np.array([[1.0, 1.0], [value, 0.0]])
     with pytest.raises(ValueError, match=f"'t': 1 of 2 .* {what}, .* that of 'b b'"):
         check_vectors(vectors, ["a", "b b"], "t")
-
-
-def test_parts_belong_to_key_and_sentences(tmp_path):
-    store = PartStore(tmp_path / "parts", {"teacher": "a", "revision": None})
-    vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert ["x", "y"] not in store
-    store.save(["x", "y"], vectors)
-    assert ["x", "y"] in store
-    np.testing.assert_array_equal(store.load(["x", "y"]), vectors)
-    for other in (["y", "x"], ["x"], ["x", "z"], ["xy"]):
-        assert other not in store
-    other_teacher = PartStore(tmp_path / "parts", {"teacher": "b", "revision": None})
-    assert ["x", "y"] not in other_teacher
-    other_teacher.remove()
-    assert ["x", "y"] not in store and not (tmp_path / "parts").exists()
 
 
 @pytest.fixture
