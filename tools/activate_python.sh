@@ -14,6 +14,8 @@ fi
 
 export VIRTUAL_ENV="${_tools}/venv"
 unset PYTHONHOME
+# Container images set it: then every process compiles torch and ESPnet anew, 9 s of CPU.
+unset PYTHONDONTWRITEBYTECODE
 if [ "$(command -v python3)" != "${VIRTUAL_ENV}/bin/python3" ]; then
     export PATH="${VIRTUAL_ENV}/bin:${PATH}"
 fi

@@ -189,7 +189,9 @@ def translate(
         )
         failures.update(work.failures)
         reports[language] = work.report()
-        best.update({u.key: store[u.identity] for u in group if u.key not in work.failures})
+        best.update(
+            {u.key: store[u.identity] for u in group if u.key not in work.failures}
+        )
     done = [u.key for u in utterances if u.key in best]
     write_text(folder / "text", {key: best[key][0].text for key in done})
     if cascade.mt is not None:

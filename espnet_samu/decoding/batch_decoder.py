@@ -16,7 +16,7 @@ from espnet_samu.decoding.utterances import (
     reason_of,
 )
 from espnet_samu.utils.command import progress
-from espnet_samu.utils.resume_store import ResumeStore
+from espnet_samu.utils.resume_store import Key, ResumeStore
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 # Batches that are read ahead and sorted by length; then their results are saved.
@@ -111,7 +111,7 @@ class Run:
             if reading.speech is None:
                 self._fail(reading.utterance, reading.reason)
         good = [(r.utterance, r.speech) for r in window if r.speech is not None]
-        results: dict[tuple[str, str], Any] = {}
+        results: dict[Key, Any] = {}
         lengths = [len(speech) for _, speech in good]
         for chosen in batches_by_length(lengths, self.batch_size):
             batch = [good[i] for i in chosen]

@@ -10,8 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from typeguard import typechecked
-
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.hashing import hash_file
 

@@ -43,6 +43,18 @@ def test_python_is_put_first_once(tools: Path) -> None:
     assert Path(venv).resolve() == tools / "venv"
 
 
+def test_bytecode_is_kept(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes and make: container images forbid it, and each start costs 9 s more."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    show = 'echo "${PYTHONDONTWRITEBYTECODE-unset}"'
+    script = f"{show}; . ../../../tools/activate_python.sh; {show}"
+    assert source(tools, script).stdout.split() == ["1", "unset"]
+    target = f"show: ; @{show.replace('$', '$$')}"
+    command = ["make", "-s", "-C", str(TOOLS), "--eval", target, "show"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout.split() == ["unset"]
+
+
 def test_utils_come_last(tools: Path) -> None:
     script = '. ../../../tools/extra_path.sh; echo "${SEEN} ${PATH}"'
     seen, path = source(tools, script).stdout.split(maxsplit=1)

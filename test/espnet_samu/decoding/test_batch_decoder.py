@@ -65,7 +65,9 @@ def test_failures_do_not_stop_the_rest(tmp_path, caplog):
 
 
 def test_only_what_is_missing(tmp_path):
-    Run(Translator(), translation_store(tmp_path, {}), 3).run(UTTERANCES[:3], make_reader, 0)
+    Run(Translator(), translation_store(tmp_path, {}), 3).run(
+        UTTERANCES[:3], make_reader, 0
+    )
     translate = Translator()
     run = Run(translate, translation_store(tmp_path, {}), 3)
     run.run(UTTERANCES[:5], make_reader, 0)
