@@ -1,5 +1,6 @@
 """Translation of waveforms by a trained model."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typeguard import typechecked
 
 from espnet_samu.checkpoint import pack
 from espnet_samu.decoding import beam_search, translation
+from espnet_samu.decoding.batch_decoder import batches_by_length
 from espnet_samu.decoding.search import (
     AbsSearch,
     GenerateSearch,
@@ -61,9 +63,10 @@ class Speech2Text:
         quantize: Linear layers with int8 weights, on the CPU: see
             :func:`espnet_samu.layers.quantization.quantize_linear`.
         chunk_seconds: Longer utterances are cut where they are quiet, into pieces of
-            at most so many seconds, which are translated one by one: their texts are
-            joined, the n-th of all pieces to the n-th of the utterance, and their
-            scores are those of the whole. Pieces know nothing of each other. 0:
+            at most so many seconds, which are translated in batches of similar
+            lengths: their texts are joined, the n-th of all pieces to the n-th of the
+            utterance, and their scores are those of the whole. Pieces know nothing of
+            each other. 0:
             utterances are never cut; Whisper's encoders then refuse more than their
             window (30 s as published), others need memory for the square of the
             length.
@@ -110,7 +113,8 @@ class Speech2Text:
         if self.limit != 0:
             translation.check_limit(self.limit)
         has_lm = lm_file is not None or lm_train_config is not None
-        self.backend = self.settings.backend_with(has_lm)
+        # What does not fit together is an error before a large model is read.
+        self.settings.beam_search_options(has_lm)
         self.dtype = getattr(torch, dtype)
         self.device = device
         # All that a request needs is read here: the files may be gone later.
@@ -146,9 +150,11 @@ class Speech2Text:
                 of other tokens.
         """
         model, settings = self.model, self.settings
+        tokens = model.token_list
+        self.backend, reason = settings.choose_backend(has_lm, self.device, len(tokens))
+        logging.info(f"search backend {self.backend}: {reason}")
         if self.backend == "generate":
             return GenerateSearch(model, settings)
-        tokens = model.token_list
         if settings.beam_size > len(tokens):
             raise ValueError(
                 f"beam_size {settings.beam_size} is wider than the model's vocabulary "
@@ -245,18 +251,20 @@ class Speech2Text:
             speech = check_waveform(speech, label, sampling_rate).to(self.dtype)
             cuts = translation.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
-        found: list[list[list[Hypothesis]]] = [[] for _ in speeches]
+        results: dict[int, list[Hypothesis]] = {}
         # Batches of pieces are as large as that of the speeches, and at least PIECES.
         size = max(len(speeches), PIECES)
-        for start in range(0, len(pieces), size):
-            owners, waveforms = zip(*pieces[start : start + size])
+        for chosen in batches_by_length([len(piece) for _, piece in pieces], size):
+            owners, waveforms = zip(*(pieces[k] for k in chosen))
             lengths = torch.tensor([len(waveform) for waveform in waveforms])
             padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True)
             names = [tgt_langs[i] for i in owners]
             with named_waveforms([labels[i] for i in owners], what=""):
-                results = self.find(padded, lengths, names)
-            for i, best in zip(owners, results, strict=True):
-                found[i].append(best)
+                best = self.find(padded, lengths, names)
+            results.update(zip(chosen, best, strict=True))
+        found: list[list[list[Hypothesis]]] = [[] for _ in speeches]
+        for k, (i, _) in enumerate(pieces):
+            found[i].append(results[k])
         return [
             [self.translation(parts, lang) for parts in zip(*best)]
             for best, lang in zip(found, tgt_langs)

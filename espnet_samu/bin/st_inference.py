@@ -147,7 +147,8 @@ def get_parser() -> argparse.ArgumentParser:
         default="auto",
         choices=BACKENDS,
         help="generate: transformers' search. beam_search: ESPnet's, for CTC, LM and "
-        "penalty. auto: beam_search where one of them is asked for",
+        "penalty. Both find the same translations. auto: beam_search where one of them "
+        "is asked for and on the CPU, where it is faster; the log names it",
     )
     group.add_argument(
         "--tgt_lang",

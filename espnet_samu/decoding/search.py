@@ -59,6 +59,15 @@ class AbsSearch(ABC):
 BACKENDS = ("auto", "generate", "beam_search")
 
 
+class Backend(NamedTuple):
+    """Search backend that was chosen."""
+
+    name: str
+    """``generate`` or ``beam_search``."""
+    reason: str
+    """Why, for the log."""
+
+
 @typechecked
 @dataclass(frozen=True)
 class SearchSettings:
@@ -87,8 +96,8 @@ class SearchSettings:
     lm_weight: float = 1.0
     """Factor of the language model, if there is one (backend beam_search)."""
     backend: str = "auto"
-    """``generate``: transformers' search; ``beam_search``: ESPnet's; ``auto``:
-    beam_search where something asks for it."""
+    """``generate``: transformers' search; ``beam_search``: ESPnet's; ``auto``: see
+    :meth:`choose_backend`."""
     do_sample: bool = False
     """Draw tokens at random (backend generate)."""
     temperature: float = 1.0
@@ -137,14 +146,14 @@ class SearchSettings:
                 "with beam_size 1 any number is drawn"
             )
 
-    def backend_with(self, has_lm: bool) -> str:
-        """Return the backend, ``generate`` or ``beam_search``.
+    def beam_search_options(self, has_lm: bool) -> list[str]:
+        """Return the options that only backend ``beam_search`` has.
 
         Args:
             has_lm: Whether there is a language model.
 
         Raises:
-            ValueError: The backend cannot do what other options ask for.
+            ValueError: There are some, and other options ask for ``generate``.
         """
         settings = {
             "ctc_weight": self.ctc_weight > 0,
@@ -156,13 +165,44 @@ class SearchSettings:
             raise ValueError(
                 f"backend 'generate' has no {', '.join(wanted)}; use beam_search"
             )
-        is_beam_search = bool(wanted) or self.backend == "beam_search"
-        if is_beam_search and self.do_sample:
+        if self.do_sample and (wanted or self.backend == "beam_search"):
             raise ValueError(
                 f"do_sample: backend 'beam_search' ({', '.join(wanted) or 'chosen'}) "
                 "does not sample; use generate"
             )
-        return "beam_search" if is_beam_search else "generate"
+        return wanted
+
+    def choose_backend(self, has_lm: bool, device: str, n_tokens: int) -> Backend:
+        """Return the backend, and why it is used.
+
+        Both find the same hypotheses. ``auto`` takes the one that an option needs, or
+        else the faster one. On a CPU that is ``beam_search``
+        (tools/benchmark/decode.py). On CUDA nobody has measured it yet
+        (tools/benchmark/gpu_check.py does): there it is ``generate``, which keeps
+        track of hypotheses on the device, where ``beam_search`` copies scores to the
+        host at every step.
+
+        Args:
+            has_lm: Whether there is a language model.
+            device: ``cpu``, ``cuda`` or ``cuda:N``.
+            n_tokens: Length of the token list.
+
+        Raises:
+            ValueError: The backend cannot do what other options ask for.
+        """
+        wanted = self.beam_search_options(has_lm)
+        if self.backend != "auto":
+            return Backend(self.backend, "it was chosen")
+        if wanted:
+            return Backend("beam_search", f"for {', '.join(wanted)}")
+        if self.do_sample:
+            return Backend("generate", "for do_sample")
+        if self.beam_size > n_tokens:
+            reason = f"beam_size {self.beam_size} is wider than {n_tokens} tokens"
+            return Backend("generate", reason)
+        if torch.device(device).type == "cpu":
+            return Backend("beam_search", "the faster one on a CPU")
+        return Backend("generate", f"the default on {device}")
 
     @property
     def length_penalty(self) -> float:

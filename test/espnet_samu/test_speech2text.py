@@ -81,9 +81,11 @@ def test_batch(speech2text):
 
 
 @pytest.mark.parametrize("backend", ["generate", "beam_search"])
-def test_backends(files, speech2text, backend):
+def test_backends(files, speech2text, backend, caplog):
+    caplog.set_level(logging.INFO)
     other = Speech2Text(**files, beam_size=3, nbest=2, maxlenratio=-5, backend=backend)
-    assert other.backend == backend and speech2text.backend == "generate"
+    assert other.backend == backend and speech2text.backend == "beam_search"
+    assert f"search backend {backend}: it was chosen" in caplog.text
     for lang in (None, "de"):
         assert_same(other(noise(0.2), lang), speech2text(noise(0.2), lang))
 
@@ -119,6 +121,27 @@ def test_long_form(files, normalize, lang, glue):
         pieced.batch([short, speech], ["de", lang]), (whole(short, "de"), found)
     ):
         assert_same(best, expected)
+
+
+def test_pieces_in_batches(files, monkeypatch):
+    monkeypatch.setattr("espnet_samu.speech2text.PIECES", 4)
+    pieced = Speech2Text(**files, beam_size=1, maxlenratio=-3, chunk_seconds=1)
+    batches = []
+    find = pieced.find
+
+    def watched(speech, lengths, languages):
+        batches.append(lengths.tolist())
+        return find(speech, lengths, languages)
+
+    monkeypatch.setattr(pieced, "find", watched)
+    speeches = [noise(3.1), noise(0.2, 1), noise(2.3, 2)]
+    found = pieced.batch(speeches)
+    sizes = [len(piece) for speech in speeches for piece in cut(speech, 16000)]
+    assert sum(batches, []) == sorted(sizes, reverse=True)
+    assert [len(batch) for batch in batches[:-1]] == [4] * (len(batches) - 1)
+    assert len(batches) == 3
+    for speech, best in zip(speeches, found):
+        assert_same(pieced(speech), best)
 
 
 def test_languages_of_the_data(lang_exp, tmp_path):
@@ -290,7 +313,7 @@ def test_scores_that_are_not_finite(files):
         speech2text(noise(0.2))
 
 
-def test_language_model(files, monkeypatch, tmp_path):
+def test_language_model(files, monkeypatch, tmp_path, caplog):
     from espnet2.tasks.lm import LMTask
 
     tokens = Speech2Text(**files).model.token_list
@@ -309,4 +332,6 @@ def test_language_model(files, monkeypatch, tmp_path):
     ):
         Speech2Text(**files, lm_file="few")
     # of no weight it is not even read
-    assert Speech2Text(**files, lm_file="few", lm_weight=0.0).backend == "generate"
+    caplog.set_level(logging.INFO)
+    assert Speech2Text(**files, lm_file="few", lm_weight=0.0).backend == "beam_search"
+    assert "search backend beam_search: the faster one on a CPU" in caplog.text

@@ -237,7 +237,7 @@ def test_transformer_decoder_is_refused(st_cmd, tmp_path):
 def test_backends_agree(decode, beam, nbest):
     options = [f"--beam_size={beam}", f"--nbest={nbest}", "--maxlenratio=-6"]
     options += ["--minlenratio=-2", "--normalize_length=true", "--batch_size=3"]
-    generated = decode(*options, name="generate")
+    generated = decode(*options, "--backend=generate", name="generate")
     searched = decode(*options, "--backend=beam_search", name="beam_search")
     for ours, theirs in zip(searched, generated, strict=True):
         for file in ("text", "token", "token_int"):
@@ -347,7 +347,7 @@ def test_broken_utterances(decode, data, tmp_path, caplog, monkeypatch):
     assert "text.wav" in reasons["text"]
     report = json.loads((some / "decode.json").read_text())
     assert (report["utterances"], report["failed"], report["translated"]) == (10, 6, 4)
-    assert (report["batch_size"], report["settings"]["backend"]) == (4, "generate")
+    assert (report["batch_size"], report["settings"]["backend"]) == (4, "beam_search")
     assert report["seconds_of_audio"] == pytest.approx(14000 / 16000)
     assert "6 of 10 utterances failed" in caplog.text
     # the exit status is 0 if asked for, and they are tried again

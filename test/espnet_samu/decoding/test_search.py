@@ -31,29 +31,35 @@ def test_unknown_option():
 
 
 @pytest.mark.parametrize(
-    "options, has_lm, backend",
+    "options, has_lm, device, backend, reason",
     [
-        ({}, False, "generate"),
-        ({}, True, "beam_search"),
-        ({"lm_weight": 0.0}, True, "generate"),
-        ({"ctc_weight": 0.3}, False, "beam_search"),
-        ({"penalty": -0.1}, False, "beam_search"),
-        ({"backend": "beam_search"}, False, "beam_search"),
-        ({"backend": "generate"}, False, "generate"),
-        ({"do_sample": True, "beam_size": 1, "nbest": 6}, False, "generate"),
+        ({}, False, "cpu", "beam_search", "the faster one on a CPU"),
+        ({}, False, "cuda:1", "generate", "the default on cuda:1"),
+        ({}, True, "cuda", "beam_search", "for lm_weight with a language model"),
+        ({"lm_weight": 0.0}, True, "cuda", "generate", "the default on cuda"),
+        ({"ctc_weight": 0.3}, False, "cuda", "beam_search", "for ctc_weight"),
+        ({"penalty": -0.1}, False, "cuda", "beam_search", "for penalty"),
+        ({"backend": "beam_search"}, False, "cuda", "beam_search", "it was chosen"),
+        ({"backend": "generate"}, False, "cpu", "generate", "it was chosen"),
+        (
+            {"do_sample": True, "beam_size": 1, "nbest": 6},
+            *(False, "cpu", "generate", "for do_sample"),
+        ),
+        ({"beam_size": 9}, False, "cpu", "generate", "beam_size 9 is wider than 8 tok"),
     ],
 )
-def test_backend(options, has_lm, backend):
-    assert SearchSettings(**options).backend_with(has_lm) == backend
+def test_backend(options, has_lm, device, backend, reason):
+    chosen = SearchSettings(**options).choose_backend(has_lm, device, n_tokens=8)
+    assert chosen.name == backend and chosen.reason.startswith(reason)
 
 
 def test_backends_that_do_not_fit():
     settings = SearchSettings(backend="generate", ctc_weight=0.1)
     with pytest.raises(ValueError, match="'generate' has no ctc_weight, lm_weight"):
-        settings.backend_with(has_lm=True)
+        settings.beam_search_options(has_lm=True)
     settings = SearchSettings(do_sample=True, penalty=1.0)
     with pytest.raises(ValueError, match="'beam_search' .penalty. does not sample"):
-        settings.backend_with(has_lm=False)
+        settings.choose_backend(False, "cpu", 8)
 
 
 @pytest.mark.parametrize(
