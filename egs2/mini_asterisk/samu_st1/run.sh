@@ -65,8 +65,6 @@ updates() {
     awk '/^max_epoch:/ { e = $2 } /^num_iters_per_epoch:/ { n = $2 } END { print e * n }' "$1"
 }
 
-# Without the cache of a frozen encoder's frames: RESULTS.md and the study are of runs
-# before it.
 run() {
     ./samu_st.sh \
         --ngpu 0 \
@@ -84,7 +82,7 @@ run() {
         --teacher_args "--updates 400 --seed ${seed}" \
         --inference_samu_model valid.cos_right.best.pth \
         --st_config "${st_config}" \
-        --train_args "--seed ${seed} --frames_cache_gb 0" \
+        --train_args "--seed ${seed}" \
         --tgt_token_type bpe \
         --tgt_nbpe 140 \
         --min_wav_duration 0.2 \
@@ -128,6 +126,9 @@ if [ "${baseline}" = true ]; then
             run --stage "$(most "${stage}" 6)" --stop_stage 9
         fi
         run --stage "$(most "${stage}" 11)" --stop_stage "$(least "${stop_stage}" 12)"
+        if [ "${stop_stage}" -ge 13 ]; then
+            run --stage 13 --stop_stage 13
+        fi
         echo "waiting for the baseline: ${expdir}/baseline.log"
         if ! wait "${baseline_pid}"; then
             tail -n 30 "${expdir}/baseline.log"
