@@ -39,14 +39,18 @@ def run(tmp_path):
 def test_both_arms(run):
     status, output, calls = run("--st_args", "--max_epoch 2", "--seed", "2")
     assert status == 0, output
-    assert len(calls) == 6
+    assert len(calls) == 7
     baseline = [c for c in calls if "<--st_config><conf/tuning/train_st_xlsr" in c]
     assert len(baseline) == 1 and "<--stop_stage><12>" in baseline[0]
+    # The table of the distilled model is printed first, by itself.
     *_, last = calls
+    alone = [c for c in calls if "<--stage><13><--stop_stage><13>" in c]
+    assert len(alone) == 2 and alone[1] == last
+    assert "--baseline_config" not in alone[0]
     assert "<--baseline_config><conf/tuning/train_st_xlsr.yaml>" in last
     for call in calls:
         # The seed is not lost to the user's arguments.
-        assert "<--train_args><--seed 2 --frames_cache_gb 0>" in call
+        assert "<--train_args><--seed 2>" in call
         assert "<--st_args><--max_epoch 2>" in call
         assert "<--expdir><exp/seed2>" in call
 
