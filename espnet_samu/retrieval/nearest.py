@@ -102,8 +102,7 @@ def _positions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns where a mask (R, C), in either memory order, is true."""
     if not mask.flags.c_contiguous:
         return _positions(mask.T)[::-1]
-    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
-    return rows, columns
+    return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
 class Ranking:
@@ -222,11 +221,10 @@ def search(
         ValueError: The vectors have two sizes, or k is out of range.
     """
     n, m = len(queries), len(pool)
-    d, pool_d = queries.size, pool.size
-    if d != pool_d:
+    if queries.size != pool.size:
         raise ValueError(
-            f"embeddings must be of one size D: {d} and {pool_d}; a student is "
-            "compared with the teacher that it was distilled from (--teacher)"
+            f"embeddings must be of one size D: {queries.size} and {pool.size}; "
+            "compare a student with the teacher that it was distilled from (--teacher)"
         )
     if not 0 <= k <= min(n, m):
         raise ValueError(f"k must be 0 to {min(n, m)}, the smaller side: {k}")
@@ -249,5 +247,4 @@ def search(
             if k:
                 forward.update_nearest(similarity, row, column)
                 backward.update_nearest(similarity.T, column, row)
-    mean = total / count if count else float("nan")
-    return forward.found, backward.found, mean
+    return forward.found, backward.found, total / count if count else float("nan")
