@@ -113,7 +113,8 @@ def check_student_settings(samu_model: str, args: argparse.Namespace) -> None:
 
 def _encoder_parameters(samu_model: str) -> list[str]:
     """Return the names of a student's encoder parameters, without the frontend's."""
-    return [k for k in read_weights(samu_model) if k.startswith("encoder.")]
+    names = read_weights(samu_model, shapes_only=True)
+    return [name for name in names if name.startswith("encoder.")]
 
 
 class STBuilder:

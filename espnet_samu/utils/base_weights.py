@@ -95,16 +95,22 @@ def base_of(checkpoint: Path | str) -> Path | None:
     return path
 
 
-def read_weights(checkpoint: Path | str) -> dict[str, torch.Tensor]:
+def read_weights(
+    checkpoint: Path | str, shapes_only: bool = False
+) -> dict[str, torch.Tensor]:
     """Read all weights of a model: a checkpoint and its frozen base weights.
+
+    Args:
+        checkpoint: File of the model.
+        shapes_only: As in :func:`read_state_dict`.
 
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: The frozen weights are others than those of the training.
     """
-    state = read_state_dict(checkpoint)
+    state = read_state_dict(checkpoint, shapes_only)
     base = base_of(checkpoint)
-    return state if base is None else {**read_state_dict(base), **state}
+    return state if base is None else {**read_state_dict(base, shapes_only), **state}
 
 
 def load_base(model: torch.nn.Module, path: Path | str, sha256: str) -> None:

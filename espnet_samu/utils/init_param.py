@@ -156,9 +156,10 @@ def _check_destination(dst: str, specs: list[str], model: torch.nn.Module) -> No
     excluded: set[str] = set()
     for spec in specs:
         path, src, _, excludes = _split(spec)
-        state = read_state_dict(path)
+        by_token = has_tokens(model, dst)
+        state = read_state_dict(path, shapes_only=not by_token)
         prefix = f"{src}." if src else ""
-        if has_tokens(model, dst):
+        if by_token:
             state.update(_matched_rows(spec, state, model))
         _check_source(f"--init_param {spec}", state, prefix, target, excludes)
         found.update(k for k in names if prefix + k in state)

@@ -19,8 +19,15 @@ class StateDictError(ValueError):
     """Tensors of another shape: ``name [found] for [wanted]``."""
 
 
-def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
-    """Read the parameters of a checkpoint, on the CPU.
+def read_state_dict(
+    path: Path | str, shapes_only: bool = False
+) -> dict[str, torch.Tensor]:
+    """Read the parameters of a checkpoint.
+
+    Args:
+        path: File that torch wrote.
+        shapes_only: Read no values if the file's format allows it: the parameters are
+            on the meta device then, else on the CPU.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -30,7 +37,9 @@ def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
 
     check_zip_size(path)
     try:
-        state = safe_torch_load(path, map_location="cpu")
+        state = _read_shapes(path) if shapes_only else None
+        if state is None:
+            state = safe_torch_load(path, map_location="cpu")
     except OSError:
         raise
     except Exception as error:
@@ -52,6 +61,14 @@ def read_state_dict(path: Path | str) -> dict[str, torch.Tensor]:
             "Models of an experiment are valid.*.pth and *epoch.pth, not checkpoint.pth"
         )
     return state
+
+
+def _read_shapes(path: Path | str) -> Any:
+    """Read a checkpoint on the meta device; None: not of torch's format of today."""
+    try:
+        return torch.load(path, map_location="meta", mmap=True, weights_only=True)
+    except Exception:
+        return None
 
 
 def check_names(

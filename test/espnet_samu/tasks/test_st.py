@@ -84,8 +84,18 @@ def test_transcripts_are_needed_for_asr(st_cmd, tmp_path):
 
 
 @pytest.mark.parametrize("freeze", [False, True])
-def test_init_from_samu(st_cmd, samu_exp, frontend_conf, tmp_path, freeze):
+def test_init_from_samu(
+    st_cmd, samu_exp, frontend_conf, tmp_path, freeze, monkeypatch
+):
     student = torch.load(samu_exp / "1epoch.pth")
+    read = []
+
+    def load(file, *args, **kwargs):
+        read.append((str(file), str(kwargs.get("map_location"))))
+        return torch_load(file, *args, **kwargs)
+
+    torch_load = torch.load
+    monkeypatch.setattr(torch, "load", load)
     cmd = st_cmd(
         tmp_path,
         "--samu_model",
@@ -96,6 +106,10 @@ def test_init_from_samu(st_cmd, samu_exp, frontend_conf, tmp_path, freeze):
         optim_conf={"lr": 0.1 if freeze else 0.0},
     )
     STTask.main(cmd=cmd)
+    monkeypatch.undo()
+    # A student may be of 1 B parameters: once, and names and shapes besides.
+    places = [place for file, place in read if file == f"{samu_exp}/1epoch.pth"]
+    assert sorted(places) == ["cpu"] + ["meta"] * (len(places) - 1)
     state = torch.load(tmp_path / "1epoch.pth")
     names = [name for name in state if name.startswith("frontend.")]
     assert names == [name for name in student if name.startswith("frontend.")]

@@ -47,6 +47,23 @@ def test_partial_still_names_the_others():
         load_strictly("f", torch.nn.Linear(1, 1), state, is_partial=True)
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_shapes_only(tmp_path, is_new):
+    """Without a value where the format allows it."""
+    state = {"a": torch.ones(2, 3), "b": torch.zeros(1, dtype=torch.float16)}
+    file = tmp_path / "model.pth"
+    torch.save(state, file, _use_new_zipfile_serialization=is_new)
+    found = read_state_dict(file, shapes_only=True)
+    assert {k: (v.shape, v.dtype) for k, v in found.items()} == {
+        k: (v.shape, v.dtype) for k, v in state.items()
+    }
+    place = "meta" if is_new else "cpu"
+    assert {v.device.type for v in found.values()} == {place}
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(ValueError, match="model.pth is damaged, or is not a model"):
+        read_state_dict(file, shapes_only=True)
+
+
 NO_CHECKPOINTS = {
     "text": b"not a checkpoint\n",
     "empty": b"",
