@@ -16,12 +16,47 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from espnet_samu.decoder.batch_languages import BatchLanguages, insert_language_tokens
-from espnet_samu.utils.torch_modules import at_least_float32, valid_mask
+from espnet_samu.utils.torch_modules import valid_mask
 
 
 def _of_rows(limits: torch.Tensor, rows: int) -> torch.Tensor:
     """Repeat limits (B,) for the N hypotheses of B utterances."""
     return limits.repeat_interleave(rows // limits.size(0))
+
+
+class ChosenScores(LogitsProcessor):
+    """Log-probabilities of the tokens that a search without beams chooses.
+
+    It changes nothing. Among the processors that ``generate`` is given it is the first;
+    those of sampling (temperature, top k, top p) come after them.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[torch.Tensor] = []
+        self._last: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return the scores (N, V) of the token that follows tokens (N, L)."""
+        self._add(input_ids)
+        self._last = scores.log_softmax(-1)
+        return scores
+
+    def _add(self, tokens: torch.Tensor) -> None:
+        if self._last is not None:
+            chosen = tokens[:, -1:]
+            self._steps.append(self._last.gather(1, chosen))
+
+    def sums(self, sequences: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return log-probabilities (N,) of what was generated.
+
+        Args:
+            sequences: All tokens (N, L).
+            lengths: Number of generated tokens (N,) that count.
+        """
+        self._add(sequences)
+        scores = torch.cat(self._steps, dim=1)
+        valid = valid_mask(lengths, scores.size(1)).bool()
+        return scores.masked_fill(~valid, 0.0).sum(1)
 
 
 class ShortestLengths(LogitsProcessor):
@@ -101,10 +136,6 @@ class FramesCache(EncoderDecoderCache):
         self.self_attention_cache.reorder_cache(beam_idx)
 
 
-# Rows of logits that are computed at once when a translation is scored.
-_ROWS = 64
-
-
 class Hypotheses(NamedTuple):
     """N-best translations of each of B utterances, best first."""
 
@@ -125,8 +156,6 @@ class Generation:
     model: Any
     languages: BatchLanguages
     encode_frames: Callable[[torch.Tensor], torch.Tensor]
-    hidden_states: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-    logits: Callable[[torch.Tensor], torch.Tensor]
     autocast: Callable[[torch.Tensor], AbstractContextManager[None]]
     check_length: Callable[[int], None]
 
@@ -201,8 +230,7 @@ class Generation:
         """Translate; return log-probabilities of the translations, too.
 
         The scores of a step are not kept longer than the step. Those of beams are the
-        search's own; a search without beams has none, so that its translations are
-        read once more.
+        search's own; without beams they are those of the chosen tokens.
 
         Args:
             hs_pad: Speech frames (B, T, D).
@@ -222,9 +250,12 @@ class Generation:
         """
         prefix = self._prefix(hs_pad, sos, lang_token_ids).size(1)
         criteria = [LongestLengths(longest, prefix), ReleaseScores()]
+        processors = LogitsProcessorList()
+        chosen = ChosenScores()
+        if num_beams == 1:
+            processors.append(chosen)
         if shortest is not None:
-            processor = ShortestLengths(shortest, prefix, eos)
-            options["logits_processor"] = LogitsProcessorList([processor])
+            processors.append(ShortestLengths(shortest, prefix, eos))
         if num_beams > 1:
             # A search without beams warns that it does not use these options.
             options.update(length_penalty=length_penalty, output_scores=True)
@@ -236,6 +267,7 @@ class Generation:
             lang_token_ids,
             num_beams=num_beams,
             max_new_tokens=int(longest.max()),
+            logits_processor=processors,
             stopping_criteria=StoppingCriteriaList(criteria),
             **options,
         )
@@ -249,12 +281,7 @@ class Generation:
         lengths = torch.where(
             ended.any(1), ended.long().argmax(1) + 1, tokens.size(1)
         ).minimum(longest.repeat_interleave(n_best).to(tokens.device))
-        scores = self._score_again(
-            hs_pad.repeat_interleave(n_best, 0),
-            hlens.repeat_interleave(n_best, 0),
-            output.sequences,
-            lengths,
-        )
+        scores = chosen.sums(output.sequences, lengths)
         return Hypotheses(tokens, lengths, scores / lengths**length_penalty)
 
     def _prefix(
@@ -268,27 +295,3 @@ class Generation:
             with self.languages.of_batch(rows):
                 rows = self.languages.rows(len(hs_pad), hs_pad.device)
         return insert_language_tokens(start, rows)
-
-    def _score_again(
-        self,
-        hs_pad: torch.Tensor,
-        hlens: torch.Tensor,
-        sequences: torch.Tensor,
-        lengths: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return log-probabilities (N,) of the last tokens of sequences (N, L)."""
-        size = int(lengths.max())
-        prefix = sequences.size(1) - size
-        with self.autocast(hs_pad):
-            hidden = self.hidden_states(hs_pad, hlens, sequences[:, :-1])
-            hidden = hidden[:, prefix - 1 :]
-            steps = max(1, _ROWS // len(sequences))
-            targets = sequences[:, prefix:].split(steps, dim=1)
-            scores = [
-                at_least_float32(self.logits(h))
-                .log_softmax(-1)
-                .gather(2, t[..., None])[..., 0]
-                for h, t in zip(hidden.split(steps, dim=1), targets)
-            ]
-        valid = valid_mask(lengths, size).bool()
-        return torch.cat(scores, dim=1).masked_fill(~valid, 0.0).sum(1)

@@ -5,7 +5,6 @@ import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutput
 
-from espnet_samu.decoder import generation
 from espnet_samu.decoder.generation import (
     LongestLengths,
     ReleaseScores,
@@ -142,14 +141,14 @@ def test_beam_scores(folder, frames, family, lang, is_limited):
 
 @families
 @pytest.mark.parametrize("lang", [None, LANG])
-@pytest.mark.parametrize("rows", [1, 64])
-def test_greedy_scores(folder, frames, family, lang, rows, monkeypatch):
-    monkeypatch.setattr(generation, "_ROWS", rows)
+def test_greedy_scores(folder, frames, family, lang):
     decoder = MBartDecoder(VOCAB, 16, model=folder, lang_token_id=lang).eval()
     prefix = 1 if lang is None else 2
     theirs, ours = limits(prefix, True)
     options = {"do_sample": False}
     kept = decoder.generate(*frames, EOS, EOS, output_logits=True, **options, **theirs)
+    # The translations are not read a second time for their scores.
+    decoder.hidden_states = None
     for penalty in (0.0, 1.0):
         found = decoder.generate_with_scores(
             *frames, EOS, EOS, length_penalty=penalty, **options, **ours
@@ -166,12 +165,13 @@ def test_greedy_scores(folder, frames, family, lang, rows, monkeypatch):
             torch.testing.assert_close(found.scores[i], expected, rtol=0, atol=1e-5)
 
 
-def test_samples_have_their_scores(folder, frames):
+@pytest.mark.parametrize("warped", [{}, {"temperature": 0.5, "top_k": 5, "top_p": 0.9}])
+def test_samples_have_their_scores(folder, frames, warped):
+    """Those of the model, however they were drawn."""
     decoder = MBartDecoder(VOCAB, 16, model=folder, lang_token_id=LANG).eval()
     torch.manual_seed(0)
-    found = decoder.generate_with_scores(
-        *frames, EOS, EOS, LONGEST, do_sample=True, num_return_sequences=3, top_k=0
-    )
+    options = {"do_sample": True, "num_return_sequences": 3, "top_k": 0, **warped}
+    found = decoder.generate_with_scores(*frames, EOS, EOS, LONGEST, **options)
     assert found.scores.shape == (9,) and (found.scores < 0).all()
     i = 4
     n, m = int(frames[1][1]), int(found.lengths[i])
