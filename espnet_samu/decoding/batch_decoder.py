@@ -80,7 +80,7 @@ class Run:
             collate_fn=_as_it_is,
         )
         window: list[Reading] = []
-        for reading in progress(readings, len(missing), "utterances"):
+        for reading in progress(readings, len(missing), "utterances", seconds=10):
             if reading.speech is not None:
                 # A worker's tensor holds a file descriptor and shared memory.
                 reading = reading._replace(speech=reading.speech.clone())

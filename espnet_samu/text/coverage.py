@@ -2,13 +2,14 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import batched
 from typing import Any, NamedTuple
 
 import sentencepiece
 
 from espnet_samu.corpora.text import clean_text
+from espnet_samu.utils.command import progress
 from espnet_samu.utils.kaldi_io import iterate_text
 
 # Texts as a vocabulary writes them: decode(encode(text)).
@@ -28,6 +29,11 @@ class PieceCounts(NamedTuple):
     """How often each piece occurs; unknown characters stand for themselves."""
 
 
+def _sentences(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, utterance and sentence of a file, and show progress."""
+    return progress(iterate_text(text), None, f"sentences of {text}")
+
+
 def count_pieces(
     processor: sentencepiece.SentencePieceProcessor, texts: Sequence[str], nj: int = 1
 ) -> PieceCounts:
@@ -41,7 +47,7 @@ def count_pieces(
     sentences = 0
     pieces: Counter[str] = Counter()
     for text in texts:
-        for batch in batched(iterate_text(text), _BATCH):
+        for batch in batched(_sentences(text), _BATCH):
             lines = [line for _, _, line in batch]
             sentences += len(lines)
             for tokens in processor.encode(lines, out_type=str, num_threads=nj):
@@ -96,7 +102,7 @@ def find_losses(write: RoundTrip, texts: Sequence[str]) -> Losses:
     sentences, changed = 0, 0
     characters: Counter[str] = Counter()
     for text in texts:
-        for batch in batched(iterate_text(text), _BATCH):
+        for batch in batched(_sentences(text), _BATCH):
             lines = [line for _, _, line in batch]
             sentences += len(lines)
             for (number, utt, line), written in zip(batch, write(lines)):

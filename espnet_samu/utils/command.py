@@ -17,13 +17,13 @@ Item = TypeVar("Item")
 
 
 def progress(
-    items: Iterable[Item], total: int, name: str, seconds: float = 30.0
+    items: Iterable[Item], total: int | None, name: str, seconds: float = 30.0
 ) -> Iterator[Item]:
     """Show progress of a loop: a bar on a terminal, lines in a log.
 
     Args:
         items: What is looped over.
-        total: Number of items.
+        total: Number of items; None: not known.
         name: Of the items, for the message.
         seconds: Least time between two lines of a log.
     """
@@ -38,9 +38,8 @@ def progress(
         now = time.monotonic()
         if now - last >= seconds:
             last = now
-            logging.info(
-                f"{done} of {total} {name}, {done / (now - start):.1f} a second"
-            )
+            count = f"{done}" if total is None else f"{done} of {total}"
+            logging.info(f"{count} {name}, {done / (now - start):.1f} a second")
 
 
 _DEBUG = "--debug"

@@ -354,11 +354,28 @@ need() {
     done
 }
 
+# watch_log "LOG..." COMMAND...: run a command, and show what its jobs write to their logs,
+# which may be patterns.
+watch_log() {
+    local parent=${BASHPID} watcher status=0
+    ${python} -m espnet_samu.bin.watch --parent "${parent}" --since "$(date +%s)" "$1" &
+    watcher=$!
+    "${@:2}" || status=$?
+    { kill "${watcher}" && wait "${watcher}"; } 2> /dev/null || true
+    return "${status}"
+}
+
 # st.sh on the translation data. Later options win: what a call adds replaces these.
+# ${watched}: the logs to show.
+watched=
 st() {
     local start logs
     start=$(date +%s)
-    run_st "$@" && return 0
+    if [ -n "${watched}" ]; then
+        watch_log "${watched}" run_st "$@" && return 0
+    else
+        run_st "$@" && return 0
+    fi
     # Logs of this call's jobs; a failure before them is on the terminal.
     mapfile -t logs < <(find "${expdir}" "${dumpdir}" -name "*.log" -newermt "@${start}" 2> /dev/null)
     [ "${#logs[@]}" -eq 0 ] || failed "${logs[@]}"
@@ -666,6 +683,7 @@ select_utterances() {
             --output_dir "${samu_stats_dir}/${dset}"
     done
     products record selection
+    log "Stage 7 has made ${samu_stats_dir}"
 }
 
 # Stage 10.
@@ -673,8 +691,9 @@ collect_stats() {
     need 4 "${data_feats}/${train_set}${speed_perturb_factors:+_sp}/wav.scp" \
         "${data_feats}/${valid_set}/wav.scp"
     rm -rf "${st_stats_dir:?}"/splits*
-    st --stage 10 --stop_stage 10
+    watched="${st_stats_dir}/logdir/stats.*.log" st --stage 10 --stop_stage 10
     products record stats
+    log "Stage 10 has made ${st_stats_dir}"
 }
 
 # is_stale WHAT: whether a product must be made again, with a line that says why.
@@ -701,6 +720,7 @@ if ! "${skip_data_prep}"; then
                 exit 1
             fi
         done
+        log "Stage 1 has made ${used_sets//$'\n'/ } in data"
     fi
 
     if runs 2; then
@@ -721,6 +741,7 @@ if ! "${skip_data_prep}"; then
                 || rm -rf "${data_feats:?}/${train_set}_sp" "${data_feats}/org/${train_set}_sp"
             products begin sets
         fi
+        watched="${data_feats}/*/logs/format*.log ${data_feats}/org/*/logs/format*.log"
         st --stage "${_start}" --stop_stage "${_stop}"
         if [ "${samu_train_set}" != "${train_set}" ] || [ -n "${speed_perturb_factors}" ]; then
             log "Stage 3-4 for the transcribed speech of the distillation"
@@ -744,6 +765,8 @@ if ! "${skip_data_prep}"; then
             fi
             products record sets
         fi
+        watched=
+        log "Stage ${_stop} has made ${used_sets//$'\n'/ } in ${data_feats}"
         for dset in ${used_sets}; do
             rm -f "$(mark_of "${dset}")"
         done
@@ -772,6 +795,7 @@ if ! "${skip_data_prep}"; then
             check_vocab
         fi
         products record tokens
+        log "Stage 5 has made ${token_list}"
     fi
 fi
 
@@ -791,7 +815,8 @@ elif ! "${skip_train}"; then
             fi
             teacher=${teacher_dir}/model
             # shellcheck disable=SC2086
-            ${cuda_cmd} --gpu "${_ngpu}" "${teacher_dir}/teacher_train.log" \
+            watch_log "${teacher_dir}/teacher_train.log" \
+                ${cuda_cmd} --gpu "${_ngpu}" "${teacher_dir}/teacher_train.log" \
                 ${python} -m espnet_samu.bin.teacher_train \
                     --bitext "${teacher_bitext}" \
                     --output_dir "${teacher}" ${teacher_args} \
@@ -813,10 +838,12 @@ elif ! "${skip_train}"; then
             _opts+=(--output_dir "${teacher_dir}/${dset}")
         done
         # shellcheck disable=SC2086
-        ${cuda_cmd} --gpu "${_ngpu}" "${teacher_dir}/teacher_embed.log" \
+        watch_log "${teacher_dir}/teacher_embed.log" \
+            ${cuda_cmd} --gpu "${_ngpu}" "${teacher_dir}/teacher_embed.log" \
             ${python} -m espnet_samu.bin.teacher_embed "${_opts[@]}" ${teacher_embed_args} \
             || failed "${teacher_dir}/teacher_embed.log"
         grep -h "texts are cut off" "${teacher_dir}/teacher_embed.log" || true
+        log "Stage 6 has made the embeddings in ${teacher_dir}"
     fi
 
     if runs 7 && ! "${test_only}"; then
@@ -851,22 +878,24 @@ elif ! "${skip_train}"; then
         fi
         log "Distillation started... log: '${samu_exp}/train.log'"
         # shellcheck disable=SC2086
-        ${python} -m espnet2.bin.launch \
-            --cmd "${cuda_cmd} --name ${jobname}" \
-            --log "${samu_exp}"/train.log \
-            --ngpu "${ngpu}" \
-            --num_nodes "${num_nodes}" \
-            --init_file_prefix "${samu_exp}"/.dist_init_ \
-            --multiprocessing_distributed true -- \
-            ${python} -m espnet_samu.bin.samu_train \
-                --config "${samu_config}" \
-                --resume true \
-                --output_dir "${samu_exp}" \
-                --valid_utt2lang "${data_feats}/${samu_valid_set}/utt2lang" \
-                --frames_cache_dir "${dumpdir}/frames" \
-                --max_wav_duration "$(st_option max_wav_duration)" \
-                "${_opts[@]}" ${train_args} ${samu_args} || failed "${samu_exp}/train.log"
+        watch_log "${samu_exp}/train.log" \
+            ${python} -m espnet2.bin.launch \
+                --cmd "${cuda_cmd} --name ${jobname}" \
+                --log "${samu_exp}"/train.log \
+                --ngpu "${ngpu}" \
+                --num_nodes "${num_nodes}" \
+                --init_file_prefix "${samu_exp}"/.dist_init_ \
+                --multiprocessing_distributed true -- \
+                ${python} -m espnet_samu.bin.samu_train \
+                    --config "${samu_config}" \
+                    --resume true \
+                    --output_dir "${samu_exp}" \
+                    --valid_utt2lang "${data_feats}/${samu_valid_set}/utt2lang" \
+                    --frames_cache_dir "${dumpdir}/frames" \
+                    --max_wav_duration "$(st_option max_wav_duration)" \
+                    "${_opts[@]}" ${train_args} ${samu_args} || failed "${samu_exp}/train.log"
         products record student
+        log "Stage 8 has made the student in ${samu_exp}"
     fi
 
     if runs 9; then
@@ -889,7 +918,8 @@ elif ! "${skip_train}"; then
             _opts+=(--wav_scp "${data_feats}/${dset}/wav.scp,${_type}")
             _opts+=(--output_dir "${retrieval_dir}/${dset}")
         done
-        ${_cmd} --gpu "${_ngpu}" "${retrieval_dir}/samu_embed.log" \
+        watch_log "${retrieval_dir}/samu_embed.log" \
+            ${_cmd} --gpu "${_ngpu}" "${retrieval_dir}/samu_embed.log" \
             ${python} -m espnet_samu.bin.samu_embed \
                 --samu_model_file "${_samu_model}" \
                 --ngpu "${_ngpu}" \
@@ -917,6 +947,7 @@ elif ! "${skip_train}"; then
                 --output_dir "${retrieval_dir}/${dset}" "${_opts[@]}" ${retrieval_args}
         done
         products record retrieval
+        log "Stage 9 has made the scores in ${retrieval_dir}"
     fi
 fi
 
@@ -940,8 +971,9 @@ if ! "${skip_train}" && ! "${test_only}"; then
                 --num_splits "${num_splits_st}" --output_dir "${_dir}"
             split_tgt_lang=${_dir}/utt2tgt_lang
         fi
-        st --stage 11 --stop_stage 11
+        watched="${st_exp}/train.log" st --stage 11 --stop_stage 11
         products record model
+        log "Stage 11 has made the translation model in ${st_exp}"
     fi
 fi
 
@@ -954,12 +986,14 @@ if ! "${skip_eval}"; then
         done
         products check 12
         products begin translations
-        st --stage 12 --stop_stage 12
+        watched="${st_exp}/${inference_tag}/*/logdir/st_inference.*.log" \
+            st --stage 12 --stop_stage 12
         for dset in ${test_sets}; do
             collect_failed "${st_exp}/${inference_tag}/${dset}" "${dset}"
             count_failed "${st_exp}/${inference_tag}/${dset}" "${dset}" text
         done
         products record translations
+        log "Stage 12 has made the translations in ${st_exp}/${inference_tag}"
     fi
 
     if runs 13; then

@@ -33,6 +33,11 @@ def test_lines_in_a_log(monkeypatch, caplog):
         "2 of 4 utterances, 0.1 a second",
         "4 of 4 utterances, 0.1 a second",
     ]
+    caplog.clear()
+    now = iter([0.0, 40.0])
+    with caplog.at_level(logging.INFO):
+        assert list(progress("a", None, "sentences of x")) == ["a"]
+    assert caplog.messages == ["1 sentences of x, 0.0 a second"]
 
 
 def test_bar_on_a_terminal(monkeypatch, caplog):

@@ -14,6 +14,8 @@ from audio import RATE, join, read_recording
 from grammar import LANGUAGES, Content
 from spoken import Phrase, speak, transcript
 
+from espnet_samu.utils.command import progress
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -116,7 +118,9 @@ class Corpus:
 
         # Threads do: encoding happens outside Python's lock.
         with ThreadPoolExecutor(nj) as pool:
-            durations = pool.map(write, utterances)
+            durations = progress(
+                pool.map(write, utterances), len(utterances), "recordings"
+            )
             self.seconds |= {u.utt: s for u, s in zip(utterances, durations)}
 
     def write_set(
