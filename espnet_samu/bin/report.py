@@ -10,6 +10,7 @@ from pathlib import Path
 
 from espnet2.utils.types import str_or_none
 
+from espnet_samu.report.curves import make_curve_section
 from espnet_samu.report.examples import draw_examples
 from espnet_samu.report.page import Section, make_page
 from espnet_samu.report.results import (
@@ -40,6 +41,8 @@ from espnet_samu.scoring.inputs import (
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.training_log import EpochResults
+from espnet_samu.utils.training_log import read_results as read_epochs
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -47,7 +50,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Write a report of what score_st scored, as one HTML file without "
         "outside files or scripts: charts by language and group beside published "
-        "scores, tables, significance, examples, figures, signatures and commands.",
+        "scores, tables, significance, learning curves, examples, figures, signatures "
+        "and commands.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--results", required=True, help="results.json of score_st")
@@ -77,6 +81,13 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="NAME=PNG",
         help="Image to embed, e.g. a heat map of score_retrieval; NAME is "
         "its caption; may be repeated",
+    )
+    parser.add_argument(
+        "--training",
+        action="append",
+        default=[],
+        metavar="NAME=LOG",
+        help="train.log of a training whose learning curves to show; may be repeated",
     )
     parser.add_argument(
         "--command",
@@ -181,6 +192,22 @@ def check_published(
             )
 
 
+def read_trainings(options: Sequence[str]) -> dict[str, list[EpochResults]]:
+    """Return the results of each training's epochs; one without any is left out.
+
+    Args:
+        options: ``NAME=LOG``.
+    """
+    trainings = {}
+    for name, log in parse_pairs("training", options).items():
+        results = read_epochs(Path(log))
+        if results:
+            trainings[name] = results
+        else:
+            logging.warning(f"--training '{name}': no epoch has results in {log}")
+    return trainings
+
+
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command line.
 
@@ -211,6 +238,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     sections.append(make_score_section(results))
     if results.significance is not None:
         sections.append(make_significance_section(results.significance))
+    trainings = read_trainings(args.training)
+    if trainings:
+        sections.append(make_curve_section(trainings, made_by[1:]))
     if figures:
         for name in figures:
             if name not in commands:

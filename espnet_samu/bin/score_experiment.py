@@ -124,6 +124,29 @@ def target_langs(folder: Path, args: argparse.Namespace) -> set[str]:
     return set(read_text(path).values()) if path.exists() else {args.tgt_lang}
 
 
+def find_cross_attention(exp: Path) -> dict[str, Path]:
+    """Return pictures of ``num_att_plot`` by their captions.
+
+    Args:
+        exp: Experiment folder.
+
+    Returns:
+        Of up to three utterances, the last layer in the last epoch.
+    """
+    found: dict[str, Path] = {}
+    for folder in sorted((exp / "att_ws").glob("*")):
+        pictures = {
+            (int(match[2]), int(match[1])): path
+            for path in folder.glob("*.png")
+            if (match := re.fullmatch(r"cross_attention\.(\d+)\.(\d+)ep", path.stem))
+        }
+        if pictures and len(found) < 3:
+            epoch, layer = max(pictures)
+            name = f"cross-attention of {folder.name}, layer {layer + 1}, epoch {epoch}"
+            found[f"{name}, mean over its heads"] = pictures[epoch, layer]
+    return found
+
+
 def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[str]]:
     """Return the options of a test set for score_st and for report.
 
@@ -150,11 +173,19 @@ def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[
             scores += ["--ceiling", f"{name}={path}"]
         if exp == args.baseline_exp:
             scores += ["--baseline", name]
+        if path.with_name("train.log").exists():
+            page += ["--training", f"{name}={path.with_name('train.log')}"]
         # A frozen encoder retrieves as the student that it started from.
         from_student = f"{args.samu_model}:frontend" in config
         if retrieved and from_student and "freeze: true" in config:
             json = args.retrieval_dir / dset / "retrieval.json"
             scores += ["--retrieval", f"{name}={json}"]
+    log = Path(args.samu_model).with_name("train.log")
+    if args.samu_model and log.exists():
+        page += ["--training", f"distillation of {log.parent.name}={log}"]
+    for name, png in find_cross_attention(args.st_exp).items():
+        page += ["--figure", f"{name}={png}"]
+        page += ["--command", f"{name}={args.command} (stage 11)"]
     if (data / "utt2tgt_lang").exists():
         both += ["--utt2tgt_lang", str(data / "utt2tgt_lang")]
     if (data / args.src).exists() and (data / args.src).stat().st_size:

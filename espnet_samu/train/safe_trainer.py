@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from espnet2.train.trainer import Trainer
 
+from espnet_samu.train.attention_plots import plotted_cross_attention
 from espnet_samu.train.encoding import (
     UpdateCounter,
     close_frames_cache,
@@ -41,6 +42,7 @@ class SafeTrainer(Trainer):
     * ESPnet takes hyperparameters of optimizer and scheduler from the checkpoint.
       Here those that were changed in the configuration are used.
     * The frames of a frozen encoder are kept, if the task says where.
+    * ``num_att_plot`` plots the cross-attention of ``decoder: mbart``, too.
     """
 
     @classmethod
@@ -108,6 +110,12 @@ class SafeTrainer(Trainer):
         super().validate_one_epoch(options=options, **kwargs)
         if is_first():
             _put_aside(Path(options.output_dir))
+
+    @classmethod
+    def plot_attention(cls, model, **kwargs) -> None:
+        """Plot attention weights, those of transformers' decoders among them."""
+        with plotted_cross_attention(model):
+            super().plot_attention(model=model, **kwargs)
 
 
 def _put_aside(output_dir: Path) -> None:

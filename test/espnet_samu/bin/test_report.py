@@ -144,6 +144,20 @@ def test_published_figures_that_are_not_shown(cmd, tmp_path, caplog):
     assert "of an earlier version and name no target languages" in caplog.text
 
 
+def test_learning_curves(cmd, tmp_path, caplog):
+    line = "INFO: {}epoch results: [train] loss={}, [valid] loss=2.0, acc=0.{}\n"
+    lines = "".join(line.format(n, 5 - n, n) for n in (1, 2, 3))
+    (tmp_path / "train.log").write_text(lines)
+    (tmp_path / "empty.log").write_text("")
+    main([*cmd, "--training", "mine=train.log", "--training", "none=empty.log"])
+    page = Page((tmp_path / "out/report.html").read_text())
+    assert "Learning curves" in page.text["h2"]
+    assert page.text["title"][-2:] == ["Loss", "Accuracy"]
+    assert page.text["desc"][-1].endswith("last 0.3 in epoch 3.")
+    assert "mine: means over each epoch. " in page.text["figcaption"]
+    assert "--training 'none': no epoch has results in empty.log" in caplog.text
+
+
 def test_least(cmd, tmp_path, caplog):
     main(cmd)
     page = Page((tmp_path / "out/report.html").read_text())

@@ -98,6 +98,36 @@ def test_retrieval_is_that_of_the_student_on_this_set(args, change):
     assert "--retrieval" not in scores and "--figure" not in page
 
 
+def test_curves_and_cross_attention(args):
+    def shown():
+        page = score_options(args, "other")[1]
+        return [
+            (a, b) for a, b in zip(page, page[1:]) if a[2:] in ("training", "figure")
+        ]
+
+    write_text(Path("dump/raw/other/wav.scp"), {"u9": "c"})
+    args.retrieval_sets = []
+    assert shown() == []
+    for log in ("exp/st_mine/train.log", "a/train.log"):
+        Path(log).write_text("")
+    for utt in ("u1", "u2", "u3", "u4"):
+        for layer, epoch in ((0, 10), (11, 9), (11, 10), (2, 10)):
+            name = f"cross_attention.{layer}.{epoch}ep.png"
+            write_text(Path("exp/st_mine/att_ws", utt, name), {})
+        # of another decoder
+        write_text(Path("exp/st_mine/att_ws", utt, "decoder.src_attn.10ep.png"), {})
+    caption = "cross-attention of {}, layer 12, epoch 10, mean over its heads"
+    picture = "exp/st_mine/att_ws/{}/cross_attention.11.10ep.png"
+    assert shown() == [
+        ("--training", "mine=exp/st_mine/train.log"),
+        ("--training", "distillation of a=a/train.log"),
+        *(
+            ("--figure", f"{caption}={picture}".format(utt, utt))
+            for utt in ("u1", "u2", "u3")
+        ),
+    ]
+
+
 def test_another_set_shows_how_well_it_retrieves(args):
     write_text(Path("dump/raw/other/wav.scp"), {"u9": "c"})
     scores, page = score_options(args, "other")
