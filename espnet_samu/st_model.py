@@ -1,10 +1,14 @@
 """Translation model: target languages, auxiliary distillation, frozen first updates."""
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from espnet2.legacy.nets.pytorch_backend.transformer.label_smoothing_loss import (
+    LabelSmoothingLoss,
+)
 from espnet2.st.espnet_model import ESPnetSTModel
 from espnet2.torch_utils.device_funcs import force_gatherable
 
@@ -27,6 +31,38 @@ _STATS = {
     "cos_wrong": "samu_cos_wrong",
     "batch_r1": "samu_batch_r1",
 }
+
+
+class SmoothedCrossEntropy(LabelSmoothingLoss):
+    """ESPnet's loss with label smoothing, by torch's cross entropy.
+
+    ESPnet's makes a distribution over all V tokens for each position, and several
+    tensors of its size. Its smoothing s is shared by the V - 1 wrong tokens, torch's by
+    all V: that of torch is s * V / (V - 1) for the same loss, less the entropy of the
+    distribution.
+    """
+
+    def forward(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss.
+
+        Args:
+            x: Logits (B, L, V).
+            target: Token ids (B, L), ``padding_idx`` where padded.
+        """
+        cross_entropy = torch.nn.functional.cross_entropy(
+            x.flatten(0, 1),
+            target.flatten(),
+            ignore_index=self.padding_idx,
+            reduction="sum",
+            label_smoothing=self.smoothing * self.size / (self.size - 1),
+        )
+        n_tokens = (target != self.padding_idx).sum()
+        entropy = 0.0
+        if self.smoothing > 0:
+            entropy = -self.confidence * math.log(self.confidence)
+            entropy -= self.smoothing * math.log(self.smoothing / (self.size - 1))
+        total = n_tokens if self.normalize_length else len(x)
+        return (cross_entropy - entropy * n_tokens) / total
 
 
 class SamuSTModel(UpdateCounter, ESPnetSTModel):
@@ -54,6 +90,11 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
 
     def __init__(self, *args, freeze_encoder_updates: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
+        loss = getattr(self, "criterion_st", None)
+        if isinstance(loss, LabelSmoothingLoss):
+            self.criterion_st = SmoothedCrossEntropy(
+                loss.size, loss.padding_idx, loss.smoothing, loss.normalize_length
+            )
         self.distillation: DistillationHead | None = None
         self.register_load_state_dict_post_hook(_do_without_distillation)
         self.init_updates(freeze_encoder_updates)

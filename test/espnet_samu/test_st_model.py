@@ -3,6 +3,9 @@ import string
 import pytest
 import torch
 from espnet2.layers.utterance_mvn import UtteranceMVN
+from espnet2.legacy.nets.pytorch_backend.transformer.label_smoothing_loss import (
+    LabelSmoothingLoss,
+)
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
 from espnet_samu.loss.contrastive import ContrastiveLoss
@@ -11,7 +14,7 @@ from espnet_samu.loss.distillation import DistillationLoss
 from espnet_samu.pooling.attention import AttentionPooling
 from espnet_samu.projector.tanh import TanhProjector
 from espnet_samu.samu_model import ESPnetSAMUModel
-from espnet_samu.st_model import SamuSTModel
+from espnet_samu.st_model import SamuSTModel, SmoothedCrossEntropy
 from espnet_samu.tasks.st import STTask
 from espnet_samu.train.distillation_head import DistillationHead
 
@@ -54,6 +57,21 @@ def one(batch, text, i):
         text[0][i : i + 1, :m].clone(),
         text[1][i : i + 1],
     )
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss_is_that_of_espnet(smoothing, normalized):
+    torch.manual_seed(0)
+    logits = torch.randn(3, 5, 11, requires_grad=True)
+    target = torch.randint(11, (3, 5))
+    target[0, 3:] = target[2, 1:] = -1
+    found = []
+    for loss in (SmoothedCrossEntropy, LabelSmoothingLoss):
+        value = loss(11, -1, smoothing, normalized)(logits, target)
+        found.append((value, *torch.autograd.grad(value, logits)))
+    torch.testing.assert_close(*found)
+    assert found[0][0] > 0
 
 
 @pytest.mark.parametrize("normalized", [False, True])

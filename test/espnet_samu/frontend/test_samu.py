@@ -430,6 +430,8 @@ def test_attn_implementation(build, noise, family):
 def test_samples_that_are_not_finite(build, noise, family, value):
     speech, lengths = noise(3000, 3000, 2500)
     speech[0, 5] = speech[2, 2000] = float(value)
+    # Finite, though their sum is not.
+    speech[1, :4] = 3e38
     with pytest.raises(UnusableWaveforms) as info:
         build(family)(speech, lengths)
     reason = "samples are NaN or infinite"
