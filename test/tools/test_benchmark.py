@@ -3,7 +3,10 @@
 import argparse
 import importlib
 import json
+import multiprocessing
+import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,6 +57,9 @@ def test_decode(load, last_line):
     (cell,) = figures["cells"]
     assert cell["same_tokens_beam_search"] == cell["same_tokens_generate"] == 1.0
     assert set(cell["seconds"]) == {"raw", "generate", "int8", "beam_search"}
+    factors = cell["real_time_factor"]
+    # 2 x 10 frames of 20 ms
+    assert factors["generate"] == pytest.approx(cell["seconds"]["generate"] / 0.4)
 
 
 def test_distill(load, last_line, monkeypatch):
@@ -62,6 +68,69 @@ def test_distill(load, last_line, monkeypatch):
     options = "--teacher small --batch_size 2 --seconds 0.5 --tokens 4 --repeats 1"
     figures = last_line(distill.main, *options.split())
     assert figures["ratio"] > 0 and figures["memory_saved_gib"] == 0
+
+
+@pytest.mark.parametrize("kind", ["samu", "st"])
+def test_overhead(load, last_line, kind):
+    options = f"--kinds {kind} --batch_size 2 --seconds 0.5 --repeats 1 --warmup 0"
+    figures = last_line(load("overhead").main, *options.split())[kind]
+    # The plain loop trains the same model.
+    assert figures["difference_of_gradients"] < 1e-4
+    seconds = figures["cpu_seconds"]
+    assert figures["ratio"] == seconds["trainer"] / seconds["plain"]
+
+
+GPU_SECTIONS = "frontends decoder ddp training student translation frames_cache".split()
+
+
+@pytest.mark.timeout(40)  # two trainings through ESPnet's trainer
+@pytest.mark.parametrize("name", GPU_SECTIONS)
+def test_gpu_check(load, name):
+    """A section on the CPU with tiny models: all checks pass."""
+    gpu_check, rows = load("gpu_check"), []
+    assert list(gpu_check.SECONDS) == GPU_SECTIONS
+    section = getattr(load("gpu_speed"), name, None)
+    section = section or getattr(load("gpu_correctness"), name)
+    section(lambda *row: rows.append(gpu_check.Row(*row)), "cpu", True)
+    assert rows and all(row.is_good for row in rows), rows
+
+
+def test_gpu_check_goes_on(load, monkeypatch, capsys):
+    """An error, a crash, a slow section and a failed check are reported."""
+    gpu_check, sections = load("gpu_check"), load("gpu_correctness")
+
+    def frontends(note, device, tiny):
+        note("frames", 0.5, None, 0.1)
+
+    def decoder(note, device, tiny):
+        note("logits", 0.0, None, 0.1)
+        raise RuntimeError("no kernel")
+
+    def training(note, device, tiny):
+        os._exit(3)
+
+    def ddp(note, device, tiny):
+        time.sleep(60)
+
+    names = ["frontends", "decoder", "training", "ddp"]
+    for name, section in zip(names, (frontends, decoder, training, ddp)):
+        monkeypatch.setattr(sections, name, section, raising=False)
+    monkeypatch.setitem(gpu_check.SECONDS, "ddp", 0.2)
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(gpu_check, "CONTEXT", fork)
+    with pytest.raises(SystemExit) as info:
+        gpu_check.main(["--dry_run", "--sections", *names])
+    assert info.value.code == 1
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures["failed"] == ["frontends: frames", "decoder", "training", "ddp"]
+    errors = {name: found["error"] for name, found in figures["sections"].items()}
+    assert errors == {
+        "frontends": "",
+        "decoder": "RuntimeError: no kernel",
+        "training": "ended with exit status 3",
+        "ddp": "stopped after 0.2 s",
+    }
+    assert figures["sections"]["decoder"]["figures"] == {"logits": 0.0}
 
 
 def test_start(load, last_line, monkeypatch):

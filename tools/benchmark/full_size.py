@@ -158,11 +158,16 @@ def seamless_decoder(vocab: int) -> dict:
     return {**fields, "decoder_layerdrop": 0.0, "vocab_size": vocab}
 
 
+def random_text(model, speech, n_tokens: int):
+    """Tokens (B, L) of as many translations as there are utterances, and lengths."""
+    size = len(speech), n_tokens
+    text = torch.randint(4, len(model.token_list) - 1, size, device=speech.device)
+    return text, torch.full(size[:1], n_tokens, device=speech.device)
+
+
 def gradients(model, speech, lengths, n_tokens: int) -> float:
     """Forward and backward; returns the loss."""
-    text = torch.randint(4, len(model.token_list) - 1, (len(speech), n_tokens))
-    text_lengths = torch.full((len(speech),), n_tokens)
-    loss, _, _ = model(speech, lengths, text, text_lengths)
+    loss, _, _ = model(speech, lengths, *random_text(model, speech, n_tokens))
     loss.backward()
     return loss.item()
 

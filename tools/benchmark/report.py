@@ -38,6 +38,24 @@ def time_pairwise(
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def clock_of(device: Any) -> Callable[[], float]:
+    """Return a clock of seconds that waits for what a device has been given to do.
+
+    Args:
+        device: ``cpu``, ``cuda``, or torch's object of it.
+    """
+    import torch
+
+    if torch.device(device).type == "cpu":
+        return time.perf_counter
+
+    def clock() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return clock
+
+
 def peak_memory() -> float:
     """Most memory that this process has held so far, in GiB.
 
