@@ -84,9 +84,7 @@ def test_transcripts_are_needed_for_asr(st_cmd, tmp_path):
 
 
 @pytest.mark.parametrize("freeze", [False, True])
-def test_init_from_samu(
-    st_cmd, samu_exp, frontend_conf, tmp_path, freeze, monkeypatch
-):
+def test_init_from_samu(st_cmd, samu_exp, frontend_conf, tmp_path, freeze, monkeypatch):
     student = torch.load(samu_exp / "1epoch.pth")
     read = []
 
