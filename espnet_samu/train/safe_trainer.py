@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from espnet2.train.trainer import Trainer
+from typeguard import suppress_type_checks
 
 from espnet_samu.train.attention_plots import plotted_cross_attention
 from espnet_samu.train.encoding import (
@@ -102,7 +103,9 @@ class SafeTrainer(Trainer):
         # Here: a resumed training has loaded its weights.
         model = kwargs["model"]
         open_frames_cache(getattr(model, "module", model))
-        return super().train_one_epoch(options=options, **kwargs)
+        # The reporter's types, item by item, in every step.
+        with suppress_type_checks():
+            return super().train_one_epoch(options=options, **kwargs)
 
     @classmethod
     def validate_one_epoch(cls, options, **kwargs) -> None:

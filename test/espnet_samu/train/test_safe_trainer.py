@@ -1,10 +1,12 @@
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from espnet2.train import trainer
 from espnet2.train.trainer import Trainer
+from typeguard import TypeCheckError, typechecked
 
 from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.tasks.samu import SAMUTask
@@ -212,3 +214,18 @@ def test_mixed_precision_after_a_cpu(uninterrupted, samu_cmd, tmp_path, monkeypa
 def test_the_host_has_what_is_extended():
     for name in ("run", "resume", "train_one_epoch", "validate_one_epoch"):
         assert name in vars(SafeTrainer) and name in vars(Trainer)
+
+
+def test_types_are_not_checked_in_every_step(tmp_path, monkeypatch):
+    @typechecked
+    def double(number: int):
+        return 2 * number
+
+    monkeypatch.setattr(
+        Trainer, "train_one_epoch", classmethod(lambda cls, **kwargs: double("a"))
+    )
+    options = SimpleNamespace(output_dir=tmp_path)
+    model = torch.nn.Linear(1, 1)
+    assert SafeTrainer.train_one_epoch(options, model=model) == "aa"
+    with pytest.raises(TypeCheckError):
+        double("a")
