@@ -96,9 +96,9 @@ def test_sets(stamps: Path, tmp_path: Path) -> None:
         "target_language": "en",
         "speaker": "tuxpaint_es",
     }
-    assert {r["translation"] for name in sets if "samu" in name for r in sets[name]} == {
-        ""
-    }
+    assert {
+        r["translation"] for name in sets if "samu" in name for r in sets[name]
+    } == {""}
     assert {Path(row["audio"]).name: row["reason"] for row in dropped} == {
         "again_desc_es.ogg": "another stamp has the same description in English",
         "silent_desc_ca.ogg": "no description in its language",
@@ -122,7 +122,9 @@ def test_mistakes(stamps: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = run(tmp_path / "empty", output)
     assert result.returncode == 1 and "has no recordings NAME_desc_" in result.stderr
-    make_stamp(tmp_path / "latin", "x", "Tree.\nes.utf8=Árbol\n".encode("latin-1"), "es")
+    make_stamp(
+        tmp_path / "latin", "x", "Tree.\nes.utf8=Árbol\n".encode("latin-1"), "es"
+    )
     result = run(tmp_path / "latin", output)
     assert result.returncode == 1 and "x.txt is not UTF-8" in result.stderr
     assert not output.exists()
