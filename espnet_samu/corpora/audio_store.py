@@ -9,11 +9,10 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, speech
 from espnet_samu.corpora.data_dir import SAFE_PATH
@@ -30,17 +29,13 @@ _Entry = tuple[int, int, int, str, str]
 _NEW: _Entry = (0, 0, 0, "", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording that can be used.
-
-    Attributes:
-        path: What wav.scp says.
-        samples: Its length at 16 kHz; None: not looked at.
-    """
+class Recording(NamedTuple):
+    """A recording that can be used."""
 
     path: str
+    """What wav.scp says."""
     samples: int | None
+    """Its length at 16 kHz; None: not looked at."""
 
     @property
     def seconds(self) -> float | None:

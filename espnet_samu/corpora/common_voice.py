@@ -10,9 +10,17 @@ import os
 import re
 import sys
 import tarfile
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -20,7 +28,7 @@ from espnet_samu.corpora.audio import AudioFault
 from espnet_samu.corpora.audio_store import AudioStore, Recording
 from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.data_dir import stem
-from espnet_samu.corpora.text import clean_text, csv_unquote
+from espnet_samu.corpora.text import clean_text, csv_unquote, single_blanks
 
 COMMONVOICE = (
     "--commonvoice, or as COMMONVOICE in the environment or db.sh; it must be release "
@@ -117,16 +125,13 @@ class TsvReader:
         self.line, self.malformed = 1, []
         try:
             with open_tsv(self.path) as stream:
-                rows = csv.reader(
-                    stream, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\"
-                )
+                rows = self.rows(stream)
                 header = next(rows, [])
                 places = [self.place(header, name) for name in self.columns]
                 last = max(places)
                 for row in rows:
-                    self.line = rows.line_num
                     if last < len(row) <= len(header):
-                        yield tuple([" ".join(row[place].split()) for place in places])
+                        yield tuple([single_blanks(row[place]) for place in places])
                     elif row:
                         self.malformed.append(self.line)
         except UnicodeDecodeError as e:
@@ -138,6 +143,26 @@ class TsvReader:
             raise ValueError(
                 f"{self.path}:{self.line}: cannot be read ({e}); get the file again"
             ) from None
+
+    def rows(self, stream: TextIO) -> Iterator[list[str]]:
+        """Yield the fields of each row; ``line`` is the number of its last line."""
+        number = 0
+        for line in stream:
+            if "\\" in line or len(line) > csv.field_size_limit():
+                rows = csv.reader(
+                    chain([line], stream),
+                    delimiter="\t",
+                    quoting=csv.QUOTE_NONE,
+                    escapechar="\\",
+                )
+                row = next(rows)  # of several lines, if their ends are escaped
+                number += rows.line_num
+            else:  # which is faster
+                line = line.rstrip("\r\n")
+                row = line.split("\t") if line else []
+                number += 1
+            self.line = number
+            yield row
 
     def place(self, header: Sequence[str], name: str) -> int:
         """Return the place of a column."""
@@ -324,24 +349,23 @@ class Clips:
         # Of one language at a time, whose sets are made one after the other.
         self._folder: Path | None = None
         self._known: dict[str, str | None] = {}
-        self._absolute: dict[Path, str] = {}
 
-    def path(self, folder: Path, name: str) -> str:
-        """Return what wav.scp says of a clip.
+    def paths(self, folder: Path) -> Callable[[str], str]:
+        """Return what says the path of a clip in wav.scp, by its file name.
 
         Args:
             folder: Common Voice's folder of the language.
-            name: File name of the clip.
         """
-        # Called for every utterance of every set: no Path objects here.
-        if self.mode == "convert":
-            return f"{self.output}/{folder.name}/{stem(name)}.flac"
-        return self._source(folder, name)
+        # Called for every utterance of every set: no Path objects inside.
+        if self.mode == "stat":
+            return self._sources(folder)
+        start = f"{self.output}/{folder.name}/"
+        return lambda name: f"{start}{stem(name)}.flac"
 
-    def _source(self, folder: Path, name: str) -> str:
-        if folder not in self._absolute:
-            self._absolute[folder] = os.path.abspath(folder / "clips")
-        return f"{self._absolute[folder]}/{name}"
+    @staticmethod
+    def _sources(folder: Path) -> Callable[[str], str]:
+        start = f"{os.path.abspath(folder / 'clips')}/"
+        return lambda name: start + name
 
     def faults(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
         """Find the clips that cannot be used.
@@ -362,13 +386,15 @@ class Clips:
             for name, result in self._look_at(folder, new).items():
                 fault = result.reason if isinstance(result, AudioFault) else None
                 self._known[name] = fault
-        known = ((name, self._known[name]) for name in names)
-        return {name: fault for name, fault in known if fault is not None}
+        known = self._known
+        return {name: fault for name in names if (fault := known[name]) is not None}
 
     def _look_at(
         self, folder: Path, names: Iterable[str]
     ) -> Mapping[str, Recording | AudioFault]:
         """Return what clips are, by name, after decoding the new ones."""
         store = ClipStore(self.output / folder.name, self.mode, self.jobs, False)
-        names = {self._source(folder, name): name for name in names}
-        return {names[path]: found for path, found in store.add(names).items()}
+        names = list(names)
+        paths = list(map(self._sources(folder), names))
+        found = store.add(paths)
+        return dict(zip(names, map(found.__getitem__, paths)))

@@ -205,13 +205,14 @@ def prepare(args: argparse.Namespace) -> None:
         )
     common_voice = CommonVoice(args.commonvoice)
     release = choose_release(args, common_voice)
-    make_scenario(args, scenario, clips, common_voice)
+    fingerprints: dict[Path, list[int | str]] = {}
+    make_scenario(args, scenario, clips, common_voice, fingerprints)
     if args.samu_langs != NONE:
         if release is not common_voice:
             shards = (release.folder / TABLES).is_file()
             clips = Clips(args.audio, args.clips_dir, args.nj)
             clips = ShardClips(args.clips_dir, args.nj) if shards else clips
-        make_distillation(args, clips, common_voice, release)
+        make_distillation(args, clips, common_voice, release, fingerprints)
 
 
 def read_parquet(args: argparse.Namespace, scenario: Scenario) -> None:
@@ -245,6 +246,7 @@ def make_scenario(
     scenario: Scenario,
     clips: Clips,
     common_voice: CommonVoice,
+    fingerprints: dict[Path, list[int | str]],
 ) -> None:
     """Write the sets of all directions of a scenario, and those of them together."""
     sets = ScenarioSets(
@@ -259,7 +261,8 @@ def make_scenario(
         "keep_quotes": args.keep_quotes,
         "clips_dir": str(args.clips_dir),
     }
-    marker = Marker(work / "done.json", options, [*sets.inputs(), published])
+    inputs = [*sets.inputs(), published]
+    marker = Marker(work / "done.json", options, inputs, fingerprints)
     if marker.is_current(sets.outputs()):
         logging.info(f"{scenario.tag}: the sets are there already")
     else:
@@ -298,6 +301,7 @@ def make_distillation(
     clips: Clips,
     common_voice: CommonVoice,
     release: CommonVoice,
+    fingerprints: dict[Path, list[int | str]],
 ) -> None:
     """Write the sets of the distillation."""
     outputs = {
@@ -322,7 +326,7 @@ def make_distillation(
         "keep_quotes": args.keep_quotes,
         "clips_dir": str(args.clips_dir),
     }
-    marker = Marker(work / "done.json", options, inputs)
+    marker = Marker(work / "done.json", options, inputs, fingerprints)
     if marker.is_current(outputs.values()):
         logging.info("distillation: the sets are there already")
     else:

@@ -272,11 +272,12 @@ class Distillation:
         """Write the data directory of one language and split."""
         folder = self.common_voice.language(lang)
         data = DataDir([text_file(TRANSCRIPTS)])
+        path = self.clips.paths(folder)
         for name, clip in chosen.items():
             utterance = Utterance(
                 id=utterance_id(clip, lang, name),
                 speaker=clip.speaker,
-                audio=self.clips.path(folder, name),
+                audio=path(name),
                 language=lang,
                 transcript=clip.sentence,
                 line=clip.line,

@@ -28,6 +28,7 @@ from espnet_samu.corpora.parquet import (
     find_shards,
     read_rows,
 )
+from espnet_samu.corpora.text import single_blanks
 from espnet_samu.utils.atomic import atomic_write
 
 DATASET = "fixie-ai/covost2"
@@ -241,7 +242,7 @@ class _Speech:
 
 def _field(text: str) -> str:
     """Return a text as a field of CoVoST-2's tables, which escape by backslashes."""
-    return " ".join(text.split()).replace("\\", "\\\\")
+    return single_blanks(text).replace("\\", "\\\\")
 
 
 class ShardClips(Clips):

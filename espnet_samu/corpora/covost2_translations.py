@@ -219,7 +219,7 @@ def write_direction(
         transcripts.append(text_file(TRANSCRIPTS))
         translations += map(text_file, tags)
     data = DataDir(transcripts, translations)
+    path = clips.paths(folder)
     for utterance in utterances:
-        clip = clips.path(folder, utterance.audio)
-        data.add(utterance._replace(audio=clip))
+        data.add(utterance._replace(audio=path(utterance.audio)))
     write_data_dir(data, output)

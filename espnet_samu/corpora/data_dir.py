@@ -7,11 +7,11 @@ import json
 import marshal
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from heapq import merge
-from itertools import groupby
-from operator import attrgetter
+from itertools import batched, groupby
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class DataDir:
         self.columns |= dict.fromkeys(transcripts, "transcript")
         if translations := dict.fromkeys(translations, "translation"):
             self.columns |= {**translations, "utt2tgt_lang": "target_language"}
+        self.folders: set[str] = set()
+        """Of the recordings."""
         self._fields: dict[str, bytes] = {}
 
     def __len__(self) -> int:
@@ -60,10 +62,11 @@ class DataDir:
 
     def __getitem__(self, utt: str) -> Utterance:
         """Return an utterance."""
-        return Utterance(utt, *marshal.loads(self._fields[utt]))
+        return Utterance._make((utt, *marshal.loads(self._fields[utt])))
 
     def add(self, utterance: Utterance) -> None:
         """Add an utterance, or replace the one of its id."""
+        self.folders.add(utterance.audio.rpartition("/")[0])
         self._fields[utterance.id] = marshal.dumps(utterance[1:])
 
     def remove(self, utt: str) -> None:
@@ -85,45 +88,69 @@ def write_data_dir(
         ValueError: ``output`` holds an input or something else; an id or a path cannot
             be used.
     """
-    folders: set[str] = set()
-    recordings: dict[str, str] = {}  # id -> path, if utterances are cut out of them
-    for utterance in map(data.__getitem__, data):
-        for value in {utterance.id, utterance.speaker}:
-            fault = id_fault(value)
-            if fault is not None:
-                raise ValueError(f"{output}: the id {value!r} {fault}")
-        if not SAFE_PATH.fullmatch(utterance.audio):
-            raise ValueError(
-                f"{output}: {utterance.audio!r} has a blank or a character that a "
-                "shell takes for its own; rename it"
-            )
-        folders.add(os.path.dirname(utterance.audio))
-        if utterance.recording:
-            recordings[utterance.recording] = utterance.audio
-    with AtomicFolder(output, MAKER, [*inputs, *folders]) as folder:
-        columns = dict(data.columns)
+    with AtomicFolder(output, MAKER, [*inputs, *data.folders]) as folder:
+        try:
+            recordings = write_columns(data, folder)
+        except ValueError as error:
+            raise ValueError(f"{output}: {error}") from None
         if recordings:
             wavs = (f"{rec} {recordings[rec]}\n" for rec in sorted(recordings))
             (folder / "wav.scp").write_text("".join(wavs), "utf-8", newline="\n")
-            columns["segments"] = "piece"
-        else:
-            columns["wav.scp"] = "audio"
-        write_columns(data, columns, folder)
         write_spk2utt(folder)
 
 
-def write_columns(data: DataDir, columns: Mapping[str, str], folder: Path) -> None:
-    """Write one file for each field, sorted by utterance."""
+_AT_ONCE = 1000  # utterances that are written together
+
+
+def write_columns(data: DataDir, folder: Path) -> dict[str, str]:
+    """Write one file for each field, sorted by utterance.
+
+    Returns:
+        Path by id of the recordings that utterances are cut out of.
+
+    Raises:
+        ValueError: An id or a path cannot be used.
+    """
+    recordings: dict[str, str] = {}
+    columns = dict(data.columns)
+    first = next(map(data.__getitem__, data), None)
+    if first is not None and first.recording:
+        columns["segments"] = "piece"
+    else:
+        columns["wav.scp"] = "audio"
     with ExitStack() as stack:
         files = [
             (attrgetter(field), stack.enter_context((folder / name).open("wb")))
             for name, field in columns.items()
         ]
         # Code points sort as UTF-8 bytes do: this is LC_ALL=C.
-        for utt in sorted(data):
-            utterance = data[utt]
+        for utts in batched(sorted(data), _AT_ONCE):
+            utterances = [data[utt] for utt in utts]
+            for utterance in utterances:
+                check(utterance)
+                if utterance.recording:
+                    recordings[utterance.recording] = utterance.audio
             for field, file in files:
-                file.write(f"{utt} {field(utterance)}\n".encode())
+                lines = [f"{u.id} {field(u)}\n" for u in utterances]
+                file.write("".join(lines).encode())
+    return recordings
+
+
+def check(utterance: Utterance) -> None:
+    """Raise an error where ids or path cannot be used.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    for value in utterance.id, utterance.speaker:
+        fault = id_fault(value)
+        if fault is not None:
+            raise ValueError(f"the id {value!r} {fault}")
+    if not SAFE_PATH.fullmatch(utterance.audio):
+        raise ValueError(
+            f"{utterance.audio!r} has a blank or a character that a shell takes for "
+            "its own; rename it"
+        )
 
 
 TRANSCRIPTS = "multi"
@@ -191,28 +218,48 @@ def merge_files(sources: Sequence[tuple[Path, set[bytes] | None]], output: Path)
     Returns:
         Number of lines.
     """
-
-    def chosen(path: Path, keys: set[bytes] | None) -> Iterable[bytes]:
-        stream = stack.enter_context(path.open("rb"))
-        if keys is None:
-            return stream
-        return (line for line in stream if line.partition(b" ")[0] in keys)
-
     count = 0
-    with ExitStack() as stack, output.open("wb") as out:
-        # No byte of a key is smaller than the blank behind it: lines sort as keys do.
-        for line in merge(*(chosen(path, keys) for path, keys in sources)):
-            out.write(line)
-            count += 1
-    return count
+    waiting = {blocks(path, keys): [b""] for path, keys in sources}
+    with output.open("wb") as out:
+        while waiting:
+            # What is not read yet is behind the last line of its block.
+            last = min(lines[-1] for lines in waiting.values())
+            ready = []
+            for stream, lines in list(waiting.items()):
+                end = bisect_right(lines, last)
+                ready += lines[:end]
+                del lines[:end]
+                if not lines:
+                    lines += next(stream, [])
+                if not lines:
+                    del waiting[stream]
+            # No byte of a key is smaller than the blank behind it: lines sort as keys.
+            ready.sort()
+            out.writelines(ready)
+            count += len(ready)
+    return count - len(sources)  # an empty line began each
+
+
+_BLOCK = 2**16  # bytes of a file that are merged at once
+
+
+def blocks(path: Path, keys: set[bytes] | None) -> Iterator[list[bytes]]:
+    """Read lines ``key value`` some at a time: those with the keys; None: all."""
+    with path.open("rb") as stream:
+        while lines := stream.readlines(_BLOCK):
+            if keys is not None:
+                lines = [line for line in lines if line.partition(b" ")[0] in keys]
+            if lines:
+                yield lines
 
 
 def write_spk2utt(folder: Path) -> None:
     """Write spk2utt of utt2spk, where utterances of a speaker are side by side."""
-    with (folder / "spk2utt").open("wb") as out:
-        pairs = read_lines(folder / "utt2spk")
-        for speaker, group in groupby(pairs, key=lambda pair: pair[1]):
-            out.write(speaker + b" " + b" ".join(utt for utt, _ in group) + b"\n")
+    with (folder / "utt2spk").open("rb") as lines:
+        with (folder / "spk2utt").open("wb") as out:
+            pairs = map(bytes.split, lines)
+            for speaker, group in groupby(pairs, key=itemgetter(1)):
+                out.write(b" ".join([speaker, *(utt for utt, _ in group)]) + b"\n")
 
 
 def clip_of(wav: bytes) -> str:
@@ -236,18 +283,27 @@ class Marker:
         options: What decides the result.
         inputs: Files and folders that were read: sizes and times are compared, of all
             files in a folder, too.
+        fingerprints: Of inputs that other markers of this run have looked at before;
+            new ones are added. A folder may have a million clips.
     """
 
     def __init__(
-        self, path: Path, options: Mapping[str, Any], inputs: Iterable[Path]
+        self,
+        path: Path,
+        options: Mapping[str, Any],
+        inputs: Iterable[Path],
+        fingerprints: dict[Path, list[int | str]] | None = None,
     ) -> None:
         self.path = path
         code = hashlib.sha256()
         for file in sorted(CODE.glob("*.py")):
             code.update(file.read_bytes())
+        known = {} if fingerprints is None else fingerprints
+        inputs = sorted(set(inputs))
+        known.update({p: fingerprint(p) for p in inputs if p not in known})
         self.state: dict[str, Any] = {
             "options": dict(options),
-            "inputs": {str(p): fingerprint(p) for p in sorted(set(inputs))},
+            "inputs": {str(p): known[p] for p in inputs},
             "code": code.hexdigest(),
         }
 
@@ -305,7 +361,7 @@ def fingerprint(path: Path) -> list[int | str]:
                     status = _size_and_time(entry.stat())
                 except OSError:  # a link that leads nowhere
                     status = []
-                line = os.fsencode(f"{entry.name} {status}")
+                line = f"{entry.name} {status}".encode(errors="surrogateescape")
                 total ^= int.from_bytes(hashlib.blake2b(line, digest_size=16).digest())
         return [f"{total:032x}"]
     return [*_size_and_time(path.stat())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,7 +44,10 @@ _SAME = str.maketrans(
 
 
 class _Content(dict):
-    """Table for ``str.translate``: without punctuation, symbols, blanks and marks."""
+    """Table for ``str.translate``: without punctuation, symbols, blanks and marks.
+
+    Letters of ``_SAME`` become one.
+    """
 
     def __missing__(self, code: int) -> int | None:
         ignored = code in _IGNORED or unicodedata.category(chr(code))[0] in "PSZC"
@@ -62,8 +66,12 @@ class _Accents(dict):
         return self[code]
 
 
-_CONTENT = _Content()
+_CONTENT = _Content(_SAME)
 _ACCENTS = _Accents()
+# The tables are slow where a sentence is not ASCII: most have nothing for them.
+_ASCII_IGNORED = bytes(code for code in range(128) if _CONTENT[code] is None)
+_LOWER = bytes(range(256)).lower()
+_CHANGED = re.compile("[{}]".format("".join(map(chr, {*_IGNORED, *_SAME}))))
 
 
 def sentence_key(sentence: str) -> bytes:
@@ -74,14 +82,23 @@ def sentence_key(sentence: str) -> bytes:
     one sound, dotted and dotless i, and yo and ye in Russian.
     """
     if sentence.isascii():
-        text = sentence.lower()
+        content = sentence.encode().translate(_LOWER, _ASCII_IGNORED)
     else:
-        text = unicodedata.normalize("NFKC", sentence.translate(_ACCENTS)).casefold()
-        # Case folding makes two characters of U+0130.
-        text = unicodedata.normalize("NFKC", text).replace("i\u0307", "i")
-        text = text.translate(_SAME)
-    text = text.translate(_CONTENT)
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+        content = _content(sentence).encode()
+    return hashlib.blake2b(content, digest_size=8).digest()
+
+
+def _content(sentence: str) -> str:
+    """Return what a sentence is recognised by."""
+    ascii_ignored = sentence.encode(errors="ignore").translate(None, _ASCII_IGNORED)
+    text = ascii_ignored.decode()
+    if not (text.isalnum() and unicodedata.is_normalized("NFKC", text)):
+        text = unicodedata.normalize("NFKC", sentence.translate(_ACCENTS))
+    # Case folding makes two characters of U+0130.
+    text = unicodedata.normalize("NFKC", text.casefold()).replace("i\u0307", "i")
+    if text.isalnum() and not _CHANGED.search(text):
+        return text
+    return text.translate(_CONTENT)
 
 
 CLIP_OF_TEST = "clip of a dev or test set"

@@ -33,6 +33,13 @@ def clean_text(text: str) -> str:
     return text if _VISIBLE.search(text) else ""
 
 
+def single_blanks(text: str) -> str:
+    """Return a text with one space for blanks of any kind, and none around it."""
+    if " " in text and text.isprintable() and "  " not in text and text == text.strip():
+        return text  # nearly every sentence, and faster to see than to split it
+    return " ".join(text.split())
+
+
 def csv_unquote(text: str, always: bool = True) -> str:
     """Return a field without the quotes that CSV writers put around it.
 

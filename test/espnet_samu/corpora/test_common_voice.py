@@ -21,6 +21,7 @@ QUIRKS = (
     "e.mp3\t\t\n"
     "f.mp3\ta\\\tb\tNaN\n"
     "g.mp3\tNone #1, 2; 3\t-0\n"
+    "i.mp3\tover \\\n two lines\t5\n"
     "h.mp3\tété 日本語 \u200f\t4"
 )
 
@@ -42,6 +43,7 @@ def test_by_hand(quirks):
         "e.mp3": "",
         "f.mp3": "a b",  # the tab was escaped
         "g.mp3": "None #1, 2; 3",
+        "i.mp3": "over two lines",  # the line end was escaped
         "h.mp3": "été 日本語 \u200f",
     }
 
@@ -64,7 +66,7 @@ def test_same_rows_as_pandas(quirks):
         for row in frame[list(columns)].itertuples(index=False)
     ]
     assert list(TsvReader(quirks, columns)) == expected
-    assert len(expected) == 8
+    assert len(expected) == 9
 
 
 def test_blanks_of_all_kinds_become_one(tmp_path):

@@ -41,18 +41,18 @@ def test_sizes_alone_do_not_show_what_is_undecodable(folder, tmp_path):
 
 
 def test_paths(folder, tmp_path):
-    assert Clips("stat", tmp_path / "out").path(folder, NAMES[0]) == str(
+    assert Clips("stat", tmp_path / "out").paths(folder)(NAMES[0]) == str(
         folder / "clips" / NAMES[0]
     )
     # As given: relative to the recipe, as all that ESPnet writes to dump/.
-    converted = Clips("convert", tmp_path / "out").path(folder, NAMES[0])
+    converted = Clips("convert", tmp_path / "out").paths(folder)(NAMES[0])
     assert converted == f"{tmp_path}/out/fr/common_voice_fr_1.flac"
 
 
 def test_a_clip_keeps_its_name(folder, tmp_path):
     clips = Clips("convert", tmp_path / "out")
     clips.faults(folder, NAMES)
-    info = soundfile.info(clips.path(folder, NAMES[0]))
+    info = soundfile.info(clips.paths(folder)(NAMES[0]))
     assert (info.format, info.subtype) == ("FLAC", "PCM_16")
     assert (info.samplerate, info.channels) == (16000, 1)
     # mp3 pads to whole frames of 1152 samples at 48 kHz.
@@ -76,7 +76,7 @@ def test_another_copy_of_the_corpus_is_converted_again(tmp_path):
         clips = Clips("convert", tmp_path / "out")
         folder = tmp_path / root / "fr"
         assert clips.faults(folder, ["a.mp3"]) == {}
-        path = clips.path(folder, "a.mp3")
+        path = clips.paths(folder)("a.mp3")
         assert soundfile.info(path).duration == seconds
 
 

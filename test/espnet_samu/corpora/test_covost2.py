@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from espnet_samu.bin import prepare as command_line
+from espnet_samu.corpora import data_dir
 from espnet_samu.corpora.common_voice import CommonVoice, read_validated, speaker_id
 from espnet_samu.corpora.covost2_directions import (
     FROM_ENGLISH,
@@ -633,6 +634,23 @@ def test_combine_by_hand(tmp_path):
     assert text == "a one-text\nb two-text\nc one-text\nd two-text\n"
     spk2utt = (tmp_path / "both" / "spk2utt").read_text()
     assert spk2utt == "a a\nb b\nc c\nd d\n"
+
+
+def test_merging_is_sorting(tmp_path, monkeypatch):
+    """Files of several blocks, of which one is empty and one is chosen from."""
+    monkeypatch.setattr(data_dir, "_BLOCK", 50)
+    keys = [f"{n * 7919 % 1000:03d}" for n in range(300)]
+    lines = [f"{key} value of {key}\n" for key in keys]
+    sources = []
+    for n in range(4):
+        path = tmp_path / f"{n}"
+        path.write_text("".join(sorted(lines[n::3] if n < 3 else [])))
+        chosen = {key.encode() for key in keys[2:100:3]} if n == 2 else None
+        sources.append((path, chosen))
+    count = data_dir.merge_files(sources, tmp_path / "all")
+    expected = sorted([*lines[0::3], *lines[1::3], *lines[2:100:3]])
+    assert (tmp_path / "all").read_text() == "".join(expected)
+    assert count == len(expected)
 
 
 def test_marker(tmp_path):
