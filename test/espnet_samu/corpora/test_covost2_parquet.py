@@ -186,7 +186,7 @@ def test_types_and_layouts(prepare, shards, corpus, tmp_path):
             ("sentence", pa.dictionary(pa.int8(), pa.string())),
             ("translation", pa.large_string()),
             ("file", pa.string()),
-            ("client_id", pa.dictionary(pa.int64(), pa.large_string())),
+            ("client_id", pa.large_string()),
         ]
     )
     cache = tmp_path / "datasets--somebody--covost2"
@@ -197,6 +197,9 @@ def test_types_and_layouts(prepare, shards, corpus, tmp_path):
         rows = pq.read_table(path).to_pylist()
         number = int(path.name.split("-")[1])
         table = pa.Table.from_pylist(rows, schema)
+        # An older pyarrow makes no such column of Python objects.
+        clients = table["client_id"].dictionary_encode()
+        table = table.set_column(len(schema) - 1, "client_id", clients)
         pq.write_table(table, output / f"{number:04d}.parquet", row_group_size=3)
     (cache / "refs").mkdir()
     (cache / "refs" / "main").write_text("0123abc")

@@ -11,13 +11,14 @@ import collections
 import csv
 import hashlib
 import re
-import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import soundfile
+
+from espnet_samu.utils.command import run
 
 COLUMNS = "id audio language transcript translation target_language speaker".split()
 SETS = "samu_train samu_dev train dev test_seen test_held".split()
@@ -129,7 +130,7 @@ def write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
     temporary.replace(path)
 
 
-def main() -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--stamps", type=Path, required=True, help="Folder of stamps")
@@ -141,28 +142,25 @@ def main() -> None:
     parser.add_argument(
         "--max_seconds", type=float, default=8.0, help="Of the longest recording"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(cmd)
     languages = args.st_langs.split(), args.samu_langs.split()
     both = set(languages[0]) & set(languages[1])
     if both:
-        sys.exit(f"Error: {' '.join(sorted(both))}: with translations, or without?")
+        raise ValueError(f"{' '.join(sorted(both))}: with translations, or without?")
     rows = collections.defaultdict(list)
     dropped = []
-    try:
-        for found in read_stamps(args.stamps, *languages, args.max_seconds):
-            if isinstance(found, Dropped):
-                dropped.append(found)
-                continue
-            for name in found[0]:
-                # Transcribed speech is for the distillation, which needs no more.
-                hidden = {"translation": "", "target_language": ""}
-                is_samu = name.startswith("samu")
-                rows[name].append({**found[1], **hidden} if is_samu else found[1])
-    except ValueError as error:
-        sys.exit(f"Error: {error}")
+    for found in read_stamps(args.stamps, *languages, args.max_seconds):
+        if isinstance(found, Dropped):
+            dropped.append(found)
+            continue
+        for name in found[0]:
+            # Transcribed speech is for the distillation, which needs no more.
+            hidden = {"translation": "", "target_language": ""}
+            is_samu = name.startswith("samu")
+            rows[name].append({**found[1], **hidden} if is_samu else found[1])
     if not rows:
-        sys.exit(
-            f"Error: {args.stamps} has no recordings NAME_desc_LANG.ogg in "
+        raise ValueError(
+            f"{args.stamps} has no recordings NAME_desc_LANG.ogg in "
             f"{' '.join(languages[0] + languages[1])} beside NAME.txt"
         )
     args.output_dir.mkdir(parents=True, exist_ok=True)
@@ -180,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
