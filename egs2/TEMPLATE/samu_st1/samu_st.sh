@@ -742,7 +742,10 @@ if ! "${skip_data_prep}"; then
             products begin sets
         fi
         watched="${data_feats}/*/logs/format*.log ${data_feats}/org/*/logs/format*.log"
-        st --stage "${_start}" --stop_stage "${_stop}"
+        _opts=()
+        # The first one is what st.sh is told is the training set.
+        ! "${test_only}" || _opts=(--test_sets " ${test_sets#"${train_set}"}")
+        st --stage "${_start}" --stop_stage "${_stop}" "${_opts[@]}"
         if [ "${samu_train_set}" != "${train_set}" ] || [ -n "${speed_perturb_factors}" ]; then
             log "Stage 3-4 for the transcribed speech of the distillation"
             # To st.sh the transcript is the one text of these sets.

@@ -614,11 +614,12 @@ def test_only_test_sets_are_prepared(run, recipe):
     for option, value in (
         ("train_set", "test"),
         ("valid_set", "test"),
-        ("test_sets", "test test2"),
         ("min_wav_duration", "0"),
         ("max_wav_duration", "1000000"),
     ):
         assert f"\n--{option}\n{value}\n" in calls[2]
+    # The last one counts: the first set is not formatted once more.
+    assert calls[2].split("--test_sets\n")[-1].split("\n")[0].split() == ["test2"]
     assert "Stages 5-11 are skipped: nothing is trained" in output
     options[-1] = "false"
     status, output = run(*options, stage=13, stop_stage=13)
