@@ -82,7 +82,7 @@ run() {
         --teacher_args "--updates 400 --seed ${seed}" \
         --inference_samu_model valid.cos_right.best.pth \
         --st_config "${st_config}" \
-        --train_args "--seed ${seed}" \
+        --train_args "--seed ${seed} --frames_cache_dtype float32" \
         --tgt_token_type bpe \
         --tgt_nbpe 140 \
         --min_wav_duration 0.2 \

@@ -50,7 +50,7 @@ def test_both_arms(run):
     assert "<--baseline_config><conf/tuning/train_st_xlsr.yaml>" in last
     for call in calls:
         # The seed is not lost to the user's arguments.
-        assert "<--train_args><--seed 2>" in call
+        assert "<--train_args><--seed 2 --frames_cache_dtype float32>" in call
         assert "<--st_args><--max_epoch 2>" in call
         assert "<--expdir><exp/seed2>" in call
 
