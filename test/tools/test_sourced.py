@@ -50,7 +50,16 @@ def test_bytecode_is_kept(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = f"{show}; . ../../../tools/activate_python.sh; {show}"
     assert source(tools, script).stdout.split() == ["1", "unset"]
     target = f"show: ; @{show.replace('$', '$$')}"
-    command = ["make", "-s", "-C", str(TOOLS), "--eval", target, "show"]
+    command = [
+        "make",
+        "-s",
+        "--no-print-directory",
+        "-C",
+        str(TOOLS),
+        "--eval",
+        target,
+        "show",
+    ]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.stdout.split() == ["unset"]
 
