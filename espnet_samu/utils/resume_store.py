@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from typeguard import typechecked
 
@@ -29,6 +29,13 @@ def file_identity(name: str | None) -> Any:
     path = Path(name).resolve()
     status = (path / "meta.yaml" if path.is_dir() else path).stat()
     return [str(path), status.st_size, status.st_mtime_ns]
+
+
+class _Row(NamedTuple):
+    """Where a vector is."""
+
+    file: Path
+    row: int
 
 
 class ResumeStore(Mapping[Key, Any]):
@@ -55,11 +62,14 @@ class ResumeStore(Mapping[Key, Any]):
         self._root = folder
         self.folder = folder / hashlib.sha256(content.encode()).hexdigest()[:16]
         self._found: dict[Key, Any] = {}
+        # Vectors of one part at a time: neighbours are asked for one after the other.
+        self._part_read: Path | None = None
+        self._vectors: Any = None
         for part in sorted(self.folder.glob("*.json")):
             rows = json.loads(part.read_text(encoding="utf-8"))
             vectors = part.with_suffix(".npy")
             if vectors.exists():
-                self._found.update(zip(map(tuple, rows), _read(vectors)))
+                self._found.update(_places(vectors, map(tuple, rows)))
             else:
                 for *key, value in rows:
                     found = from_json(value) if from_json else value
@@ -67,7 +77,16 @@ class ResumeStore(Mapping[Key, Any]):
 
     def __getitem__(self, key: Key) -> Any:
         """Return a result."""
-        return self._found[key]
+        found = self._found[key]
+        if not isinstance(found, _Row):
+            return found
+        if found.file != self._part_read:
+            import numpy as np
+
+            # Not mapped: each open part would hold a file descriptor.
+            self._vectors = np.load(found.file, allow_pickle=False)
+            self._part_read = found.file
+        return self._vectors[found.row]
 
     def __iter__(self) -> Iterator[Key]:
         """Iterate over the keys."""
@@ -84,13 +103,13 @@ class ResumeStore(Mapping[Key, Any]):
         import numpy as np
 
         values = list(results.values())
+        found: Mapping[Key, Any] = results
         if isinstance(values[0], np.ndarray):
             text = json.dumps(list(results), ensure_ascii=False)
             part = self._part(text)
             with atomic_write(part.with_suffix(".npy"), "wb") as file:
                 np.save(file, np.stack(values), allow_pickle=False)
-            # Not in memory a second time.
-            values = list(_read(part.with_suffix(".npy")))
+            found = _places(part.with_suffix(".npy"), results)
         else:
             rows = [[*key, value] for key, value in results.items()]
             text = json.dumps(rows, ensure_ascii=False)
@@ -98,7 +117,7 @@ class ResumeStore(Mapping[Key, Any]):
         # After the vectors: a part without this file is none.
         with atomic_write(part) as file:
             file.write(text)
-        self._found.update(zip(results, values))
+        self._found.update(found)
 
     def remove(self) -> None:
         """Delete the parts of all runs."""
@@ -110,8 +129,6 @@ class ResumeStore(Mapping[Key, Any]):
         return self.folder / f"{name}.json"
 
 
-def _read(path: Path) -> Any:
-    """Return vectors (N, D), mapped from the file."""
-    import numpy as np
-
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+def _places(file: Path, keys: Iterable[Key]) -> dict[Key, _Row]:
+    """Return where the vectors of a part are."""
+    return {key: _Row(file, row) for row, key in enumerate(keys)}

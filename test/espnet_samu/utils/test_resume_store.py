@@ -1,5 +1,7 @@
 """Tests of espnet_samu.utils.resume_store; with translations: decoding/test_results."""
 
+import os
+
 import numpy as np
 
 from espnet_samu.utils.resume_store import ResumeStore, file_identity
@@ -34,6 +36,19 @@ def test_vectors_of_a_part_that_was_not_finished_are_not_read(tmp_path):
     assert len(ResumeStore(tmp_path, {})) == 0
     store.save({("x",): VECTORS[0]})
     assert list(ResumeStore(tmp_path, {})) == [("x",)]
+
+
+def test_parts_hold_no_file_open(tmp_path):
+    """A large test set has thousands of parts, a process 1024 files."""
+    store = ResumeStore(tmp_path, {})
+    before = len(os.listdir("/proc/self/fd"))
+    for i in range(20):
+        store.save({(f"{i}",): VECTORS[i % 2]})
+    again = ResumeStore(tmp_path, {})
+    for some in (store, again):
+        found = [some[f"{i}",] for i in range(20)]
+        np.testing.assert_array_equal(found, [*VECTORS] * 10)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_identity_of_a_model(tmp_path):
