@@ -105,6 +105,13 @@ class LogMel(torch.nn.Module):
         frames[..., 0] = (1 - PREEMPHASIS) * first * window[0]
         return frames.addcmul_(mean, window, value=PREEMPHASIS - 1)
 
+    def _log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return log-mel frames (B, T, M) of waveforms (B, N), not normalised."""
+        frames = self._windowed_frames(waveforms.float() * INT16)
+        spectrum = torch.view_as_real(torch.fft.rfft(frames, FFT))
+        power = spectrum.square().sum(-1)
+        return (power @ self.filters.float()).clamp(min=FLOOR).log()
+
     @torch.no_grad()
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor
@@ -120,10 +127,11 @@ class LogMel(torch.nn.Module):
         """
         # Autocast would round the spectrum.
         with torch.autocast(waveforms.device.type, enabled=False):
-            frames = self._windowed_frames(waveforms.float() * INT16)
-            spectrum = torch.view_as_real(torch.fft.rfft(frames, FFT))
-            power = spectrum.square().sum(-1)
-            mel = (power @ self.filters.float()).clamp(min=FLOOR).log()
+            if waveforms.device.type == "cpu":
+                # The spectra of one utterance fit into a processor's cache.
+                mel = torch.cat([self._log_mel(part) for part in waveforms.split(1)])
+            else:
+                mel = self._log_mel(waveforms)
 
             n_frames = torch.div(lengths - WINDOW, HOP, rounding_mode="floor") + 1
             mask = torch.arange(mel.size(1), device=mel.device) < n_frames[:, None]

@@ -26,6 +26,7 @@ from espnet_samu.train.saved_state import (
     read_structure,
 )
 from espnet_samu.utils.distributed import is_distributed, is_first
+from espnet_samu.utils.torch_modules import keep_freed_memory
 
 _GRADIENTS = "accumulated_gradients"
 """Entry of an optimizer's saved state: gradients by the position of the parameter."""
@@ -50,6 +51,8 @@ class SafeTrainer(Trainer):
     def run(cls, model, optimizers, trainer_options, **kwargs) -> None:
         """Train, starting after the last epoch whose files are complete."""
         output_dir = Path(trainer_options.output_dir)
+        if trainer_options.ngpu == 0:
+            keep_freed_memory()
         if is_first():
             _restore(output_dir)
         if is_distributed():

@@ -1,8 +1,33 @@
 """Tests of espnet_samu.utils.torch_modules."""
 
+import subprocess
+import sys
+
 import torch
 
 from espnet_samu.utils.torch_modules import eval_frozen, valid_mask, without_autocast
+
+
+def test_keep_freed_memory():
+    code = """
+import resource
+import torch
+from espnet_samu.utils.torch_modules import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        torch.ones(4 * 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults())
+keep_freed_memory()
+faults()  # the heap grows
+print(faults())
+"""
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    returned, kept = map(int, run.stdout.split())
+    assert returned > 20 * kept
 
 
 def test_without_autocast():
