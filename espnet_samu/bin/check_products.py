@@ -36,7 +36,8 @@ def get_parser() -> argparse.ArgumentParser:
         "teacher_prompt teacher_dir samu_model samu_exp samu_stats_dir samu_config "
         "samu_args token_list bpemodel token_texts token_model token_args st_exp "
         "st_stats_dir st_config st_args inference_tag inference_config inference_args "
-        "inference_st_model retrieval_dir baseline_exp durations named command"
+        "inference_st_model retrieval_dir baseline_exp durations named train_langs "
+        "command"
     ).split():
         parser.add_argument(f"--{name}", default="", help="As in samu_st.sh")
     for name in ("own_student", "use_src_lang", "check_audio"):
@@ -130,13 +131,53 @@ def write(product: Product, command: str, finished: bool = True) -> None:
     )
 
 
+def missing(recipe: Recipe, stage: int) -> tuple[int, str] | None:
+    """Return the first file that a stage lacks, and the stage that makes it."""
+    args, feats, teacher = recipe.args, recipe.feats, Path(recipe.args.teacher_dir)
+    exp, tests = Path(args.st_exp), args.test_sets.split()
+    distilled = (args.samu_train_set, args.samu_valid_set)
+    model = [(11, exp / "config.yaml"), (11, exp / args.inference_st_model)]
+    embeddings = [(6, teacher / name / "embed.scp") for name in distilled]
+    files: list[tuple[int, Path]] = []
+    if stage == 7:
+        files = [(4, feats / name / "wav.scp") for name in distilled] + embeddings
+    elif stage == 8:
+        stats = Path(args.samu_stats_dir)
+        files = [(7, stats / part / "speech_shape") for part in ("train", "valid")]
+        files += embeddings
+    elif stage == 9:
+        files = [(8, Path(args.samu_model))]
+        for name in args.retrieval_sets.split():
+            files += [(4, feats / name / "wav.scp"), (6, teacher / name / "embed.scp")]
+    elif stage == 10:
+        names = (args.perturbed_set or args.train_set, args.valid_set)
+        files = [(4, feats / name / "wav.scp") for name in names]
+    elif stage == 12:
+        files = model + [(4, feats / name / "wav.scp") for name in tests]
+    elif stage == 13:
+        if not args.train_langs:
+            files = [(1, Path("data", args.train_set, "utt2lang"))]
+        files += [(12, exp / args.inference_tag / name / "text") for name in tests]
+    elif stage == 14:
+        files = [*model, (13, exp / "RESULTS.md")]
+    elif stage == 15:
+        files = [(13, exp / "README.md")]
+    return next(((made_in, str(f)) for made_in, f in files if not f.exists()), None)
+
+
 def check(recipe: Recipe, stage: int) -> None:
-    """Raise an error for products that a stage rests on and that are stale.
+    """Raise an error for what a stage rests on and is missing or stale.
 
     Raises:
         ValueError: Names the product, what differs, and what to do.
     """
     args = recipe.args
+    if found := missing(recipe, stage):
+        raise ValueError(
+            f"{found[1]} is missing: run stage {found[0]} first (--stage {found[0]})"
+        )
+    if stage > 14:
+        return
     has_student = stage < 10 or recipe.starts_from_student()
     distilled = args.own_student == "true" and has_student
     names = []

@@ -11,7 +11,8 @@ import espnet_samu
 ORDER = (
     ("launch", "bin", "sentence_transformer"),
     ("speech2text", "speech2embedding"),
-    ("decoding", "checkpoint", "report", "recipe"),
+    ("decoding", "checkpoint", "report", "recipe", "recipe_data"),
+    ("recipe_names",),
     ("tasks",),
     ("samu_model", "st_model", "teacher"),
     ("train",),

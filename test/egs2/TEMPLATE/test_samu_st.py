@@ -187,9 +187,13 @@ def test_longest_utterance_goes_to_both_trainings(run, recipe):
     status, output = run("--max_wav_duration", "8")
     assert status == 0 and f"--samu_model {DEFAULT} " in output
     assert " --max_wav_duration 8 " in output
-    script = (recipe / "samu_st.sh").read_text()
-    distillation = script.split("-m espnet_samu.bin.samu_train")[1].split("record")[0]
-    assert '--max_wav_duration "$(st_option max_wav_duration)"' in distillation
+    (recipe / "python").write_text(PYTHON)
+    (recipe / "python").chmod(0o755)
+    options = ["--python", "./python", "--max_wav_duration", "8"]
+    status, output = run(*options, stage=8, stop_stage=8)
+    assert status == 0, output
+    distillation = output.split("\nespnet_samu.bin.samu_train\n")[1].split("\n-m\n")[0]
+    assert "\n--max_wav_duration\n8\n" in distillation
 
 
 @pytest.mark.parametrize(
@@ -266,7 +270,8 @@ def test_translations_of_the_distillation_are_carried_over(run, recipe):
 
 
 PYTHON = """#!/usr/bin/env bash
-# Prints the arguments.
+# Prints the arguments, but for the names of folders.
+[ "$2" != espnet_samu.bin.recipe ] || exec python3 "$@"
 printf '%s\\n' "$@"
 """
 
@@ -486,7 +491,7 @@ if [ "$2" = espnet_samu.bin.teacher_embed ]; then
     echo "a line after it" >&2
     exit 1
 fi
-[ "$2" != espnet_samu.bin.jobs ] || exec python3 "$@"
+case "$2" in espnet_samu.bin.jobs | espnet_samu.bin.recipe) exec python3 "$@" ;; esac
 [ "$2" = espnet_samu.launch ] || echo "$@"
 """
 
@@ -514,7 +519,7 @@ def coverage(recipe):
 )
 def test_a_failed_job_says_why_on_the_console(run, coverage, monkeypatch, line, shown):
     monkeypatch.setenv("LAST_LINE", line)
-    status, output = run("--python", coverage, "--ngpu", 4, stage=6, stop_stage=6)
+    status, output = run("--python", coverage, stage=6, stop_stage=6)
     assert status == 1
     last = output.splitlines()[-1]
     assert last.partition("failed) ")[2].startswith(shown or line)
