@@ -6,11 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin=tools/venv/bin
 
 python_files=()
+recipe_files=()
+other_files=()
 shell_files=()
 while IFS= read -r -d "" file; do
     [ -f "${file}" ] && [ ! -L "${file}" ] || continue
     case ${file} in
-        *.py) python_files+=("${file}") ;;
+        egs2/*.py) python_files+=("${file}") recipe_files+=("${file}") ;;
+        *.py) python_files+=("${file}") other_files+=("${file}") ;;
         *.sh | .ci/run) shell_files+=("${file}") ;;
     esac
 done < <(git ls-files -z --cached --others --exclude-standard)
@@ -37,7 +40,10 @@ types=$!
 
 status=0
 "${bin}/black" --quiet --check --diff "${python_files[@]}" || status=1
-"${bin}/isort" --quiet --check --diff "${python_files[@]}" || status=1
+# In ESPnet, where recipes may go, espnet_samu is a package like any other.
+"${bin}/isort" --quiet --check --diff --settings-path tools/espnet \
+    "${recipe_files[@]}" || status=1
+"${bin}/isort" --quiet --check --diff "${other_files[@]}" || status=1
 "${bin}/flake8" "${python_files[@]}" || status=1
 # One dialect of type hints.
 if grep -nE '(^|[^A-Za-z_"])(Optional|Union|Dict|List|Set|FrozenSet|Tuple|Type)\[' \

@@ -18,8 +18,8 @@ from espnet_samu.tasks.abs_samu_task import AbsSamuTask  # noqa: E402
 from espnet_samu.tasks.auxiliary_distillation_task import (  # noqa: E402
     AuxiliaryDistillationTask,
 )
-from espnet_samu.tasks.st_builder import STBuilder  # noqa: E402
 from espnet_samu.tasks.st_builder import (  # noqa: E402
+    STBuilder,
     check_student_encoder,
     check_student_settings,
     student_specs,

@@ -12,11 +12,9 @@ import json
 import tempfile
 from pathlib import Path
 
+import full_size
 import torch
 import yaml
-from full_size import assemble, build
-from full_size import get_parser as full_size_parser
-from full_size import random_text
 from report import clock_of, print_report
 
 CONF = Path(__file__).parents[2] / "egs2/mini_asterisk/samu_st1/conf/train_st.yaml"
@@ -30,13 +28,15 @@ def mini_model():
     conf = yaml.safe_load(CONF.read_text(encoding="utf-8"))
     frontend = SamuFrontend(**conf["frontend_conf"])
     size = frontend.output_size()
-    return assemble(frontend, MBartDecoder(60, size, **conf["decoder_conf"]), 60, size)
+    return full_size.assemble(
+        frontend, MBartDecoder(60, size, **conf["decoder_conf"]), 60, size
+    )
 
 
 def full_size_model():
     """XLS-R 300M's size, frozen, and mBART-50's decoder, LNA-D."""
     options = ["--vocab", "16000", "--trainable", "lna_d"]
-    model = build(full_size_parser().parse_args(options))
+    model = full_size.build(full_size.get_parser().parse_args(options))
     model.frontend.requires_grad_(False)
     return model
 
@@ -98,7 +98,7 @@ def measure(args: argparse.Namespace) -> dict:
             embed = torch.nn.functional.normalize(torch.randn(args.batch_size, 384))
             batches.append((speech, lengths, embed))
         else:
-            text = random_text(model, speech, args.tokens)
+            text = full_size.random_text(model, speech, args.tokens)
             batches.append((speech, lengths, *text))
     batches = [tuple(part.to(args.device) for part in batch) for batch in batches]
     epoch(model, batches[:1])  # what is allocated once

@@ -22,4 +22,25 @@ python=python3
 if [ -x "${root}/tools/venv/bin/python" ]; then
     python=${root}/tools/venv/bin/python
 fi
-exec "${python}" -m espnet_samu.bin.new_recipe "$1"
+if "${python}" -c "import espnet_samu" 2> /dev/null; then
+    exec "${python}" -m espnet_samu.bin.new_recipe "$1"
+fi
+
+# Without espnet_samu, as in ESPnet's CI, which makes a recipe of every template.
+mkdir -p "$1"
+if [ ! -d "$1/../../TEMPLATE" ]; then
+    echo "Error: $1/../../TEMPLATE should exist. You may specify wrong directory." >&2
+    exit 1
+fi
+if [ -e "$1/run.sh" ]; then
+    echo "Error: $1 already holds a recipe: it has run.sh" >&2
+    exit 1
+fi
+for name in samu_st1/{run.sh,conf,local} st1/cmd.sh; do
+    cp -r "$1/../../TEMPLATE/${name}" "$1"
+done
+cp "$1"/../../TEMPLATE/st1/conf/{pbs,queue,slurm}.conf "$1/conf"
+for name in samu_st1/samu_st.sh st1/{st,path}.sh asr1/{db.sh,scripts,pyscripts,utils,steps}; do
+    ln -sf "../../TEMPLATE/${name}" "$1"
+done
+echo "Created: $1"

@@ -6,9 +6,11 @@ import pytest
 import torch
 from transformers.modeling_outputs import BaseModelOutput
 
-from espnet_samu.layers.adapters import add_adapters  # noqa: E402
-from espnet_samu.layers.adapters import merge_lora  # noqa: E402
-from espnet_samu.layers.adapters import Bottleneck
+from espnet_samu.layers.adapters import (  # noqa: E402
+    Bottleneck,
+    add_adapters,
+    merge_lora,
+)
 from espnet_samu.layers.trainable import set_trainable  # noqa: E402
 from espnet_samu.utils.torch_modules import adapter_keys, has_adapters
 

@@ -16,6 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from corpus import Corpus, Utterance, write_pairs
+from espnet_samu.utils.atomic import AtomicFolder
+from espnet_samu.utils.command import run
 from grammar import (
     LANGUAGES,
     SLOT_WORDS,
@@ -26,9 +28,6 @@ from grammar import (
     split_of,
 )
 from spoken import speak, transcript
-
-from espnet_samu.utils.atomic import AtomicFolder
-from espnet_samu.utils.command import run
 
 Pools = dict[str, list[Content]]  # template -> contents
 SUPERVISED = ("es", "fr")  # it and ru are zero-shot languages: no translations

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from audio import RATE, join, read_recording
+from espnet_samu.utils.command import progress
 from grammar import LANGUAGES, Content
 from spoken import Phrase, speak, transcript
-
-from espnet_samu.utils.command import progress
 
 
 @dataclass(frozen=True)

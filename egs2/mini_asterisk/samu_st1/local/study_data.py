@@ -11,12 +11,12 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from espnet2.utils.types import str2bool
-
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text, write_text
 from espnet_samu.utils.provenance import RECORD
+
+from espnet2.utils.types import str2bool
 
 TRANSCRIPTS = "text.tc.multi"
 TRANSLATIONS = "text.tc.en"

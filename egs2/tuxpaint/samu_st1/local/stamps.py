@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import soundfile
-
 from espnet_samu.utils.command import run
 
 COLUMNS = "id audio language transcript translation target_language speaker".split()
