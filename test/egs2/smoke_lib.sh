@@ -6,15 +6,17 @@ set -u
 set -o pipefail
 
 main_root=$(cd "$(dirname "${BASH_SOURCE[0]}")"/../.. && pwd)
+# Of recipes and template: here, or in a copy of ESPnet that they were exported to.
+recipe_root=${RECIPE_ROOT:-${main_root}}
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 
 # copy_recipe CORPUS: copy its folder, without the results of a full run, and go there.
 copy_recipe() {
     mkdir -p "${work}/egs2/$1"
-    ln -s "${main_root}/tools" "${work}/tools"
-    ln -s "${main_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
-    tar -C "${main_root}/egs2/$1" -cf - --exclude ./samu_st1/data \
+    ln -s "${recipe_root}/tools" "${work}/tools"
+    ln -s "${recipe_root}/egs2/TEMPLATE" "${work}/egs2/TEMPLATE"
+    tar -C "${recipe_root}/egs2/$1" -cf - --exclude ./samu_st1/data \
         --exclude ./samu_st1/dump --exclude ./samu_st1/exp \
         --exclude ./samu_st1/downloads ./samu_st1 | tar -xf - -C "${work}/egs2/$1"
     cd "${work}/egs2/$1/samu_st1"

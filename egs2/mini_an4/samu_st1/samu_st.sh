@@ -1,0 +1,1 @@
+../../TEMPLATE/samu_st1/samu_st.sh
