@@ -173,7 +173,7 @@ def _failures(names: Names, name: str, folder: Path) -> str:
 
 def failures(names: Names) -> int:
     """Print what has no result after the stages of this call; return exit status."""
-    folders = []
+    folders: list[tuple[str, Path]] = []
     if names.runs(9) and names.makes_embeddings:
         folders += _result_folders(names, "retrieval").items()
     if (names.runs(12) or names.runs(13)) and not names.is_on("skip_eval"):
