@@ -6,7 +6,6 @@ from pathlib import Path
 
 from espnet_samu.recipe_names import Names, OptionError
 from espnet_samu.utils.atomic import atomic_write
-from espnet_samu.utils.kaldi_io import FAILED
 
 
 def has_content(path: Path) -> bool:
@@ -122,22 +121,29 @@ def _result_folders(names: Names, made: str) -> dict[str, Path]:
     return {name: folder / name for name in names.own["test_sets"].split()}
 
 
+def _failed(folder: Path) -> Path:
+    """Return the file of the utterances that have no result."""
+    from espnet_samu.utils.kaldi_io import FAILED  # numpy, for this alone
+
+    return folder / FAILED
+
+
 def collect_failed(names: Names) -> None:
     """Write what st.sh's decoding jobs say of utterances that have no translation."""
     for name, folder in _result_folders(names, "translations").items():
         decoded = _first_words(folder / "text")
         missing = _first_words(Path(names.data_feats, name, "wav.scp")) - decoded
         rows: dict[bytes, bytes] = {}
-        for file in sorted((folder / "logdir").rglob(FAILED)):
+        for file in sorted((folder / "logdir").rglob(_failed(folder).name)):
             for line in file.read_bytes().splitlines():
                 key = line.split(None, 1)[0]
                 if key in missing:
                     rows.setdefault(key, line)
         if rows:
-            with atomic_write(folder / FAILED, "wb") as f:
+            with atomic_write(_failed(folder), "wb") as f:
                 f.writelines(rows[key] + b"\n" for key in sorted(rows))
         else:
-            (folder / FAILED).unlink(missing_ok=True)
+            (_failed(folder)).unlink(missing_ok=True)
     count_failed(names, "translations")
 
 
@@ -156,17 +162,17 @@ def count_failed(names: Names, made: str) -> None:
         if (folder / result).exists() and not has_content(folder / result):
             raise ValueError(
                 f"no utterance of {name} has a result in {folder / result}: "
-                f"see {folder / FAILED}"
+                f"see {_failed(folder)}"
             )
         if count := _failures(names, name, folder):
-            print(f"Warning: {count} failed, see {folder / FAILED}", flush=True)
+            print(f"Warning: {count} failed, see {_failed(folder)}", flush=True)
 
 
 def _failures(names: Names, name: str, folder: Path) -> str:
     """Return how many utterances of a set have no result; "" for none."""
-    if not has_content(folder / FAILED):
+    if not has_content(_failed(folder)):
         return ""
-    failed = len(_first_words(folder / FAILED))
+    failed = len(_first_words(_failed(folder)))
     total = len(_first_words(Path(names.data_feats, name, "wav.scp")))
     return f"{failed} of {total} utterances of {name}"
 
@@ -187,7 +193,7 @@ def failures(names: Names) -> int:
     )
     for folder, count in counts.items():
         if count:
-            print(f"Error: {count} failed: {folder / FAILED}")
+            print(f"Error: {count} failed: {_failed(folder)}")
     return 1
 
 
