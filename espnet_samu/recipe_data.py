@@ -143,7 +143,7 @@ def collect_failed(names: Names) -> None:
             with atomic_write(_failed(folder), "wb") as f:
                 f.writelines(rows[key] + b"\n" for key in sorted(rows))
         else:
-            (_failed(folder)).unlink(missing_ok=True)
+            _failed(folder).unlink(missing_ok=True)
     count_failed(names, "translations")
 
 
