@@ -15,6 +15,7 @@ from espnet_samu.decoding.batch_decoder import Run
 from espnet_samu.decoding.utterances import Utterance, UtteranceReader, source_of
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
+from espnet_samu.train.encoding import close_frames_cache, keep_frames
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import (
     FAILED,
@@ -128,6 +129,13 @@ def get_parser() -> argparse.ArgumentParser:
         help="Precision of the whole model",
     )
     parser.add_argument("--ngpu", type=int, default=0, help="0: run on the CPU")
+    parser.add_argument(
+        "--frames_cache_dir",
+        type=str_or_none,
+        default=None,
+        help="Folder in which the frames of an encoder that was frozen are kept, as "
+        "samu_train does (with --dtype float32)",
+    )
     parser.add_argument("--num_workers", type=int, default=1)
     parser.add_argument(
         "--allow_missing",
@@ -167,6 +175,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
         device="cuda" if args.ngpu > 0 else "cpu",
         dtype=args.dtype,
     )
+    if args.dtype == "float32":
+        keep_frames(
+            speech2embedding.samu_model,
+            speech2embedding.samu_train_args,
+            args.frames_cache_dir,
+        )
     settings = {
         "model": file_identity(args.model_tag or args.samu_model_file),
         "config": file_identity(args.samu_train_config),
@@ -183,6 +197,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             args.batch_size,
             args.num_workers,
         )
+    close_frames_cache(speech2embedding.samu_model)
     if failed and not args.allow_missing:
         raise SystemExit(1)
 

@@ -21,6 +21,7 @@ from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.tokenizer_files import own_tokenizer
+from espnet_samu.train.encoding import close_frames_cache, keep_frames
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import FAILED, check_data_files
@@ -40,6 +41,7 @@ _SERVED = [
     *"data_path_and_name_and_type key_file model_tag tgt_lang chunk_seconds".split(),
     "allow_missing",
     "quantize",
+    "frames_cache_dir",
 ]
 
 
@@ -70,12 +72,16 @@ def inference(args: argparse.Namespace) -> int:
     settings = {**_dependencies(args), "backend": speech2text.backend}
     store = translation_store(output_dir / ".parts", settings)
     run = Run(speech2text.batch, store, args.batch_size)
+    model = speech2text.model
+    if args.dtype == "float32" and not args.quantize:
+        keep_frames(model, speech2text.st_train_args, args.frames_cache_dir)
     preprocess = STTask.build_preprocess_fn(speech2text.st_train_args, False)
     run.run(
         utterances,
         lambda some: UtteranceReader(wav_scp, kind, some, preprocess),
         args.num_workers,
     )
+    close_frames_cache(model)
     write_results(output_dir, utterances, store, run.failures, args.nbest)
     report = {
         **run.report(),
@@ -171,6 +177,13 @@ def get_parser() -> argparse.ArgumentParser:
         help="Linear layers with int8 weights: faster on the CPU, other scores",
     )
     group.add_argument(
+        "--frames_cache_dir",
+        type=str_or_none,
+        default=None,
+        help="Folder in which the frames of an encoder that was frozen are kept, as "
+        "st_train does (float32, not quantized)",
+    )
+    group.add_argument(
         "--allow_missing",
         type=str2bool,
         default=False,
@@ -215,6 +228,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         # ESPnet's beam search takes one utterance at a time, and stops at a failure.
         ours = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         ours.add_argument("--allow_missing")
+        ours.add_argument("--frames_cache_dir")
         _, cmd = ours.parse_known_args(cmd)
         config = read_yaml(args.st_train_config)
         own = own_tokenizer(config.get("bpemodel"), Path(args.st_train_config).parent)

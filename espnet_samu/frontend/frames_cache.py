@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from espnet_samu.utils.waveform import UnusableWaveforms
+
 DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
@@ -79,6 +81,9 @@ class FramesCache:
             compute: Gives frames and numbers for some of the waveforms.
             speech: Waveforms (B, N).
             lengths: Samples (B,).
+
+        Raises:
+            UnusableWaveforms: As ``compute`` does; rows are those of the batch.
         """
         keys = [_key(row[:n]) for row, n in zip(speech, lengths.tolist())]
         found: dict[bytes, torch.Tensor] = {}
@@ -92,7 +97,12 @@ class FramesCache:
         if missing:
             rows = torch.tensor(missing, device=speech.device)
             some, n_samples = speech[rows], lengths[rows.to(lengths.device)]
-            frames, n_frames = compute(some[:, : int(n_samples.max())], n_samples)
+            try:
+                frames, n_frames = compute(some[:, : int(n_samples.max())], n_samples)
+            except UnusableWaveforms as error:
+                # Rows of the batch, not of those that are computed.
+                reasons = {missing[row]: why for row, why in error.reasons.items()}
+                raise UnusableWaveforms(reasons) from None
             rounded = frames.to(self.dtype)
             for i, row, n in zip(missing, rounded, n_frames.tolist()):
                 found[keys[i]] = row[:n]

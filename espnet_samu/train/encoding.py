@@ -181,7 +181,8 @@ def open_frames_cache(model: torch.nn.Module) -> None:
     size = frontend.output_size()
     frontend.cache = FramesCache(folder, size, settings.dtype, room)
     second = torch.tensor([SAMPLING_RATE])
-    a_second = int(frontend.output_lengths(second)) * size * settings.dtype.itemsize
+    n_frames = int(frontend.output_lengths(second)) * frontend.average_frames
+    a_second = n_frames * size * settings.dtype.itemsize
     logging.info(
         f"The encoder is frozen: its frames are kept in {folder}, about "
         f"{settings.seconds * a_second / 1e9:.1f} GB for {settings.seconds / 3600:.1f} "
@@ -189,6 +190,30 @@ def open_frames_cache(model: torch.nn.Module) -> None:
         f"{used / 1e9:.1f} of {settings.limit / 1e9:g} GB (--frames_cache_gb) are used "
         f"in {settings.root}; what is beyond is computed in every epoch"
     )
+
+
+def keep_frames(
+    model: torch.nn.Module, args: argparse.Namespace, folder: str | None
+) -> None:
+    """Open the cache of a trained model, for inference in float32.
+
+    Args:
+        model: Its frozen frontend is the same as in training; with another one nothing
+            is kept.
+        args: Options of its training, which name type and limit.
+        folder: Of all encoders' frames; None: nothing is kept.
+    """
+    frontend: Any = getattr(model, "frontend", None)
+    if folder is None or not isinstance(frontend, SamuFrontend):
+        return
+    if not frontend.options["freeze"] or frontend.state_choice is not None:
+        logging.info("The encoder's frames are not kept: it was trained")
+        return
+    dtype = getattr(args, "frames_cache_dtype", "float16")
+    limit = int(getattr(args, "frames_cache_gb", 20.0) * 1e9)
+    settings = FramesSettings(Path(folder), DTYPES[dtype], limit, 0.0)
+    model.frames_settings = settings  # type: ignore[assignment]
+    open_frames_cache(model)
 
 
 def close_frames_cache(model: torch.nn.Module) -> None:

@@ -41,7 +41,8 @@ WITHOUT_EFFECT = frozenset(
 """Options of a training that do not decide the weights of an epoch."""
 WITHOUT_EFFECT_PREFIXES = ("cudnn_", "dist_", "max_cache_", "valid_", "wandb_")
 DECODING_WITHOUT_EFFECT = frozenset(
-    "allow_missing batch_size config log_level ngpu num_workers output_dir".split()
+    "allow_missing batch_size config frames_cache_dir log_level ngpu num_workers "
+    "output_dir".split()
 )
 
 

@@ -405,7 +405,8 @@ elif ! "${skip_train}"; then
         done
         products check 9
         job "${embed_cmd}" "${embed_ngpu}" "${retrieval_dir}/samu_embed.log" samu_embed \
-            --samu_model_file "${student}" --ngpu "${embed_ngpu}" --allow_missing true "${_opts[@]}"
+            --samu_model_file "${student}" --ngpu "${embed_ngpu}" --allow_missing true \
+            --frames_cache_dir "${dumpdir}/frames" "${_opts[@]}"
         recipe count_failed for=retrieval
         for dset in ${retrieval_sets}; do
             opts_of retrieval "for=${dset}"

@@ -5,6 +5,7 @@ import torch
 
 from espnet_samu.frontend.frames_cache import FramesCache, fingerprint, used_bytes
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.utils.waveform import UnusableWaveforms
 
 LIMIT = 10**9
 
@@ -88,6 +89,26 @@ def test_rounded_at_once(frontend, cache, speech, dtype, atol):
     cache(limit=0, dtype=getattr(torch, dtype))
     again, _ = frontend(*speech)
     assert torch.equal(again, frames)
+
+
+def test_bad_row_is_that_of_the_batch(frontend, cache, speech):
+    """Though only it is computed, as the others are there."""
+    cache()
+    waveforms, lengths = speech
+    frontend(*speech)
+    short = torch.tensor([3000, 5000, 10])
+    with pytest.raises(UnusableWaveforms, match="^row 2 of the batch: 10 samples"):
+        frontend(waveforms, short)
+
+
+def test_means_of_what_is_kept(frontend, cache, speech):
+    cache()
+    check(frontend, speech)
+    before = frontend.fingerprint()
+    frontend.average_frames = frontend.options["average_frames"] = 3
+    assert frontend.fingerprint() == before
+    check(frontend, speech)
+    assert frontend.cache.n_computed == 3
 
 
 def test_limit(frontend, cache, speech, tmp_path):

@@ -41,6 +41,7 @@ family = pytest.mark.parametrize("family", FAMILIES)
         {"layer": 1},
         {"layer_mix": True},
         {"layer_mix": True, "layer_mix_norm": True},
+        {"average_frames": 4},
     ],
 )
 def test_batch_equals_alone(build, noise, family, kwargs):
@@ -84,6 +85,22 @@ def test_output_lengths_are_the_frames(build, noise, family):
             assert frontend.output_lengths(lengths).tolist() == [expected]
             frames, out_lengths = frontend(speech, lengths)
         assert frames.size(1) == out_lengths[0] == expected
+
+
+def test_averaged_frames(build, noise):
+    """Means of 4 in a row, the last one of what is left: 9 and 5 frames make 3 and 2."""
+    plain, averaged = build("whisper"), build("whisper", average_frames=4)
+    averaged.load_state_dict(plain.state_dict())
+    speech, lengths = noise(9 * 320, 5 * 320)
+    frames, n_frames = plain(speech, lengths)
+    means, n_means = averaged(speech, lengths)
+    assert (n_frames.tolist(), n_means.tolist()) == ([9, 5], [3, 2])
+    expected = [frames[0, :4], frames[0, 4:8], frames[0, 8:9]]
+    expected += [frames[1, :4], frames[1, 4:5]]
+    found = torch.cat([means[0], means[1, :2]])
+    torch.testing.assert_close(found, torch.stack([x.mean(0) for x in expected]))
+    assert (means[1, 2] == 0).all()
+    assert averaged.output_lengths(lengths).tolist() == [3, 2]
 
 
 @pytest.mark.parametrize("family", ["wav2vec2-group", "hubert", "wavlm"])
@@ -483,6 +500,7 @@ def test_checkpoint_of_a_task(save, noise, family, auto_class, prefix):
     [
         ({"fs": 8000}, "fs is 8000, but speech encoders take 16000"),
         ({"fs": "8k"}, "fs is 8000, but"),
+        ({"average_frames": 0}, "average_frames is 0; 1 or more"),
         ({"dtype": "int8"}, "dtype 'int8' is not one of float32, bfloat16"),
         ({"model_conf": {"hiden_size": 16}}, "hiden_size is not a field of Wav2Vec2"),
         ({"model_conf": {"model_type": "wave"}}, "model_type 'wave' is not known"),

@@ -2,15 +2,18 @@
 
 import argparse
 
+import numpy as np
 import pytest
 import torch
 
+from espnet_samu.bin import samu_embed, st_inference
 from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.train.encoding import (
     UpdateCounter,
     encode_waveforms,
     frames_settings,
 )
+from espnet_samu.utils.kaldi_io import read_text, read_vectors
 
 
 class Model(UpdateCounter, torch.nn.Module):
@@ -126,7 +129,7 @@ def assert_same_training(one, other, atol=1e-6):
 
 
 @pytest.mark.timeout(60)
-def test_translation_of_cached_frames(st_cmd, frontend_conf, tmp_path, caplog):
+def test_translation_of_cached_frames(st_cmd, frontend_conf, data, tmp_path, caplog):
     """As without the cache, with masks and dropout behind it; resumed; read again."""
     from espnet_samu.tasks.st import STTask
 
@@ -160,11 +163,21 @@ def test_translation_of_cached_frames(st_cmd, frontend_conf, tmp_path, caplog):
     assert caplog.text.count("Frames of 0 utterances were computed") == 2
     assert "4 utterances are there" in caplog.text
     assert_same_training(load(tmp_path / "cached"), load(tmp_path / "resumed"))
+    caplog.clear()
+    words = [f"--data_path_and_name_and_type={data}/wav.scp,speech,sound"]
+    words += [f"--st_model_file={tmp_path}/cached/3epoch.pth", "--num_workers=0"]
+    words += [f"--st_train_config={tmp_path}/cached/config.yaml", "--maxlenratio=-5"]
+    st_inference.main([*words, f"--output_dir={tmp_path}/plain_decode"])
+    words += [f"--output_dir={tmp_path}/decode"]
+    st_inference.main([*words, f"--frames_cache_dir={tmp_path}/frames"])
+    assert caplog.text.count("Frames of 0 utterances were computed, of 4 read") == 1
+    for folder in ("decode", "plain_decode"):
+        assert len(read_text(tmp_path / folder / "1best_recog" / "text")) == 4
     assert len(list((tmp_path / "frames").iterdir())) == 1
 
 
 @pytest.mark.timeout(60)
-def test_distillation_of_cached_frames(samu_cmd, frontend_conf, tmp_path, caplog):
+def test_distillation_of_cached_frames(samu_cmd, frontend_conf, data, tmp_path, caplog):
     """A frozen encoder and a trained one of ESPnet's behind it."""
     from espnet_samu.tasks.samu import SAMUTask
 
@@ -187,6 +200,17 @@ def test_distillation_of_cached_frames(samu_cmd, frontend_conf, tmp_path, caplog
     SAMUTask.main(cmd=samu_cmd(tmp_path / "cached", **conf))
     assert "Frames of 4 utterances were computed, of 12 read" in caplog.text
     assert_same_training(load(tmp_path / "plain"), load(tmp_path / "cached"))
+
+    caplog.clear()
+    words = ["--samu_model_file", f"{tmp_path}/cached/2epoch.pth", "--num_workers", "0"]
+    words += ["--wav_scp", f"{data}/wav.scp,sound", "--output_dir"]
+    samu_embed.main([*words, f"{tmp_path}/plain"])
+    frames = ["--frames_cache_dir", conf["frames_cache_dir"]]
+    samu_embed.main([*words, f"{tmp_path}/kept", *frames])
+    assert caplog.text.count("Frames of 0 utterances were computed, of 4 read") == 1
+    kept = read_vectors(tmp_path / "kept" / "embed.scp")
+    for utt, vector in read_vectors(tmp_path / "plain" / "embed.scp").items():
+        np.testing.assert_allclose(kept[utt], vector, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
