@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from study.resampling import SUPERVISED, ZERO_SHOT
 from study.set_scores import HOLDS, Outcome
-from study.study_results import MAIN_SET, StudyResults
+from study.study_results import StudyResults
 from study.tables import NONE, Table, format_interval
 
 
@@ -161,7 +161,8 @@ def state_limits(results: StudyResults) -> list[str]:
         )
     for name, scores_there in results.sets.items():
         floor = scores_there.floor
-        if name == MAIN_SET or floor is None or ZERO_SHOT not in scores_there.scopes:
+        is_main = name == results.main.name
+        if is_main or floor is None or ZERO_SHOT not in scores_there.scopes:
             continue
         least = floor[ZERO_SHOT]["bleu"].value
         means = {
@@ -213,5 +214,5 @@ def make_answer_table(results: StudyResults) -> Table:
         header.append("zero-shot less floor")
         note = "A gain over an arm below the floor is in part that arm's failure."
     return Table(
-        f"Compared arms on {MAIN_SET}, means over seeds", header, rows, 2, note
+        f"Compared arms on {scores.name}, means over seeds", header, rows, 2, note
     )

@@ -16,6 +16,7 @@ from espnet_samu.scoring.translation import (
 )
 from espnet_samu.utils.kaldi_io import read_text
 from study.arms import Arm, Student, updates_of
+from study.plan import StudySets
 from study.run_file import (
     RunUtterance,
     StudyRun,
@@ -65,22 +66,38 @@ def read_epochs(
     return [epochs[number] for number in sorted(epochs)]
 
 
+ENGLISH = "english"  # folder, below that of a set, of retrieval among all concepts
+DIRECTIONS = {"speech to English": "speech-text", "English to speech": "text-speech"}
+
+
 def read_retrieval(folder: Path, sets: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Read R@1, speech to text, by set and language.
+    """Read R@1 by set and language.
 
     Args:
-        folder: Of stage 9; it has <set>/retrieval.json.
+        folder: Of stage 9; it has <set>/retrieval.json, some also
+            <set>/english/retrieval.json.
         sets: Names of the sets.
+
+    Returns:
+        Speech to its own transcripts by the name of the set; then both directions
+        between speech and English by names as `SET, speech to English`.
     """
     found = {}
     for dset in sets:
-        with open(folder / dset / "retrieval.json", encoding="utf-8") as f:
-            scores = json.load(f)["scores"]
-        found[dset] = {
-            score["lang"]: score["r1"]
-            for score in scores
-            if score["direction"] == "speech-text" and score["lang"] != "average"
-        }
+        tables = {dset: (folder / dset, "speech-text")}
+        for name, direction in DIRECTIONS.items():
+            tables[f"{dset}, {name}"] = (folder / dset / ENGLISH, direction)
+        for name, (place, direction) in tables.items():
+            path = place / "retrieval.json"
+            if place.name == ENGLISH and not path.exists():
+                continue
+            with open(path, encoding="utf-8") as f:
+                scores = json.load(f)["scores"]
+            found[name] = {
+                score["lang"]: score["r1"]
+                for score in scores
+                if score["direction"] == direction and score["lang"] != "average"
+            }
     return found
 
 
@@ -142,12 +159,10 @@ def versions() -> dict[str, str]:
     return {**found, "python": platform.python_version()}
 
 
-DECODED = "study/decode"  # all sets below, in one process
-TESTS = ("test", "test_menardi", "test_prompts")
-RETRIEVED = ("test", "test_menardi")
+DECODED = "study/decode"  # all test sets and dev, in one process
 DEV = "dev"
 DATA = Path("dump/raw")
-BEST = {"distillation": "valid.cos_right.best.pth", "ctc": "valid.loss.best.pth"}
+SLOTS = Path("data/slots.txt")  # words of the slot accuracy, where there are any
 FIGURES = {
     "distillation": ("loss", "cos_right", "r1"),
     "ctc": ("loss",),
@@ -161,6 +176,7 @@ class StudyStore:
     Args:
         settings: All settings as they are now.
         stored: Those that were stored before the runs.
+        sets: Data sets that runs are scored on.
         root: Experiment folder of the study.
         runs: Folder of the run files.
         share: Share of the updates that are made.
@@ -171,6 +187,7 @@ class StudyStore:
         self,
         settings: StoredSettings,
         stored: StoredSettings,
+        sets: StudySets,
         root: Path,
         runs: Path,
         share: float = 1.0,
@@ -178,6 +195,7 @@ class StudyStore:
     ) -> None:
         self.settings = settings
         self.stored = stored
+        self.sets = sets
         self.root = root
         self.runs = runs
         self.share = share
@@ -198,9 +216,11 @@ class StudyStore:
         return f"students/{name}/seed{seed}"
 
     def best_student(self, student: Student, seed: int) -> Path:
-        """Return the file of a student's best model."""
+        """Return the file of a student's best model, by its validation criterion."""
         folder = self.root / self.student_task(student, seed)
-        return folder / "student" / BEST[student.kind]
+        conf = student.step.load(Path("."), self.share)
+        split, figure = conf["best_model_criterion"][0][:2]
+        return folder / "student" / f"{split}.{figure}.best.pth"
 
     def is_finished(self, arm: Arm, seed: int, retry_failed: bool = False) -> bool:
         """Return whether a run is stored already.
@@ -255,6 +275,8 @@ class StudyStore:
         Raises:
             ValueError: It lacks updates or translations.
         """
+        if arm.translation is None:
+            return self._read_translations(self.root / self.arm_task(arm, seed))
         names = {"translation": self.arm_task(arm, seed)}
         logs = {"translation": self.root / names["translation"] / "translation"}
         retrieval = None
@@ -263,8 +285,9 @@ class StudyStore:
             names[kind] = self.student_task(arm.student, seed)
             logs[kind] = self.root / names[kind] / "student"
             if arm.frozen and kind == "distillation":
-                tag = BEST[kind].removesuffix(".pth")
-                retrieval = read_retrieval(logs[kind] / f"retrieval_{tag}", RETRIEVED)
+                tag = self.best_student(arm.student, seed).stem
+                folder = logs[kind] / f"retrieval_{tag}"
+                retrieval = read_retrieval(folder, self.sets.retrieved)
         times: dict[str, float] = {"distillation": 0.0}
         for name in names.values():
             times |= read_seconds(self.root / f"{name}.seconds")
@@ -278,10 +301,11 @@ class StudyStore:
             raise ValueError(
                 f"translation made {updates['translation']} of {wanted} updates"
             )
-        words = Path("data/slots.txt").read_text(encoding="utf-8").split()
+        words = SLOTS.read_text(encoding="utf-8").split() if SLOTS.exists() else []
         hyps = read_text(logs["translation"] / "decode" / DECODED / "text")
         utterances = {
-            dset: read_utterances(hyps, DATA / dset, words) for dset in (*TESTS, DEV)
+            dset: read_utterances(hyps, DATA / dset, words)
+            for dset in (*self.sets.tests, DEV)
         }
         dev: dict[str, Any] = score_utterances(utterances.pop(DEV), words)
         dev["acc"] = max(epoch["acc"] for epoch in curves["translation"])
@@ -292,4 +316,19 @@ class StudyStore:
             "curves": curves,
             "dev": dev,
             "utterances": utterances,
+        }
+
+    def _read_translations(self, folder: Path) -> dict[str, Any]:
+        """Return what a program's folder says, which translates without training."""
+        hyps = read_text(folder / "text")
+        sets = [
+            d for d in self.sets.tests if {*read_text(DATA / d / "utt2lang")} & {*hyps}
+        ]
+        return {
+            "seconds": {"distillation": 0.0, **read_seconds(Path(f"{folder}.seconds"))},
+            "retrieval": read_retrieval(
+                folder, [d for d in self.sets.retrieved if (folder / d).exists()]
+            )
+            or None,
+            "utterances": {d: read_utterances(hyps, DATA / d, []) for d in sets},
         }

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from espnet_samu.utils.atomic import atomic_write
-from study.arm_store import BEST, DECODED, StudyStore
+from study.arm_store import DATA, DECODED, ENGLISH, StudyStore
 from study.arms import Arm, Student
 from study.plan import Plan
 from study.schedule import Command, Task
@@ -65,6 +65,13 @@ class StudyTasks:
         """Add a run and, unless they are there already, what it needs."""
         name = self.store.arm_task(arm, seed)
         folder = self.store.root / name
+        self.runs[name] = (arm, seed)
+        if arm.translation is None:
+            options = ["--seed", str(seed), "--output_dir", str(folder)]
+            command = Command("translation", (*arm.program, *options))
+            self.tasks[name] = Task(name, (command,))
+            self._settings[name] = {"program": list(arm.program)}
+            return
         conf = arm.translation.load(Path("."), self.store.share)
         options = [
             *("--expdir", str(folder)),
@@ -82,7 +89,10 @@ class StudyTasks:
             best = str(self.store.best_student(arm.student, seed))
             options += ["--samu_model", best]
             if arm.student.kind == "ctc":
-                start = f"--seed {seed} --init_param {best}:frontend:frontend"
+                # The part that was trained.
+                behind = conf.get("encoder", "passthrough") != "passthrough"
+                part = "encoder" if behind else "frontend"
+                start = f"--seed {seed} --init_param {best}:{part}:{part}"
                 options += ["--st_args", start]
         self.tasks[name] = Task(
             name,
@@ -92,7 +102,6 @@ class StudyTasks:
             ),
             tuple(needs),
         )
-        self.runs[name] = (arm, seed)
         self._settings[name] = conf
 
     def _run_sh(
@@ -136,8 +145,9 @@ class StudyTasks:
             )
             commands = [Command("ctc", words)]
         else:
-            if not folder.with_name(f"{folder.name}.done").exists():
-                needs = self._add_teacher(seed)
+            if self.plan.teacher_updates is not None:
+                if not folder.with_name(f"{folder.name}.done").exists():
+                    needs = self._add_teacher(seed)
             commands = self._distil(student, seed, folder)
         return self._add_marked(name, commands, needs, conf)
 
@@ -170,20 +180,46 @@ class StudyTasks:
             )
             commands.append(Command("data", words))
             sets = (f"{name}/train", f"{name}/dev")
-        teacher = self.store.root / self._teacher(seed) / "teacher_small" / "model"
         label = "translation" if student.data.translate else "transcript"
-        options = (
-            *("--expdir", str(folder)),
+        best = self.store.best_student(student, seed)
+        options: tuple[str, ...] = (
             *("--samu_exp", str(folder / "student")),
             *("--samu_config", str(folder / "train.yaml")),
             *("--samu_train_set", sets[0], "--samu_valid_set", sets[1]),
-            *("--samu_label", label, "--teacher", str(teacher)),
-            *("--inference_samu_model", BEST["distillation"]),
+            *("--samu_label", label, "--inference_samu_model", best.name),
         )
-        for step, start, stop in (
-            ("embedding", 6, 7),
-            ("distillation", 8, 8),
-            ("retrieval", 9, 9),
-        ):
+        steps = [("embedding", 6, 7), ("distillation", 8, 8), ("retrieval", 9, 9)]
+        if self.plan.teacher_updates is None:
+            # Its embeddings of the sets that students share are there already.
+            shared = Path(self.plan.sets.concepts).parent
+            options += ("--expdir", str(shared))
+            options += ("--retrieval_sets", " ".join(self.plan.sets.retrieved))
+            steps = steps[1:] if student.data.is_none else steps
+        else:
+            teacher = self.store.root / self._teacher(seed) / "teacher_small" / "model"
+            options += ("--expdir", str(folder), "--teacher", str(teacher))
+        for step, start, stop in steps:
             commands.append(Command(step, self._run_sh(seed, start, stop, *options)))
+        if self.plan.sets.concepts:
+            commands += self._retrieve_english(best.parent / f"retrieval_{best.stem}")
         return commands
+
+    def _retrieve_english(self, folder: Path) -> list[Command]:
+        """Return the commands that score speech among all English sentences."""
+        concepts = Path(self.plan.sets.concepts)
+        return [
+            Command(
+                "retrieval",
+                (
+                    *("python3", "-m", "espnet_samu.bin.score_retrieval"),
+                    *("--query", str(folder / dset / "embed.scp")),
+                    *("--query_lang", str(DATA / dset / "utt2lang")),
+                    *("--query_text", str(DATA / dset / "text.tc.en")),
+                    *("--target", str(concepts / "embed.scp")),
+                    *("--target_text", str(concepts / "text")),
+                    *("--projection", "none"),
+                    *("--output_dir", str(folder / dset / ENGLISH)),
+                ),
+            )
+            for dset in self.plan.sets.retrieved
+        ]

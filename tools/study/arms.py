@@ -267,11 +267,37 @@ class Arm:
     """Seeds that it is run with."""
     student: Student | None
     """Encoder that translation starts from; None: a fresh one."""
-    translation: Step
-    """Training of the translation model."""
+    translation: Step | None
+    """Training of the translation model; None: a program translates."""
     frozen: bool
     """Whether translation leaves the student's encoder as it is."""
     primary: bool = False
     """Whether a comparison that counts has it."""
     replication: tuple[int, ...] = ()
     """Further seeds, registered later, that are compared by themselves."""
+    program: tuple[str, ...] = ()
+    """Command that translates without training; gets `--seed` and `--output_dir`, in
+    which it writes `text` and, where it has them, scores of retrieval."""
+
+    def __post_init__(self) -> None:
+        """Check that there is one way to its translations.
+
+        Raises:
+            ValueError: There is none, or two.
+        """
+        if (self.translation is None) != bool(self.program):
+            raise ValueError(f"arm {self.name} needs translation or program")
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two arms, of which the first is expected to be better."""
+
+    name: str
+    """Name of the hypothesis."""
+    arm: str
+    """Arm that is expected to be better."""
+    against: str
+    """Arm that it is compared with."""
+    shows: str
+    """What it would show."""

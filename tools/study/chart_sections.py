@@ -10,7 +10,6 @@ from study.arm_runs import ArmRuns
 from study.estimate import Difference, Estimate
 from study.plots import PALE, Points, draw_forest, draw_xy, study_macros
 from study.resampling import GAP, ZERO_SHOT
-from study.set_scores import BASELINES
 from study.study_results import StudyResults
 from study.tables import FLOOR
 
@@ -71,7 +70,7 @@ def make_forest_section(results: StudyResults, commands: Sequence[str]) -> Secti
         )
         parts.append(make_figure([chart], _legend(series), text, commands))
     charts = []
-    for i, against in enumerate(BASELINES):
+    for i, against in enumerate(results.main.baselines):
         found = {
             results.main.label(arm): table[ZERO_SHOT]["bleu"]
             for (arm, other), table in results.main.differences.items()

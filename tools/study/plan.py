@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from study.arms import Arm, DataChange, EncoderSwap, Step, Student
+from study.arms import Arm, Comparison, DataChange, EncoderSwap, Step, Student
 
 _IMPLIED = {"losses.contrastive.symmetric": False}
 """Options that came after the first runs, with the value that those had without them.
@@ -41,19 +41,40 @@ def _is_implied(name: str, value: Any) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
+class StudySets:
+    """The data sets that the runs of a study are scored on."""
+
+    tests: tuple[str, ...]
+    """Sets that are translated; the registered comparisons are about the first one."""
+    retrieved: tuple[str, ...]
+    """Sets on which students are scored by retrieval."""
+    concepts: str = ""
+    """Folder of English sentences, text and embed.scp, that speech is to find, too."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """What arms.yaml says."""
 
     arms: Mapping[str, Arm]
     """Arms by name; primary ones first."""
-    teacher_updates: int
-    """Updates of the small teacher."""
+    sets: StudySets
+    """Data sets."""
+    comparisons: tuple[Comparison, ...]
+    """The registered comparisons."""
+    baselines: tuple[str, ...]
+    """Arms that every other one is compared with."""
+    pairs: tuple[tuple[str, str], ...]
+    """Further arms to compare, and with which."""
     vocabulary: int
     """Pieces of the translations' vocabulary."""
     decoding: Step
     """Settings of the beam search."""
     quick: Mapping[str, Any]
     """Of the quick study: `arms`, `seeds`, and `share` of the updates."""
+    teacher_updates: int | None = None
+    """Updates of the small teacher of each seed; None: one teacher for all, which is
+    not trained."""
 
     def choose(self, names: list[str], seeds: list[int]) -> list[tuple[Arm, int]]:
         """Return arms with seeds in the order they should run.
@@ -97,7 +118,7 @@ class Plan:
         """
         flat = flatten(student.step.load(recipe, share), f"{student.kind}.")
         flat |= flatten(student.data.to_dict(), f"{student.kind}.data.")
-        if student.kind == "distillation":
+        if student.kind == "distillation" and self.teacher_updates is not None:
             flat["teacher.updates"] = self.teacher_updates
         return flat
 
@@ -111,6 +132,8 @@ class Plan:
             recipe: Folder of the recipe.
             share: Share of the updates that are made.
         """
+        if arm.translation is None:
+            return {"program": list(arm.program)}
         flat = flatten(arm.translation.load(recipe, share), "translation.")
         flat |= flatten(self.decoding.load(recipe), "decoding.")
         flat["translation.vocabulary"] = self.vocabulary
@@ -168,14 +191,15 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
     with open(path, encoding="utf-8") as f:
         content = yaml.safe_load(f)
     try:
-        names = {"common", "quick", "seeds", "students", "arms"}
-        _table("the plan", content, names, set())
+        names = {"common", "quick", "seeds", "students", "arms", "sets", "comparisons"}
+        _table("the plan", content, names, {"baselines", "pairs"})
         common = _table(
             "common",
             content["common"],
-            {"teacher_updates", "vocabulary", "decoding"},
-            set(),
+            {"vocabulary", "decoding"},
+            {"teacher_updates"},
         )
+        sets = _table("sets", content["sets"], {"tests", "retrieved"}, {"concepts"})
         seeds = _table("seeds", content["seeds"], {"primary", "other"}, set())
         quick = _table("quick", content["quick"], {"arms", "seeds", "share"}, set())
         students = {k: _student(k, v, encoder) for k, v in content["students"].items()}
@@ -184,8 +208,9 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
             table = _table(
                 f"arm {name}",
                 table,
-                {"letter", "title", "what", "translation"},
-                {"student", "frozen", "primary", "replication"},
+                {"letter", "title", "what"},
+                {"translation", "program", "student", "frozen", "primary"}
+                | {"replication", "seeds"},
             )
             student = table.get("student")
             if student is not None and student not in students:
@@ -198,19 +223,40 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
                 letter=table["letter"],
                 title=table["title"],
                 what=table["what"],
-                seeds=tuple(seeds["primary" if primary else "other"]),
-                student=None if student is None else students[student],
-                translation=_step(
-                    f"translation of arm {name}", table["translation"], encoder
+                seeds=tuple(
+                    table.get("seeds", seeds["primary" if primary else "other"])
                 ),
+                student=None if student is None else students[student],
+                translation=(
+                    _step(f"translation of arm {name}", table["translation"], encoder)
+                    if "translation" in table
+                    else None
+                ),
+                program=tuple(table.get("program", "").split()),
                 frozen=table.get("frozen", False),
                 primary=primary,
                 replication=tuple(table.get("replication", ())),
             )
             arms.append(arm)
         arms.sort(key=lambda arm: not arm.primary)
-        decoding = Step(common.pop("decoding"))
-        plan = Plan({a.name: a for a in arms}, decoding=decoding, quick=quick, **common)
+        comparisons = []
+        for name, table in content["comparisons"].items():
+            table = _table(
+                f"comparison {name}", table, {"arm", "against", "shows"}, set()
+            )
+            comparisons.append(Comparison(name, **table))
+        plan = Plan(
+            {a.name: a for a in arms},
+            StudySets(
+                tuple(sets["tests"]), tuple(sets["retrieved"]), sets.get("concepts", "")
+            ),
+            tuple(comparisons),
+            tuple(content.get("baselines", ())),
+            tuple((arm, against) for arm, against in content.get("pairs", ())),
+            decoding=Step(common.pop("decoding")),
+            quick=quick,
+            **common,
+        )
         plan.choose(list(quick["arms"]), list(quick["seeds"]))
     except (ValueError, TypeError) as e:
         raise ValueError(f"{path}: {e}") from None

@@ -50,6 +50,8 @@ def _seconds(
     if isinstance(training, Student):
         conf = training.step.load(recipe, share)
         return SECONDS_PER_UPDATE["student"] * updates_of(conf) + BESIDE
+    if training.translation is None:
+        return BESIDE
     conf = training.translation.load(recipe, share)
     known = [
         run.seconds["translation"] * updates_of(conf) / run.updates["translation"]
@@ -183,7 +185,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
     pairs = plan.choose(args.arms, [int(seed) for seed in args.seeds])
 
     known = read_runs(runs)
-    store = StudyStore(settings, stored, root, runs, share, args.ngpu)
+    store = StudyStore(settings, stored, plan.sets, root, runs, share, args.ngpu)
     tasks = StudyTasks(plan, store)
     missing = [p for p in pairs if not store.is_finished(*p, args.retry_failed)]
     for arm, seed in missing:

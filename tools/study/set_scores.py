@@ -7,50 +7,10 @@ from typing import Any
 import numpy as np
 
 from study.arm_runs import ArmRuns
+from study.arms import Comparison
 from study.estimate import Difference, Estimate, estimate_difference, estimate_mean
 from study.resampling import GAP, GREATEST, METRICS, ZERO_SHOT, Resampling
 from study.run_file import RunUtterance
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Two arms, of which the first is expected to be better."""
-
-    name: str
-    """Name of the hypothesis."""
-    arm: str
-    """Arm that is expected to be better."""
-    against: str
-    """Arm that it is compared with."""
-    shows: str
-    """What it would show."""
-
-
-PRIMARY = (
-    Comparison("H1", "c_frozen", "b", "distillation helps at equal total updates"),
-    Comparison(
-        "H2",
-        "c_frozen",
-        "j",
-        "it is the distillation, not the transcribed speech as such",
-    ),
-    Comparison(
-        "H3",
-        "k",
-        "c_frozen",
-        "keeping the distillation loss on during translation helps further",
-    ),
-    Comparison(
-        "H4",
-        "c_frozen",
-        "l",
-        "H1 is not owed to a control that has not learned its own languages",
-    ),
-)
-BASELINES = ("b", "j", "c_frozen")
-"""Arms that every other one is compared with: the controls, and the distilled arm."""
-PAIRS = (("k", "k_0"), ("c_full", "j_full"))
-"""Further pairs: the loss alone; distillation where nothing is frozen."""
 
 
 def adjust(p_values: Sequence[float]) -> list[float]:
@@ -100,6 +60,10 @@ class SetScores:
     """Differences by arm and the arm that it is compared with."""
     labels: Mapping[str, str]
     """What tables and charts call an arm, by its name."""
+    baselines: tuple[str, ...] = ()
+    """Arms that every other one is compared with."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Further arms that are compared, and with which."""
 
     def label(self, name: str) -> str:
         """Return what an arm is called; the name of one that is not in the plan."""
@@ -151,6 +115,8 @@ def score_set(
     arms: Sequence[ArmRuns],
     pairs: Sequence[tuple[str, str]],
     floor: Sequence[RunUtterance] | None = None,
+    baselines: Sequence[str] = (),
+    further: Sequence[tuple[str, str]] = (),
 ) -> SetScores:
     """Compute all figures of a test set.
 
@@ -159,6 +125,8 @@ def score_set(
         arms: All arms.
         pairs: Arms to compare, and with which; those without a run are left out.
         floor: The template floor's translations, one for each utterance.
+        baselines: Arms that every other one is compared with, too.
+        further: Pairs that have a table of their own.
 
     Raises:
         ValueError: For a run with other utterances than the set has.
@@ -189,7 +157,8 @@ def score_set(
         }
 
     differences: dict[tuple[str, str], Differences] = {}
-    for arm_name, against in dict.fromkeys(pairs):
+    every = [(arm.name, b) for b in baselines for arm in arms if arm.name != b]
+    for arm_name, against in dict.fromkeys([*every, *pairs, *further]):
         if arm_name in cells and against in cells:
             a, b = cells[arm_name], cells[against]
             differences[arm_name, against] = {
@@ -211,6 +180,8 @@ def score_set(
         floor=floors,
         differences=differences,
         labels={arm.name: arm.label for arm in arms},
+        baselines=tuple(baselines),
+        pairs=tuple(further),
     )
 
 

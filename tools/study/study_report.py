@@ -19,9 +19,8 @@ from study.arm_runs import collect_arms
 from study.pages import make_html, make_markdown
 from study.plan import read_plan
 from study.run_file import read_runs
-from study.set_scores import PRIMARY
 from study.space_sections import read_embeddings
-from study.study_results import MAIN_SET, StudyOptions, analyse
+from study.study_results import StudyOptions, analyse
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -84,7 +83,7 @@ def get_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=SCP",
-        help=f"embed.scp of samu_embed for the set '{MAIN_SET}', say 'before "
+        help="embed.scp of samu_embed for the first test set, say 'before "
         "distillation=...' and 'after distillation=...'; may be repeated",
     )
     page.add_argument(
@@ -125,14 +124,19 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if args.audio and not args.credit:
         raise ValueError("--audio needs --credit: a page with clips passes them on")
 
-    arms = collect_arms(read_plan(args.arms).arms, read_runs(args.runs))
+    plan = read_plan(args.arms)
+    main_set = plan.sets.tests[0]
+    arms = collect_arms(plan.arms, read_runs(args.runs))
     options = StudyOptions(
         supervised=tuple(args.supervised.split(",")),
         zero_shot=tuple(args.zero_shot.split(",")),
-        comparisons=PRIMARY,
+        comparisons=plan.comparisons,
         samples=args.samples,
         seed=args.seed,
         seen_seeds=tuple(int(seed) for seed in args.seen_seeds.split(",") if seed),
+        main_set=main_set,
+        baselines=plan.baselines,
+        pairs=plan.pairs,
     )
     results = analyse(
         arms,
@@ -141,10 +145,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
         Path(args.slots).read_text(encoding="utf-8").split() if args.slots else (),
     )
     utterances = next(
-        run.utterances[MAIN_SET]
+        run.utterances[main_set]
         for arm in arms
         for run in arm.finished.values()
-        if MAIN_SET in run.utterances
+        if main_set in run.utterances
     )
     embeddings = [read_embeddings(name, scp, utterances) for name, scp in scps.items()]
     sounds: dict[str, str] = {}

@@ -7,18 +7,11 @@ from typing import Any
 
 from espnet_samu.scoring.translation import exact_match
 from study.arm_runs import ArmRuns
+from study.arms import Comparison
 from study.estimate import Correlation, correlate
 from study.resampling import ZERO_SHOT, Resampling, StudySet, bleu_metric
 from study.run_file import RunUtterance, count_slots
-from study.set_scores import (
-    BASELINES,
-    PAIRS,
-    Comparison,
-    Outcome,
-    SetScores,
-    judge,
-    score_set,
-)
+from study.set_scores import Outcome, SetScores, judge, score_set
 
 
 def make_floor(
@@ -109,8 +102,6 @@ def collect_points(
 
 FORMAT = 1
 """Number of the layout of results.json."""
-MAIN_SET = "test"
-"""Test set that the registered comparisons are about."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +120,12 @@ class StudyOptions:
     """Seed of the draws."""
     seen_seeds: tuple[int, ...] = ()
     """Seeds that were seen, in part, before the comparisons were registered."""
+    main_set: str = "test"
+    """Test set that the registered comparisons are about."""
+    baselines: tuple[str, ...] = ()
+    """Arms that every other one is compared with."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Further arms to compare, and with which."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +160,7 @@ class StudyResults:
     @property
     def main(self) -> SetScores:
         """Figures of the main test set."""
-        return self.sets[MAIN_SET]
+        return self.sets[self.options.main_set]
 
     def machines(self) -> list[str]:
         """Return the classes of the machines that the runs were made on."""
@@ -270,18 +267,12 @@ def analyse(
             for name, utterances in run.utterances.items():
                 if utterances:
                     first.setdefault(name, utterances)
-    if MAIN_SET not in first:
-        raise ValueError(f"no run with utterances of '{MAIN_SET}' has finished")
-    pairs = [
-        (arm.name, against)
-        for against in BASELINES
-        for arm in arms
-        if arm.name != against
-    ]
+    main_set = options.main_set
+    if main_set not in first:
+        raise ValueError(f"no run with utterances of '{main_set}' has finished")
     registered = [(one.arm, one.against) for one in options.comparisons]
-    pairs += [*registered, *PAIRS]
     sets = {}
-    for name in sorted(first, key=lambda name: (name != MAIN_SET, name)):
+    for name in sorted(first, key=lambda name: (name != main_set, name)):
         resampling = Resampling(
             StudySet.from_utterances(name, first[name]),
             options.supervised,
@@ -290,14 +281,16 @@ def analyse(
             options.seed,
         )
         floors = None if floor is None else make_floor(first[name], floor, slot_words)
-        sets[name] = score_set(resampling, arms, pairs, floors)
-        if name == MAIN_SET:
+        sets[name] = score_set(
+            resampling, arms, registered, floors, options.baselines, options.pairs
+        )
+        if name == main_set:
             again = _judge_again(resampling, arms, options)
-    main = sets[MAIN_SET]
+    main = sets[main_set]
     missing = [lang for lang in options.zero_shot if lang not in main.languages]
     if missing:
         raise ValueError(
-            f"--zero_shot must be languages of '{MAIN_SET}', {[*main.languages]}: "
+            f"--zero_shot must be languages of '{main_set}', {[*main.languages]}: "
             f"{missing}"
         )
     points, without = collect_points(arms, main, options.zero_shot)

@@ -7,7 +7,7 @@ from espnet_samu.scoring.table import format_table
 from study.arm_runs import ArmRuns
 from study.estimate import Difference, Estimate
 from study.resampling import GAP, METRICS, ZERO_SHOT
-from study.set_scores import BASELINES, PAIRS, Outcome, SetScores
+from study.set_scores import Outcome, SetScores
 from study.study_results import StudyResults
 
 
@@ -311,7 +311,7 @@ def make_difference_tables(scores: SetScores) -> list[Table]:
         "the other, or with its mean."
     )
     tables = []
-    for against in BASELINES:
+    for against in scores.baselines:
         pairs = {
             pair: scores.label(pair[0])
             for pair in scores.differences
@@ -320,6 +320,6 @@ def make_difference_tables(scores: SetScores) -> list[Table]:
         name = scores.label(against)
         caption, first = f"Against {name}", f"Arm less {name}. "
         tables.append(_make_difference_table(scores, pairs, caption, first + note))
-    pairs = {p: scores.compare(*p) for p in PAIRS if p in scores.differences}
+    pairs = {p: scores.compare(*p) for p in scores.pairs if p in scores.differences}
     tables.append(_make_difference_table(scores, pairs, "Further pairs", note))
     return [table for table in tables if table.rows]

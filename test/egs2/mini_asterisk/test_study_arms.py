@@ -33,6 +33,10 @@ def test_plan_has_every_arm_of_the_question_with_its_seeds(plan: Plan):
     assert [arm.name for arm in plan.arms.values() if arm.primary] == PRIMARY
     for arm in plan.arms.values():
         assert arm.seeds == ((1, 2, 3, 4, 5) if arm.primary else (1, 2, 3))
+    assert [(one.arm, one.against) for one in plan.comparisons] == [
+        *(("c_frozen", "b"), ("c_frozen", "j"), ("k", "c_frozen"), ("c_frozen", "l")),
+    ]
+    assert plan.baselines[:2] == ("b", "j")
     readme = (RECIPE / "study" / "README.md").read_text(encoding="utf-8")
     for name in plan.arms:
         assert f"`{name}`" in readme, name

@@ -38,8 +38,8 @@ common: {teacher_updates: 1, vocabulary: 9, decoding: conf/decode_st.yaml}
 seeds: {primary: [1, 2, 3, 4, 5], other: [1, 2, 3]}
 quick: {arms: [b], seeds: [1], share: 0.5}
 students: {}
-arms:
 """
+MINI = Path(__file__).parents[3] / "egs2/mini_asterisk/samu_st1/study/arms.yaml"
 
 
 def make_contents(number):
@@ -128,7 +128,9 @@ def make_study(tmp_path):
 
     def make(primary=5, contents=20, arms=tuple(QUALITY)):
         refs = make_contents(contents)
-        plan = PLAN
+        mini = yaml.safe_load(MINI.read_text(encoding="utf-8"))
+        compared = {k: mini[k] for k in ("sets", "comparisons", "baselines", "pairs")}
+        plan = f"{PLAN}{yaml.safe_dump(compared)}arms:\n"
         for arm in arms:
             plan += f"    {arm}: {{letter: {arm[0]}, title: arm {arm}, "
             plan += f"what: synthetic arm {arm}, "
@@ -166,6 +168,8 @@ TRAIN = "max_epoch: 2\nnum_iters_per_epoch: 50\noptim_conf: {lr: 0.1}\n"
 
 SMALL_PLAN = {
     "common": {"teacher_updates": 400, "vocabulary": 140, "decoding": "decode.yaml"},
+    "sets": {"tests": ["test"], "retrieved": ["test"]},
+    "comparisons": {"H1": {"arm": "c", "against": "b", "shows": "it helps"}},
     "seeds": {"primary": [1, 2, 3], "other": [1]},
     "quick": {"arms": ["b"], "seeds": [1], "share": 0.5},
     "students": {

@@ -1,6 +1,7 @@
 """Tests of study.study_results."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,6 @@ from study.arm_runs import collect_arms
 from study.plan import read_plan
 from study.resampling import SUPERVISED, ZERO_SHOT
 from study.run_file import RunUtterance, read_run, read_runs, run_path, write_run
-from study.set_scores import PRIMARY
 from study.study_results import StudyOptions, analyse, make_floor
 from study.tables import (
     make_difference_tables,
@@ -53,7 +53,17 @@ def test_every_utterance_is_needed():
 
 
 NAMED = "arm c_frozen (c) less arm b (b)"
-OPTIONS = StudyOptions(("es", "fr"), ("it", "ru"), PRIMARY, samples=150, seed=1)
+MINI = Path(__file__).parents[3] / "egs2/mini_asterisk/samu_st1/study/arms.yaml"
+PLAN = read_plan(MINI)
+OPTIONS = StudyOptions(
+    ("es", "fr"),
+    ("it", "ru"),
+    PLAN.comparisons,
+    samples=150,
+    seed=1,
+    baselines=PLAN.baselines,
+    pairs=PLAN.pairs,
+)
 
 
 def load(folder):
@@ -392,7 +402,7 @@ def test_runs_must_go_together(make_study):
         analyse(load(folder), OPTIONS)
     with pytest.raises(ValueError, match="no run with utterances of 'test' has"):
         analyse([], OPTIONS)
-    options = StudyOptions(("es",), ("it", "de"), PRIMARY, 10, 1)
+    options = dataclasses.replace(OPTIONS, zero_shot=("it", "de"), samples=10)
     path.unlink()
     with pytest.raises(ValueError, match=r"--zero_shot must be .*: \['de'\]"):
         analyse(load(folder), options)
