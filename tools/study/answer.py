@@ -8,6 +8,12 @@ from study.study_results import StudyResults
 from study.tables import NONE, Table, format_interval
 
 
+def _join(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence."""
+    first, last = words[:-1], words[-1:]
+    return " and ".join([*([", ".join(first)] if first else []), *last])
+
+
 def _figure(outcome: Outcome, scope: str) -> str:
     """Return a difference in words."""
     difference = outcome.find(scope)
@@ -66,7 +72,7 @@ def list_shortfalls(results: StudyResults) -> list[str]:
             )
             continue
         for scope, verdict in short.items():
-            where = "the mean of " + " and ".join(outcome.languages)
+            where = f"the mean of {_join(outcome.languages)}"
             lines.append(
                 f"{outcome.comparison.name} ({outcome.comparison.shows}) does not "
                 f"hold for {where if scope == ZERO_SHOT else scope}: {verdict}; "
@@ -77,10 +83,8 @@ def list_shortfalls(results: StudyResults) -> list[str]:
 
 def state_claim(results: StudyResults) -> str:
     """Return the claim in a sentence."""
-    supervised, zero_shot = (
-        " and ".join(langs)
-        for langs in (results.options.supervised, results.options.zero_shot)
-    )
+    supervised = _join(results.options.supervised)
+    zero_shot = _join(results.options.zero_shot)
     return (
         "Claim: distillation on transcribed speech of all languages carries speech "
         f"translation, learned from {supervised} alone, over to {zero_shot}."
@@ -181,7 +185,8 @@ def state_limits(results: StudyResults) -> list[str]:
 
 
 def make_answer_table(results: StudyResults) -> Table:
-    """Return BLEU of the arms that the registered comparisons are about.
+    """Return BLEU of the arms that the registered comparisons are about, and of others
+    that the plan shows beside them.
 
     Args:
         results: What the study found.
@@ -192,7 +197,8 @@ def make_answer_table(results: StudyResults) -> Table:
     least = floor[ZERO_SHOT]["bleu"].value if floor and ZERO_SHOT in floor else None
     rows = []
     pairs = [(o.comparison.arm, o.comparison.against) for o in results.outcomes]
-    for name in dict.fromkeys(name for pair in pairs for name in pair):
+    compared = [name for pair in pairs for name in pair]
+    for name in dict.fromkeys([*compared, *results.options.shown]):
         if name not in scores.arms:
             continue
         values = [scores.arms[name][scope]["bleu"].value for scope in scopes]

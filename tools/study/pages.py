@@ -25,7 +25,7 @@ from study.chart_sections import (
     make_forest_section,
 )
 from study.plots import study_macros
-from study.resampling import METRICS
+from study.seed_tables import make_dev_table, make_retrieval_tables
 from study.space_sections import (
     EmbeddingSet,
     make_projection_section,
@@ -84,9 +84,13 @@ def make_markdown(results: StudyResults, notes: Mapping[str, str], command: str)
     parts += [table.to_markdown() for table in make_primary_tables(results)]
     for name, scores in results.sets.items():
         parts.append(f"## {name}")
-        parts += [make_score_table(scores, m).to_markdown() for m in METRICS]
+        parts += [make_score_table(scores, m).to_markdown() for m in scores.metrics]
         parts += [table.to_markdown() for table in make_difference_tables(scores)]
+    dev = make_dev_table(results)
+    if dev is not None:
+        parts += ["## Development set", dev.to_markdown()]
     parts += ["## Retrieval", make_correlation_table(results).to_markdown()]
+    parts += [table.to_markdown() for table in make_retrieval_tables(results)]
     parts += ["## Runs", make_run_table(results.arms).to_markdown()]
     versions = ", ".join(f"{k} {'/'.join(v)}" for k, v in results.versions().items())
     parts += [
@@ -193,9 +197,14 @@ def make_html(
     made_by = [commands.get("runs", ""), own]
     folded = study_macros().folded
     scores = {
-        f"On {name}": [make_score_table(found, metric) for metric in METRICS]
+        f"On {name}": [make_score_table(found, metric) for metric in found.metrics]
         for name, found in results.sets.items()
     }
+    dev = make_dev_table(results)
+    if dev is not None:
+        scores["On dev"] = [dev]
+    if found_r1 := make_retrieval_tables(results):
+        scores["Retrieval (R@1)"] = found_r1
     against = {
         f"On {name}": make_difference_tables(found)
         for name, found in results.sets.items()

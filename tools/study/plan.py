@@ -66,6 +66,10 @@ class Plan:
     """Arms that every other one is compared with."""
     pairs: tuple[tuple[str, str], ...]
     """Further arms to compare, and with which."""
+    metrics: tuple[str, ...]
+    """What translations are scored by, BLEU first."""
+    shown: tuple[str, ...]
+    """Arms that stand beside those of the comparisons in the report's first table."""
     vocabulary: int
     """Pieces of the translations' vocabulary."""
     decoding: Step
@@ -192,7 +196,7 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
         content = yaml.safe_load(f)
     try:
         names = {"common", "quick", "seeds", "students", "arms", "sets", "comparisons"}
-        _table("the plan", content, names, {"baselines", "pairs"})
+        _table("the plan", content, names, {"baselines", "pairs", "metrics", "shown"})
         common = _table(
             "common",
             content["common"],
@@ -253,6 +257,8 @@ def read_plan(path: str | os.PathLike[str], encoder: EncoderSwap | None = None) 
             tuple(comparisons),
             tuple(content.get("baselines", ())),
             tuple((arm, against) for arm, against in content.get("pairs", ())),
+            tuple(content.get("metrics", ("bleu", "exact_match", "slot_accuracy"))),
+            tuple(content.get("shown", ())),
             decoding=Step(common.pop("decoding")),
             quick=quick,
             **common,

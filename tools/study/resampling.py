@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.bleu import MAX_NGRAM_ORDER
 
 from study.run_file import RunUtterance
 
 METRICS = ("bleu", "exact_match", "slot_accuracy")
-GREATEST = {"bleu": 100.0, "exact_match": 1.0, "slot_accuracy": 1.0}
+"""Those of a plan that names none."""
+GREATEST = {"bleu": 100.0, "chrf": 100.0, "exact_match": 1.0, "slot_accuracy": 1.0}
 BLEU_COLUMNS = 2 + 2 * MAX_NGRAM_ORDER  # lengths, then n-grams: right ones, all
 COLUMNS = BLEU_COLUMNS + 4  # sentences, equal ones, slot words: right ones, all
+# Where chrF is asked for, n-grams of characters follow: the translation's, the
+# reference's, those of both, by order.
 
 
 def bleu_metric() -> BLEU:
@@ -25,22 +28,46 @@ def bleu_metric() -> BLEU:
     return BLEU(tokenize="13a")
 
 
-def segment_statistics(utterances: Sequence[RunUtterance]) -> np.ndarray:
+def segment_statistics(
+    utterances: Sequence[RunUtterance], metrics: Sequence[str] = METRICS
+) -> np.ndarray:
     """Return the summands of all metrics.
 
     Args:
         utterances: N utterances, at least one.
+        metrics: What is scored.
 
     Returns:
         Array (N, `COLUMNS`): sacreBLEU's own statistics of BLEU, then 1, whether it is
-        equal to the reference, slot words that are right, slot words.
+        equal to the reference, slot words that are right, slot words; with chrf
+        sacreBLEU's own statistics of that, too.
     """
     # sacreBLEU's significance tests take their statistics from the same method.
-    bleu = bleu_metric()._extract_corpus_statistics(
-        [u.hyp for u in utterances], [[u.ref for u in utterances]]
-    )
-    others = [(1, u.exact, u.slots_right, u.slots) for u in utterances]
-    return np.hstack([np.asarray(bleu, float), np.asarray(others, float)])
+    texts = [u.hyp for u in utterances], [[u.ref for u in utterances]]
+    tables: list = [bleu_metric()._extract_corpus_statistics(*texts)]
+    tables.append([(1, u.exact, u.slots_right, u.slots) for u in utterances])
+    if "chrf" in metrics:
+        tables.append(CHRF()._extract_corpus_statistics(*texts))
+    return np.hstack([np.asarray(table, float) for table in tables])
+
+
+def chrf_of_sums(sums: np.ndarray) -> np.ndarray:
+    """Return corpus chrF, 0 to 100, as sacreBLEU computes it (chrF2, 6 characters).
+
+    Args:
+        sums: Array (..., 18) of statistics summed over sentences.
+
+    Returns:
+        Array (...).
+    """
+    given, wanted, right = sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
+    counted = (given > 0) & (wanted > 0)
+    orders = np.maximum(1, counted.sum(axis=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(counted, right / given, 0).sum(axis=-1) / orders
+        recall = np.where(counted, right / wanted, 0).sum(axis=-1) / orders
+        score = 100 * 5 * precision * recall / (4 * precision + recall)
+    return np.where(precision + recall > 0, score, 0.0)
 
 
 def bleu_of_sums(sums: np.ndarray) -> np.ndarray:
@@ -72,11 +99,14 @@ def score_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
     Args:
         sums: Array (..., `COLUMNS`) of statistics summed over sentences.
     """
-    sentences, equal, right, slots = np.moveaxis(sums[..., BLEU_COLUMNS:], -1, 0)
+    others = sums[..., BLEU_COLUMNS:COLUMNS]
+    sentences, equal, right, slots = np.moveaxis(others, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         exact_match, slot_accuracy = equal / sentences, right / slots
         bleu = np.where(sentences > 0, bleu_of_sums(sums[..., :BLEU_COLUMNS]), np.nan)
-    return {"bleu": bleu, "exact_match": exact_match, "slot_accuracy": slot_accuracy}
+        chrf = np.where(sentences > 0, chrf_of_sums(sums[..., COLUMNS:]), np.nan)
+    scores = {"bleu": bleu, "exact_match": exact_match, "slot_accuracy": slot_accuracy}
+    return scores if sums.shape[-1] == COLUMNS else {**scores, "chrf": chrf}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,38 +148,43 @@ class StudySet:
         return cls(name, refs, dict(sorted(rows.items())), len(numbers))
 
     def statistics(
-        self, utterances: Sequence[RunUtterance], label: str
+        self,
+        utterances: Sequence[RunUtterance],
+        label: str,
+        metrics: Sequence[str] = METRICS,
     ) -> dict[str, np.ndarray]:
         """Return the statistics of every content, by language.
 
         Args:
             utterances: The utterances of this set, as some system translated them.
             label: What they are, for messages.
+            metrics: What is scored.
 
         Returns:
-            Arrays (N, `COLUMNS`); zeros for contents that a language does not have.
+            Arrays (N, columns); zeros for contents that a language does not have.
 
         Raises:
             ValueError: For other utterances, languages or references than the set has.
         """
-        found = {utt.id: (utt.lang, utt.ref) for utt in utterances}
+        given = {utt.id: (utt.lang, utt.ref) for utt in utterances}
         wanted = {
             utt: (lang, self.refs[utt])
             for lang, numbers in self.rows.items()
             for utt in numbers
         }
-        if found != wanted:
-            odd = [u for u in {**wanted, **found} if found.get(u) != wanted.get(u)]
+        if given != wanted:
+            odd = [u for u in {**wanted, **given} if given.get(u) != wanted.get(u)]
             raise ValueError(
                 f"{label}: utterances, languages and references of '{self.name}' must "
                 f"be those of the other runs, {len(odd)} are not, e.g. '{odd[0]}': "
-                f"{found.get(odd[0])} instead of {wanted.get(odd[0])}"
+                f"{given.get(odd[0])} instead of {wanted.get(odd[0])}"
             )
         tables = {}
         for lang, numbers in self.rows.items():
             members = [utt for utt in utterances if utt.lang == lang]
-            table = np.zeros((self.size, COLUMNS))
-            table[[numbers[utt.id] for utt in members]] = segment_statistics(members)
+            found = segment_statistics(members, metrics)
+            table = np.zeros((self.size, found.shape[1]))
+            table[[numbers[utt.id] for utt in members]] = found
             tables[lang] = table
         return tables
 
@@ -176,6 +211,7 @@ class Resampling:
         zero_shot: Sequence[str],
         samples: int,
         seed: int,
+        metrics: Sequence[str] = METRICS,
     ):
         """Draw.
 
@@ -185,12 +221,16 @@ class Resampling:
             zero_shot: Languages without.
             samples: Number of drawn sets R.
             seed: Seed of the draws.
+            metrics: What is scored, BLEU first.
 
         Raises:
-            ValueError: For fewer than one sample.
+            ValueError: For fewer than one sample, an unknown metric.
         """
         if samples < 1:
             raise ValueError(f"samples must be at least 1: {samples}")
+        if unknown := [name for name in metrics if name not in GREATEST]:
+            raise ValueError(f"metrics must be of {[*GREATEST]}: {unknown}")
+        self.metrics = tuple(metrics)
         self.set = study_set
         self.groups = {
             name: [lang for lang in langs if lang in study_set.rows]
@@ -219,13 +259,14 @@ class Resampling:
             scores of the set as it is, then those of the drawn sets. The slot
             accuracy of a set with fewer than `LEAST_SLOTS` slot words is NaN.
         """
-        scores = np.full((len(METRICS), len(self.scopes), len(self.counts)), np.nan)
+        shape = (len(self.metrics), len(self.scopes), len(self.counts))
+        scores = np.full(shape, np.nan)
         place = {scope: i for i, scope in enumerate(self.scopes)}
         for lang, table in statistics.items():
             values = score_sums(self.counts @ table)
-            if table[:, -1].sum() < LEAST_SLOTS:
+            if table[:, COLUMNS - 1].sum() < LEAST_SLOTS:
                 values["slot_accuracy"] = np.full(len(self.counts), np.nan)
-            for i, metric in enumerate(METRICS):
+            for i, metric in enumerate(self.metrics):
                 scores[i, place[lang]] = values[metric]
         for name, langs in self.groups.items():
             members = [place[lang] for lang in langs]

@@ -64,6 +64,8 @@ class SetScores:
     """Arms that every other one is compared with."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Further arms that are compared, and with which."""
+    metrics: tuple[str, ...] = METRICS
+    """What is scored, BLEU first."""
 
     def label(self, name: str) -> str:
         """Return what an arm is called; the name of one that is not in the plan."""
@@ -104,7 +106,7 @@ def _cells(
     return {
         scope: {
             metric: {seed: scores[i, j] for seed, scores in by_seed.items()}
-            for i, metric in enumerate(METRICS)
+            for i, metric in enumerate(resampling.metrics)
         }
         for j, scope in enumerate(resampling.scopes)
     }
@@ -139,7 +141,9 @@ def score_set(
             if name not in run.utterances:
                 continue
             label = f"{arm.name}, seed {seed}"
-            statistics = resampling.set.statistics(run.utterances[name], label)
+            statistics = resampling.set.statistics(
+                run.utterances[name], label, resampling.metrics
+            )
             by_seed[seed] = resampling.score(statistics)
         if by_seed:
             cells[arm.name] = _cells(resampling, by_seed)
@@ -169,7 +173,9 @@ def score_set(
             }
     floors = None
     if floor is not None:
-        statistics = resampling.set.statistics(floor, "template floor")
+        statistics = resampling.set.statistics(
+            floor, "template floor", resampling.metrics
+        )
         floors = estimate(_cells(resampling, {0: resampling.score(statistics)}))
     return SetScores(
         name=name,
@@ -182,6 +188,7 @@ def score_set(
         labels={arm.name: arm.label for arm in arms},
         baselines=tuple(baselines),
         pairs=tuple(further),
+        metrics=resampling.metrics,
     )
 
 

@@ -137,6 +137,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         main_set=main_set,
         baselines=plan.baselines,
         pairs=plan.pairs,
+        metrics=plan.metrics,
+        shown=plan.shown,
     )
     results = analyse(
         arms,

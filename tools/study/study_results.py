@@ -9,7 +9,7 @@ from espnet_samu.scoring.translation import exact_match
 from study.arm_runs import ArmRuns
 from study.arms import Comparison
 from study.estimate import Correlation, correlate
-from study.resampling import ZERO_SHOT, Resampling, StudySet, bleu_metric
+from study.resampling import METRICS, ZERO_SHOT, Resampling, StudySet, bleu_metric
 from study.run_file import RunUtterance, count_slots
 from study.set_scores import Outcome, SetScores, judge, score_set
 
@@ -126,6 +126,10 @@ class StudyOptions:
     """Arms that every other one is compared with."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Further arms to compare, and with which."""
+    metrics: tuple[str, ...] = METRICS
+    """What is scored, BLEU first."""
+    shown: tuple[str, ...] = ()
+    """Arms that stand beside those of the comparisons in the first table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,6 +283,7 @@ def analyse(
             options.zero_shot,
             options.samples,
             options.seed,
+            options.metrics,
         )
         floors = None if floor is None else make_floor(first[name], floor, slot_words)
         sets[name] = score_set(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from espnet_samu.scoring.table import format_table
 from study.arm_runs import ArmRuns
 from study.estimate import Difference, Estimate
-from study.resampling import GAP, METRICS, ZERO_SHOT
+from study.resampling import GAP, ZERO_SHOT
 from study.set_scores import Outcome, SetScores
 from study.study_results import StudyResults
 
@@ -34,10 +34,11 @@ class Table:
 
 TITLES = {
     "bleu": "BLEU",
+    "chrf": "chrF",
     "exact_match": "exact match",
     "slot_accuracy": "slot accuracy",
 }
-DIGITS = {"bleu": 1, "exact_match": 3, "slot_accuracy": 3}
+DIGITS = {"bleu": 1, "chrf": 1, "exact_match": 3, "slot_accuracy": 3}
 NONE = "-"
 
 
@@ -90,12 +91,13 @@ FLOOR = "template floor"
 
 
 def _make_primary_table(
-    outcomes: Sequence[Outcome], which: str = "", note: str = ""
+    outcomes: Sequence[Outcome], metrics: Sequence[str], which: str = "", note: str = ""
 ) -> Table:
     """Return the comparisons that were registered before the runs.
 
     Args:
         outcomes: What became of them.
+        metrics: What is scored, BLEU first.
         which: Which seeds, if not all that were planned.
         note: What a reader has to know about these seeds.
     """
@@ -110,7 +112,7 @@ def _make_primary_table(
                 format_difference(bleu, "bleu"),
             ]
             if bleu is None:
-                rows.append(row + [NONE] * 7)
+                rows.append(row + [NONE] * (5 + len(metrics) - 1))
                 continue
             adjusted = outcome.p_adjusted if scope == ZERO_SHOT else None
             row += [
@@ -120,13 +122,14 @@ def _make_primary_table(
                 format_size(bleu.effect_size),
                 *(
                     format_difference(outcome.find(scope, metric), metric)
-                    for metric in METRICS[1:]
+                    for metric in metrics[1:]
                 ),
                 f"{len(bleu.paired)} + {len(bleu.unpaired)}",
             ]
             rows.append(row)
     header = ["comparison", "languages", "verdict", "BLEU", "percentiles", "p"]
-    header += ["p (Holm)", "d", "exact match", "slot accuracy", "seeds paired + not"]
+    header += ["p (Holm)", "d", *(TITLES[metric] for metric in metrics[1:])]
+    header += ["seeds paired + not"]
     note = note or (
         "Differences with 95 % intervals over seeds and sentences, paired by sentence "
         "and by seed. Percentiles: seeds drawn like sentences, too narrow where seeds "
@@ -145,16 +148,19 @@ def make_primary_tables(results: StudyResults) -> list[Table]:
     Args:
         results: What the study found.
     """
-    tables = [_make_primary_table(results.outcomes)]
+    metrics = results.main.metrics
+    tables = [_make_primary_table(results.outcomes, metrics)]
     if results.fresh:
         which = f" without seeds {' and '.join(map(str, results.options.seen_seeds))}"
         note = "Without the seeds of which some were seen before the registration."
-        tables.append(_make_primary_table(results.fresh, which, note))
+        tables.append(_make_primary_table(results.fresh, metrics, which, note))
     if results.replicated:
         note = "Seeds that were registered and run after all others, by themselves."
-        tables.append(_make_primary_table(results.replicated, ", replicated", note))
+        found = results.replicated
+        tables.append(_make_primary_table(found, metrics, ", replicated", note))
         note = "The planned seeds and those of the replication together."
-        tables.append(_make_primary_table(results.pooled, ", all seeds", note))
+        found = results.pooled
+        tables.append(_make_primary_table(found, metrics, ", all seeds", note))
     return tables
 
 
@@ -163,7 +169,7 @@ def make_score_table(scores: SetScores, metric: str) -> Table:
 
     Args:
         scores: Figures of a test set.
-        metric: One of `METRICS`.
+        metric: One of those that are scored.
     """
     table = {**scores.arms, **({FLOOR: scores.floor} if scores.floor else {})}
     rows = []
@@ -208,12 +214,12 @@ def _make_difference_table(
                     if ZERO_SHOT in table
                     else NONE
                 )
-                for metric in METRICS[1:]
+                for metric in scores.metrics[1:]
             ),
         ]
         rows.append(row)
     header = ["arm", *(f"BLEU {scope}" for scope in langs), "p", "d"]
-    header += [f"{TITLES[metric]} zero-shot" for metric in METRICS[1:]]
+    header += [f"{TITLES[metric]} zero-shot" for metric in scores.metrics[1:]]
     return Table(f"{caption}, on {scores.name}", header, rows, 1, note)
 
 

@@ -55,7 +55,7 @@ run() {
         --samu_valid_set samu_dev \
         --train_set train \
         --valid_set dev \
-        --test_sets "test_seen test_held" \
+        --test_sets "test_seen test_held test_voices" \
         --teacher "${teacher}" \
         --teacher_prompt "query: " \
         --samu_config conf/train_samu.yaml \

@@ -54,6 +54,7 @@ fi
 . ./cmd.sh
 
 package=tuxpaint-stamps-default
+prompts=../../mini_asterisk/samu_st1 # whole telephone prompts by other readers
 if [ ${stage} -le 1 ] && [ ${stop_stage} -ge 1 ] && [ -z "${stamps}" ]; then
     if [ -e downloads/.done ]; then
         log "stage 1: downloads/ is there already"
@@ -86,9 +87,16 @@ if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
         --st_langs "${st_langs}" \
         --samu_langs "${samu_langs}" \
         --max_seconds "${max_seconds}"
+    log "stage 2: Other readers: test_voices"
+    rm -rf data/local/prompts
+    tar -xzf "${prompts}/prompts.tar.gz" -C data/local
+    ${python} local/voices.py \
+        --prompts data/local/prompts \
+        --prompt_list "${prompts}/local/prompt_list.tsv" \
+        --output data/local/test_voices.tsv
 fi
 
-sets="samu_train samu_dev train dev test_seen test_held"
+sets="samu_train samu_dev train dev test_seen test_held test_voices"
 if [ ${stage} -le 3 ] && [ ${stop_stage} -ge 3 ]; then
     log "stage 3: Data directories: ${sets}"
     rm -f data/.sets

@@ -1,0 +1,1 @@
+../../../mini_asterisk/samu_st1/local/study_data.py
