@@ -23,6 +23,7 @@ from espnet_samu.corpora import (
     manifest,
 )
 from espnet_samu.corpora.audio_store import MODES
+from espnet_samu.corpora.data_dir import code_sum
 from espnet_samu.utils.command import run
 
 
@@ -290,6 +291,8 @@ def get_parser() -> argparse.ArgumentParser:
             formatter_class=HelpFormatter,
         )
         corpus.set_defaults(prepare=module.prepare)
+    code = corpora.add_parser("code", help="print a checksum of the code of all this")
+    code.set_defaults(prepare=lambda args: print(code_sum()))
     return parser
 
 

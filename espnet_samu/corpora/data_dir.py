@@ -275,6 +275,14 @@ def stem(name: str) -> str:
 CODE = Path(__file__).parent
 
 
+def code_sum() -> str:
+    """Return a checksum of the code that prepares corpora."""
+    code = hashlib.sha256()
+    for file in sorted(CODE.glob("*.py")):
+        code.update(file.read_bytes())
+    return code.hexdigest()
+
+
 class Marker:
     """Says whether sets are there already, made of the same files by the same code.
 
@@ -295,16 +303,13 @@ class Marker:
         fingerprints: dict[Path, list[int | str]] | None = None,
     ) -> None:
         self.path = path
-        code = hashlib.sha256()
-        for file in sorted(CODE.glob("*.py")):
-            code.update(file.read_bytes())
         known = {} if fingerprints is None else fingerprints
         inputs = sorted(set(inputs))
         known.update({p: fingerprint(p) for p in inputs if p not in known})
         self.state: dict[str, Any] = {
             "options": dict(options),
             "inputs": {str(p): known[p] for p in inputs},
-            "code": code.hexdigest(),
+            "code": code_sum(),
         }
 
     def is_current(self, outputs: Iterable[Path]) -> bool:

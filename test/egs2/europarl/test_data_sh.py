@@ -96,11 +96,8 @@ def write_and_stop(self, data, tally):
 
 
 DataSets._write = write_and_stop
-if sys.argv[1] == "-c":
-    exec(sys.argv[2])
-else:
-    sys.argv[:3] = [sys.argv[2]]
-    runpy.run_module(sys.argv[0], run_name="__main__")
+sys.argv[:3] = [sys.argv[2]]
+runpy.run_module(sys.argv[0], run_name="__main__")
 """
 STOPPED = "python3 stop.py"
 

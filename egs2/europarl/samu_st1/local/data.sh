@@ -97,11 +97,12 @@ options=(
 )
 report=data/local/${tag}
 
-code=$(${python} -c "import espnet_samu.corpora as corpora; print(*corpora.__path__)")
+# Not -c: that is no option of "coverage run".
+code=$(${python} -m espnet_samu.bin.prepare code)
 # What the content of the sets depends on: options, code, files of the corpus.
 state=$(
     printf '%s\n' "${options[@]}"
-    cat "${code}"/*.py | cksum
+    echo "${code}"
     cd "${root}"
     find -L . -maxdepth 4 \( -name "*.lst" -o -name "segments.*" -o -name audios \) \
         -printf '%p %s %T@\n' | LC_ALL=C sort | cksum
