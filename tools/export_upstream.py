@@ -35,6 +35,7 @@ _ROW = re.compile(rf"^.*{HERE_ONLY}.*\n", re.M)
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=:])(/(?:data|export|home|mnt|root|work)\S*/\S*)""")
 UPWARDS = re.compile(r"(?<![\w./])(?:\.\./)+[\w./-]*\w")
 LINK = re.compile(r"\]\((?!\w+:|#|<)([^)#\s]+)")
+FRAGMENT = re.compile(r"\]\((?!\w+:|<)([^)#\s]*)#([^)\s]+)")
 OWN = re.compile(r"make -C \S+|test/egs2\S*")
 """Targets and tests of this project, which ESPnet does not have."""
 VARIABLE = re.compile(r"^\w+=\$\{([A-Z][A-Z0-9_]+):-\}", re.MULTILINE)
@@ -192,6 +193,7 @@ def check_recipe(
             # Of the other part, which is another pull request.
             known = [*files, *exported(root, corpus, "all")]
             faults += dead_paths(path, page, known, template.parents[1])
+            faults += dead_fragments(root, path, page)
     if faults:
         raise Failure("\n".join(["the recipe is not ready:", *faults]))
 
@@ -215,6 +217,30 @@ def dead_paths(
             if not copied and not (checkout / named).exists():
                 faults.append(f"{path}:{number}: {name} is not there in ESPnet")
         faults += [f"{path}:{number}: of this project: {s}" for s in OWN.findall(line)]
+    return faults
+
+
+def dead_fragments(root: Path, path: Path, text: str) -> list[str]:
+    """Return faults of a page: headings that it links to and that no page has.
+
+    Args:
+        root: This project.
+        path: The page, relative to root.
+        text: What it says in ESPnet.
+    """
+    faults = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for name, fragment in FRAGMENT.findall(line):
+            page = root / os.path.normpath(path.parent / name) if name else root / path
+            if page.suffix != ".md" or not page.is_file():
+                continue
+            there = content(page, page.read_bytes()).decode()
+            headings = re.findall(r"^#+ (.*)$", there, re.MULTILINE)
+            slugs = {
+                re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings
+            }
+            if fragment not in slugs:
+                faults.append(f"{path}:{number}: {name}#{fragment}: no such heading")
     return faults
 
 

@@ -114,6 +114,8 @@ def test_what_the_checklist_forbids_is_named(checkout, project):
         "[there](../../TEMPLATE/samu_st1/README.md#a) exp/.../valid.pth ../cmd.sh\n"
         "| [gone](conf/tuning/train_st_nllb.yaml) test/egs2/europarl/smoke.sh |\n"
         "| [gone](conf/tuning/train_st_nllb.yaml) <!-- here only --> |\n"
+        "# A *first* one\n[a](#a-first-one) [b](#b) [c](README.md#scenarios)\n"
+        "[d](../../TEMPLATE/samu_st1/README.md#translate-on-a-page)\n"
     )
     subprocess.run(["git", "-C", project, "add", "-A"], check=True)
     (recipe / "local/path.sh").unlink()
@@ -134,9 +136,11 @@ def test_what_the_checklist_forbids_is_named(checkout, project):
         "egs2/europarl/samu_st1/USE.md:2: ../cmd.sh is not there in ESPnet",
         "USE.md:3: conf/tuning/train_st_nllb.yaml is not there in ESPnet",
         "USE.md:3: of this project: test/egs2/europarl/smoke.sh",
+        "USE.md:5: #b: no such heading",
+        "USE.md:6: ../../TEMPLATE/samu_st1/README.md#translate-on-a-page: no such head",
     ):
         assert fault in told
-    assert [told.count(f"USE.md:{n}:") for n in (1, 2, 3, 4)] == [1, 1, 2, 0]
+    assert [told.count(f"USE.md:{n}:") for n in range(1, 7)] == [1, 2, 2, 0, 1, 1]
     assert snapshot(checkout) == before
 
 
