@@ -39,15 +39,28 @@ def check_labels(names: Names) -> None:
             )
 
 
+def check_bitext(names: Names) -> None:
+    """Check that a small teacher has what it is trained on.
+
+    Raises:
+        OptionError: It has not.
+    """
+    own = names.own
+    if not own["teacher"] and not has_content(Path(own["teacher_bitext"])):
+        raise OptionError("--teacher is empty: --teacher_bitext must be a file")
+
+
 def check_sets(names: Names) -> None:
     """Check that stage 1 has made the sets of this call, with labels.
 
     Raises:
-        OptionError: As check_labels.
+        OptionError: As check_labels and check_bitext.
         ValueError: A set is missing, or of an earlier run: local/data.sh may list those
             that it has made in data/.sets.
     """
     check_labels(names)
+    if names.runs(6) and names.makes_embeddings:
+        check_bitext(names)
     listed = Path("data/.sets")
     made = listed.read_text("utf-8").split("\n") if listed.exists() else None
     for name in names.used_sets:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from espnet_samu import recipe_data
 from espnet_samu.bin.jobs import find_unexported
-from espnet_samu.recipe_data import check_labels, has_content
+from espnet_samu.recipe_data import check_bitext, check_labels, has_content
 from espnet_samu.recipe_names import Names, OptionError
 from espnet_samu.utils.command import run
 
@@ -45,16 +45,16 @@ def check(names: Names) -> None:
                 "Name one of the same tokens: "
                 '--inference_args "--lm_file LM.pth --lm_weight 0.3"'
             )
-    if names.runs(6) and names.makes_embeddings and not own["teacher"]:
-        if not has_content(Path(own["teacher_bitext"])):
-            raise OptionError("--teacher is empty: --teacher_bitext must be a file")
     if names.runs(13) and names.is_on("test_only") and not own["train_langs"]:
         if not names.is_on("skip_eval"):
             raise OptionError(
                 "--test_only true: say by --train_langs what the model was trained on"
             )
     if int(own["stage"]) <= 6 and (int(own["stage"]) > 1 or skips_data):
+        # Stage 1 may make what these look for.
         check_labels(names)
+        if names.runs(6) and names.makes_embeddings:
+            check_bitext(names)
 
 
 def _check_training(names: Names) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from espnet_samu.utils.command import run
 from espnet_samu.utils.torch_modules import outside_adapters
 
 
@@ -115,12 +114,3 @@ def _numbers_as_text(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _numbers_as_text(name, item)
     elif isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         yield name, repr(value)
-
-
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Check ``--ngpu``; samu_st.sh calls it."""
-    check_gpus(ngpu_of(cmd))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -269,6 +269,22 @@ def test_translations_of_the_distillation_are_carried_over(run, recipe):
     assert text.read_text() == "utt2 one\n"
 
 
+def test_a_small_teacher_is_trained_on_what_stage_1_may_make(run, recipe):
+    for name in ("train", "dev", "test"):
+        write(recipe / "data" / name / "wav.scp", "utt eins.wav\n")
+    options = ["--teacher", "", "--teacher_bitext", "data/bitext.tsv"]
+    message = "Error: --teacher is empty: --teacher_bitext must be a file"
+    status, output = run(*options, stage=1, stop_stage=6)
+    assert status == 2
+    assert message in output and "--stage\n1\n" in output
+    status, output = run(*options, stage=2, stop_stage=6)
+    assert status == 2
+    assert message in output and "--stage\n2\n" not in output
+    write(recipe / "data/bitext.tsv", "lang\ttext\tenglish\n")
+    assert run(*options, stage=1, stop_stage=1)[0] == 0
+    assert run(*options, stage=2, stop_stage=2)[0] == 0
+
+
 PYTHON = """#!/usr/bin/env bash
 # Prints the arguments, but for the names of folders.
 [ "$2" != espnet_samu.bin.recipe ] || exec python3 "$@"
