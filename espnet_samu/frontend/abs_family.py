@@ -40,8 +40,8 @@ class AbsFamily(torch.nn.Module, ABC):
         """Return the arguments of SamuFrontend that belong to this family."""
         raise NotImplementedError
 
-    def cut_positions(self, model: torch.nn.Module) -> None:
-        """Cut the positions of a new model to the window, in place."""
+    def adapt(self, model: torch.nn.Module) -> None:
+        """Change a new model in place: the positions of its window, its layout."""
 
     def mask_padding(self, model: torch.nn.Module) -> None:
         """Replace the layers in which padding would change an utterance, in place.

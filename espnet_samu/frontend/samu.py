@@ -287,7 +287,7 @@ class SamuFrontend(AbsFrontend):
             family.KEY_MAPPING,
             "|".join(unused) or None,
         )
-        family.cut_positions(model)
+        family.adapt(model)
         return model
 
     def reload_pretrained_parameters(self) -> None:

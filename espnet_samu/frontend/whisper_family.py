@@ -80,6 +80,11 @@ class WhisperLogMel(torch.nn.Module):
             return (torch.maximum(mel, loudest - RANGE) + 4.0) / 4.0
 
 
+def _channels_last(module: torch.nn.Module, _: object, frames: torch.Tensor):
+    """Lay out frames (B, D, T) by time (hook): all layers work on (B, T, D)."""
+    return frames.transpose(1, 2).contiguous().transpose(1, 2)
+
+
 STRIDE = 2  # of the second convolution: frames of 20 ms
 POSITION = STRIDE * HOP  # samples at 16 kHz of a position: 20 ms
 
@@ -135,9 +140,10 @@ class WhisperFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         return {"window_seconds": self.window_seconds}
 
-    def cut_positions(self, model: torch.nn.Module) -> None:
+    def adapt(self, model: torch.nn.Module) -> None:
         """See :class:`AbsFamily`."""
         whole: Any = model
+        whole.conv2.register_forward_hook(_channels_last)
         embedding = whole.embed_positions
         rows = embedding.weight.detach()[: self.positions].clone()
         # Sinusoids; transformers freezes those of a fresh model only.

@@ -191,3 +191,14 @@ def test_specaugment(build, noise):
         seen[1][~zero[:, None].expand_as(seen[1])],
     )
     assert not (seen[1] == 0).all(1).any()
+
+
+def test_frames_are_laid_out_by_time(build, noise):
+    frontend = build("whisper", window_seconds=0.4)
+    strides = []
+    frontend.model.layers[0].register_forward_pre_hook(
+        lambda layer, inputs: strides.append(inputs[0].stride())
+    )
+    frontend(*noise(6400, 3000))
+    size = frontend.output_size()
+    assert strides == [(20 * size, size, 1)]
