@@ -57,10 +57,11 @@ def stale(product: Product, named: bool = False) -> str:
         return ""
     record = provenance.read_record(product.folder)
     if record is None:
-        logging.warning(
-            f"{product.folder} has no {provenance.RECORD}: what it was made from is "
-            "not known, and it is taken as it is"
-        )
+        if not is_linked(product):
+            logging.warning(
+                f"{product.folder} has no {provenance.RECORD}: what it was made from "
+                "is not known, and it is taken as it is"
+            )
         return ""
     if not record["finished"]:
         return "it was not finished"
@@ -75,6 +76,16 @@ def stale(product: Product, named: bool = False) -> str:
         record = {"inputs": {role: known[role] for role in inputs}, "options": {}}
         options = {}
     return provenance.summarize(provenance.differences(record, inputs, options))
+
+
+def is_linked(product: Product) -> bool:
+    """Return whether a product was made elsewhere: its files are links to there.
+
+    Nothing that is here was it made from.
+    """
+    folder = product.folder.resolve()
+    files = [file.resolve() for file in product.folder.glob(product.sign)]
+    return not any(file.is_relative_to(folder) for file in files)
 
 
 def begin(product: Product, command: str, trained: bool) -> None:

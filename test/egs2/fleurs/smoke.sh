@@ -44,18 +44,25 @@ find . -type f -printf "%p %s %T@\n" | sort > "${work}/before"
 
 cd "${work}/egs2/fleurs/samu_st1"
 other=../../other/samu_st1
-options=(--fleurs "${work}/corpus/parquet" --langs "es fr" --stage 1)
-run "${options[@]}" --samu_model "${other}/${student}/valid.r1.best.pth"
+options=(--fleurs "${work}/corpus/parquet" --langs "es fr")
+run "${options[@]}" --stage 1 --samu_model "${other}/${student}/valid.r1.best.pth"
 retrieval=${student}_other/retrieval_valid.r1.best/nway.x2en_es_fr
 expect "${retrieval}"/{retrieval.json,heat_map_speech-speech.png}
 # Speech finds English sentences, and speech of other languages, English among them.
 expect_line "${retrieval}/retrieval.md" "| es *| speech -> text" "| fr *| text -> speech" \
     "| fr -> es *| speech -> speech" "| es -> en *| speech -> speech" "same_text:right"
-run "${options[@]}" --st_exp "${other}/${model}"
+run "${options[@]}" --stage 1 --st_exp "${other}/${model}"
 results=exp/$(basename "${model}")_other/RESULTS.md
 same_keys "$(dirname "${results}")/${decoded}/test.x2en_es_fr/text" data/test.x2en_es_fr/wav.scp
 expect_line "${results}" "| zero-shot (es) *|" "| supervised (fr) *|" "| high (es fr) *|" \
     "^- BLEU .*tok:13a" "^- chrF2"
+! grep -q "has no made_from.json" "${work}/log" \
+    || fail "a linked model is taken for one of an earlier version"
+# Both at once: the student's retrieval stands in the table of the translations.
+run "${options[@]}" --stage 6 --st_exp "${other}/${model}" \
+    --samu_model "${other}/${student}/valid.r1.best.pth"
+expect "${student}_other/retrieval_valid.r1.best/test.x2en_es_fr/retrieval.md"
+expect_line "${results}" "R@1" "| zero-shot (es) *|"
 for name in dev train samu; do
     [ ! -e "dump/raw/${name}.x2en_es_fr" ] || fail "${name}.x2en_es_fr is not needed"
 done

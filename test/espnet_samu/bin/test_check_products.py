@@ -414,6 +414,18 @@ def test_experiments_of_an_earlier_version_are_taken_with_a_warning(recipe, capl
     assert not Path("exp/st", RECORD).exists()
 
 
+def test_a_model_made_elsewhere_is_taken_without_a_warning(recipe, tmp_path, caplog):
+    """As the recipe of FLEURS links one."""
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move("exp/st", elsewhere)
+    for file in elsewhere.glob("*"):
+        if file.is_file() and file.name != RECORD:
+            Path("exp/st").mkdir(exist_ok=True)
+            Path("exp/st", file.name).symlink_to(file)
+    call("check", 12, named="model")
+    assert caplog.text == ""
+
+
 def test_a_model_without_a_student_does_not_rest_on_one(recipe):
     write("conf/st.yaml", "seed: 1\n")
     other_teacher()
