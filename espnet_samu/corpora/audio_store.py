@@ -7,12 +7,14 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, NamedTuple
+
+import numpy as np
 
 from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, speech
 from espnet_samu.corpora.data_dir import SAFE_PATH
@@ -21,6 +23,7 @@ from espnet_samu.utils.command import progress
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 MODES = ("convert", "stat")
+_WRITTEN = 1 << 19  # samples that are written at a time
 _AHEAD = 16  # recordings of each thread that wait, or wait to be noted
 _KNOWN = "known.1.tsv"  # another number after a change of what is found
 
@@ -69,7 +72,7 @@ def convert(path: str | os.PathLike[str], output: Path | None) -> int:
         with soundfile.SoundFile(
             temporary, "w", SAMPLING_RATE, 1, subtype="PCM_16", format="FLAC"
         ) as file:
-            for block in speech(path):
+            for block in _joined(speech(path)):
                 file.write(block)
             samples = file.frames
         os.replace(temporary, output)
@@ -79,6 +82,20 @@ def convert(path: str | os.PathLike[str], output: Path | None) -> int:
     finally:
         temporary.unlink(missing_ok=True)
     return samples
+
+
+def _joined(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Join blocks: soundfile seeks before and behind all that it writes."""
+    waiting: list[np.ndarray] = []
+    samples = 0
+    for block in blocks:
+        waiting.append(block)
+        samples += len(block)
+        if samples >= _WRITTEN:
+            yield np.concatenate(waiting)
+            waiting, samples = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def stated_samples(path: str) -> int | None:
@@ -122,6 +139,7 @@ class AudioStore:
         self.jobs = jobs
         self.keep = keep
         self._known: dict[str, _Entry] | None = None
+        self._place = str(folder)
 
     def output(self, path: str) -> Path:
         """Return where a recording is written."""
@@ -147,9 +165,9 @@ class AudioStore:
         paths = list(dict.fromkeys(paths))
         if self._known is None:
             self._known = self._read()
-        known = self._known
+        known, there = self._known, self._list()
         for path in paths:
-            result = self._recall(path, known.get(path, _NEW))
+            result = self._recall(path, known.get(path, _NEW), there)
             if result is not None:
                 found[path] = result
         new = [path for path in paths if path not in found]
@@ -221,8 +239,23 @@ class AudioStore:
                     known[path] = (size, time, samples, entry[3], entry[4])
         return known
 
-    def _recall(self, path: str, entry: _Entry) -> Recording | AudioFault | None:
-        """Return what the table says of a recording that has not changed since."""
+    def _list(self) -> set[str]:
+        """Return what is in the folder: faster than to look for each recording."""
+        try:
+            return set(os.listdir(self.folder))
+        except FileNotFoundError:
+            return set()
+
+    def _recall(
+        self, path: str, entry: _Entry, there: Container[str]
+    ) -> Recording | AudioFault | None:
+        """Return what the table says of a recording that has not changed since.
+
+        Args:
+            path: Of the recording.
+            entry: Of the table.
+            there: Names of the files in the folder.
+        """
         status = self._status(path)
         if isinstance(status, AudioFault):
             return status
@@ -231,7 +264,9 @@ class AudioStore:
             return None
         if samples < 0:
             return AudioFault(text, detail)
-        return Recording(text, samples) if os.path.exists(text) else None
+        folder, _, name = text.rpartition("/")
+        is_there = name in there if folder == self._place else os.path.exists(text)
+        return Recording(text, samples) if is_there else None
 
     def _look(self, path: str) -> Look:
         """Decode a recording; return what it is, and its line of the table."""
