@@ -9,6 +9,7 @@ are decoded from the shards.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -214,7 +215,8 @@ class _Speech:
         """
         name = (file or inside).rpartition("/")[2]
         if clip:
-            name = clip + (Path(name).suffix or ".mp3")
+            suffix = os.path.splitext(name)[1]
+            name = clip + (suffix if len(suffix) > 1 else ".mp3")
         found = _CLIP.match(name)
         if found and found[1] != self.lang:
             raise ValueError(
@@ -267,5 +269,7 @@ class ShardClips(Clips):
             for line in file:
                 name, shard, row = line.rstrip("\n").split("\t")
                 if name in names:
-                    places[name] = shards.setdefault(shard, Path(shard)), int(row)
+                    if shard not in shards:
+                        shards[shard] = Path(shard)
+                    places[name] = shards[shard], int(row)
         return ShardStore(self.output / folder.name, self.jobs, places).add(names)

@@ -241,7 +241,9 @@ class ShardStore(AudioStore):
         Raises:
             ValueError: A shard is cut or damaged.
         """
-        return super().add(sorted(paths, key=self.places.__getitem__))
+        # Strings are compared faster than paths.
+        places = {path: (str(shard), row) for path, (shard, row) in self.places.items()}
+        return super().add(sorted(paths, key=places.__getitem__))
 
     def output(self, path: str) -> Path:
         """Return where a recording is written."""

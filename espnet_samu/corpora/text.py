@@ -35,7 +35,7 @@ def clean_text(text: str) -> str:
 
 def single_blanks(text: str) -> str:
     """Return a text with one space for blanks of any kind, and none around it."""
-    if " " in text and text.isprintable() and "  " not in text and text == text.strip():
+    if text.isprintable() and "  " not in text and " " not in (text[:1], text[-1:]):
         return text  # nearly every sentence, and faster to see than to split it
     return " ".join(text.split())
 
