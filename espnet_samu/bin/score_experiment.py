@@ -17,6 +17,8 @@ from espnet_samu.utils.language_codes import merge_spellings, parse_code
 
 # Token types whose vocabulary a ceiling can be computed for.
 _TOKEN_TYPE = re.compile(r"^token_type: (bpe|char|word|hugging_face)$", re.MULTILINE)
+# In init_param.
+_STUDENT = re.compile(r"([^\s'\"]+):frontend:")
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -93,6 +95,26 @@ def is_retrieved(retrieval_dir: Path, data_feats: Path, dset: str) -> bool:
     if (folder / "failed.scp").exists():
         scored |= set(read_text(folder / "failed.scp"))
     return scored == set(read_text(data_feats / dset / "wav.scp"))
+
+
+def starts_from(path: Path, config: str, student: str) -> bool:
+    """Return whether a model started from a student.
+
+    Args:
+        path: Its configuration, or a link to that of another recipe, whose paths begin
+            in the folder of that recipe.
+        config: What it says.
+        student: File of the student, or a link to it.
+    """
+    for name in _STUDENT.findall(config):
+        if name == student:
+            return True
+        places = [folder / name for folder in path.resolve().parents]
+        if Path(student).exists() and any(
+            place.exists() and place.samefile(student) for place in places
+        ):
+            return True
+    return False
 
 
 def training_directions(args: argparse.Namespace) -> str:
@@ -176,8 +198,8 @@ def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[
         if path.with_name("train.log").exists():
             page += ["--training", f"{name}={path.with_name('train.log')}"]
         # A frozen encoder retrieves as the student that it started from.
-        from_student = f"{args.samu_model}:frontend" in config
-        if retrieved and from_student and "freeze: true" in config:
+        from_student = retrieved and starts_from(path, config, args.samu_model)
+        if from_student and "freeze: true" in config:
             json = args.retrieval_dir / dset / "retrieval.json"
             scores += ["--retrieval", f"{name}={json}"]
     log = Path(args.samu_model).with_name("train.log")

@@ -135,6 +135,25 @@ def test_another_set_shows_how_well_it_retrieves(args):
     assert "retrieval of test: heat=a/retrieval_x/test/heat.png" in page
 
 
+def test_model_and_student_of_another_recipe_are_links(args):
+    """As the recipe of FLEURS makes them."""
+    other = Path("other/samu_st1/exp")
+    config = Path("exp/st_mine/config.yaml")
+    (other / "st").mkdir(parents=True)
+    (other / "samu").mkdir()
+    text = config.read_text().replace("a/x.pth", "exp/samu/x.pth")
+    (other / "st/config.yaml").write_text(text)
+    for name in ("samu/x.pth", "samu/y.pth"):
+        (other / name).write_text("weights")
+    config.unlink()
+    config.symlink_to((other / "st/config.yaml").resolve())
+    for name, there in (("samu/x.pth", True), ("samu/y.pth", False)):
+        Path("a/x.pth").unlink(missing_ok=True)
+        Path("a/x.pth").symlink_to((other / name).resolve())
+        scores, _ = score_options(args, "test")
+        assert ("--retrieval" in scores) == there
+
+
 def test_fine_tuned_encoder_has_no_retrieval_score(args):
     config = Path("exp/st_mine/config.yaml")
     config.write_text(config.read_text().replace("freeze: true", "freeze: false"))
