@@ -440,7 +440,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     parts = PARTS if args.part == "all" else [args.part]
     if args.pr:
         args.pr.parent.mkdir(parents=True, exist_ok=True)
+        checked = args.pr.parent / f"tested_{args.corpus}.txt"
         tested = "`make -C tools upstream-check` of espnet_samu: not run yet."
+        if checked.exists():
+            tested = checked.read_text()
         args.pr.write_text(pull_request(ROOT, args.corpus, args.part, tested))
         logging.info(f"Text of the pull request: {args.pr.resolve()}")
     if not written:

@@ -192,15 +192,16 @@ def main(cmd: Sequence[str] | None = None) -> int:
     tested = f"ESPnet's checks of {', '.join(args.corpora)} in a copy of its sources: "
     tested += f"{len(results) - failed} of {len(results)} passed"
     root = export_upstream.ROOT
+    names = "; ".join(name for name, output, _ in results if not output)
     for corpus in args.corpora:
         print(f"{corpus}:")
         print(export_upstream.sizes(root, corpus, export_upstream.PARTS[1:]))
+        text = f"{tested} ({names})."
+        # The exporter puts it into the texts that it writes.
+        (WORK / f"tested_{corpus}.txt").write_text(text)
         for part in export_upstream.PARTS[1:]:
-            names = "; ".join(name for name, output, _ in results if not output)
-            text = export_upstream.pull_request(
-                root, corpus, part, f"{tested} ({names})."
-            )
-            (WORK / f"PR_{corpus}_{part}.md").write_text(text)
+            page = export_upstream.pull_request(root, corpus, part, text)
+            (WORK / f"PR_{corpus}_{part}.md").write_text(page)
     print(f"Texts of the pull requests: {WORK}/PR_*.md")
     print(f"{tested}, {time.monotonic() - start:.0f} s")
     return 1 if failed else 0
