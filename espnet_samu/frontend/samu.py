@@ -131,8 +131,8 @@ class SamuFrontend(AbsFrontend):
             Whisper only: longer utterances are refused, shorter ones cost as much.
             None: as the model was trained, 30 s.
         average_frames: Frames are means of so many in a row, the last one of what is
-            left: 4 frames of 20 ms make one of 80 ms, so that an encoder behind a frozen
-            model has a quarter of the work. 1: as they are.
+            left: 4 frames of 20 ms make one of 80 ms, so that an encoder behind a
+            frozen model has a quarter of the work. 1: as they are.
         freeze: Train nothing of the model; weights and linear layers of layer_mix are
             trained.
         freeze_feature_encoder: Do not train the convolutions over the waveform.
@@ -439,7 +439,7 @@ class SamuFrontend(AbsFrontend):
 
 
 def _average(frames: torch.Tensor, lengths: torch.Tensor, size: int) -> torch.Tensor:
-    """Return means (B, T / size, D) of frames (B, T, D), of which lengths (B,) count."""
+    """Return means (B, T / size, D) of the first lengths (B,) frames (B, T, D)."""
     mask = valid_mask(lengths, frames.size(1))[..., None].to(frames)
     missing = -frames.size(1) % size
     summands = torch.cat([frames * mask, mask], dim=2)

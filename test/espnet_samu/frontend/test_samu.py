@@ -88,7 +88,7 @@ def test_output_lengths_are_the_frames(build, noise, family):
 
 
 def test_averaged_frames(build, noise):
-    """Means of 4 in a row, the last one of what is left: 9 and 5 frames make 3 and 2."""
+    """Means of 4 in a row, the last one of the rest: 9 and 5 frames make 3 and 2."""
     plain, averaged = build("whisper"), build("whisper", average_frames=4)
     averaged.load_state_dict(plain.state_dict())
     speech, lengths = noise(9 * 320, 5 * 320)
