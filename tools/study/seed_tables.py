@@ -10,14 +10,15 @@ from study.study_results import StudyResults
 from study.tables import NONE, Table, format_interval
 
 
-def _format_seeds(values: Sequence[float]) -> str:
+def _format_seeds(values: Sequence[float], digits: int) -> str:
     """Return a mean with its 95 % interval over seeds, by Student's t."""
     mean = fmean(values)
     if len(values) < 2:
-        return f"{mean:.2f}*"
+        return f"{mean:.{digits}f}*"
     error = stdev(values) / len(values) ** 0.5
     width = error * float(stats.t.ppf(0.975, len(values) - 1))
-    return f"{mean:.2f} {format_interval((mean - width, mean + width), 2)}"
+    interval = format_interval((mean - width, mean + width), digits)
+    return f"{mean:.{digits}f} {interval}"
 
 
 def _group(table: Mapping[str, float], results: StudyResults) -> dict[str, float]:
@@ -33,7 +34,10 @@ def _group(table: Mapping[str, float], results: StudyResults) -> dict[str, float
 
 
 def _make_seed_table(
-    caption: str, results: StudyResults, runs: Mapping[str, list[Mapping[str, float]]]
+    caption: str,
+    results: StudyResults,
+    runs: Mapping[str, list[Mapping[str, float]]],
+    digits: int,
 ) -> Table:
     """Return figures by arm and language.
 
@@ -41,6 +45,7 @@ def _make_seed_table(
         caption: What they are.
         results: What the study found.
         runs: By label of an arm: figures by language of each of its runs.
+        digits: Decimals.
     """
     rows, columns = [], {}
     grouped = {
@@ -50,12 +55,8 @@ def _make_seed_table(
         columns |= dict.fromkeys(found[0])
     for arm, found in grouped.items():
         cells = [
-            (
-                _format_seeds([run[column] for run in found])
-                if column in found[0]
-                else NONE
-            )
-            for column in columns
+            _format_seeds([run[x] for run in found], digits) if x in found[0] else NONE
+            for x in columns
         ]
         rows.append([arm, str(len(found)), *cells])
     note = "Mean with 95 % interval over seeds, by Student's t; * one seed."
@@ -80,6 +81,7 @@ def make_retrieval_tables(results: StudyResults) -> list[Table]:
             f"R@1 on {name}{'' if ', ' in name else ', speech to its own transcripts'}",
             results,
             runs,
+            2,
         )
         for name, runs in found.items()
     ]
@@ -101,4 +103,4 @@ def make_dev_table(results: StudyResults) -> Table | None:
         for arm in results.arms
     }
     runs = {arm: found for arm, found in runs.items() if found}
-    return _make_seed_table("BLEU on dev", results, runs) if runs else None
+    return _make_seed_table("BLEU on dev", results, runs, 1) if runs else None

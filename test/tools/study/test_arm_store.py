@@ -107,6 +107,16 @@ def test_retrieval_is_speech_to_text_by_language(tmp_path: Path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "retrieval.json").write_text(json.dumps({"scores": rows}))
     assert read_retrieval(tmp_path, ["test"]) == {"test": {"it": 0.75}}
+    # Where speech was searched among all English sentences, too.
+    (tmp_path / "test" / "english").mkdir()
+    (tmp_path / "test" / "english" / "retrieval.json").write_text(
+        json.dumps({"scores": rows})
+    )
+    assert read_retrieval(tmp_path, ["test"]) == {
+        "test": {"it": 0.75},
+        "test, speech to English": {"it": 0.75},
+        "test, English to speech": {"it": 0.5},
+    }
 
 
 def test_versions_have_what_scores_depend_on():

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF
 
 from study.resampling import (
     BLEU_COLUMNS,
@@ -16,6 +16,7 @@ from study.resampling import (
     Resampling,
     StudySet,
     bleu_of_sums,
+    chrf_of_sums,
     score_sums,
     segment_statistics,
 )
@@ -122,6 +123,24 @@ def test_scores_are_those_of_the_drawn_sentences():
         assert scores[0, 4, draw] == pytest.approx(zero_shot)
         assert scores[0, 5, draw] == pytest.approx(by_lang["es"] - zero_shot)
     assert METRICS == ("bleu", "exact_match", "slot_accuracy")
+
+
+def test_chrf_is_sacrebleus():
+    utterances = [*make_utterances(), RunUtterance("ru9", "ru", "a b", "", 0, 0, 0)]
+    metrics = ("bleu", "chrf", "exact_match")
+    resampling = make_resampling(utterances, metrics=metrics)
+    scores = resampling.score(resampling.set.statistics(utterances, "run", metrics))
+    assert scores.shape[0] == 3
+    for lang, hyps in {**HYPS, "ru": [*HYPS["ru"], ""]}.items():
+        place = resampling.scopes.index(lang)
+        refs = [*REFS, "a b"][: len(hyps)]
+        expected = CHRF().corpus_score(hyps, [refs]).score
+        assert scores[1, place, 0] == pytest.approx(expected)
+        bleu = BLEU().corpus_score(hyps, [refs]).score
+        assert scores[0, place, 0] == pytest.approx(bleu)
+    assert chrf_of_sums(np.zeros(18)) == 0
+    with pytest.raises(ValueError, match=r"metrics must be of .*: \['ter'\]"):
+        make_resampling(utterances, metrics=("bleu", "ter"))
 
 
 def test_languages_share_their_contents():
