@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet_samu.scoring.inputs import match_hypotheses
+from espnet_samu.scoring.inputs import ALL, AVERAGE, match_hypotheses
 from espnet_samu.scoring.translation import (
     MetricSettings,
     exact_match,
@@ -93,10 +93,11 @@ def read_retrieval(folder: Path, sets: Sequence[str]) -> dict[str, dict[str, flo
                 continue
             with open(path, encoding="utf-8") as f:
                 scores = json.load(f)["scores"]
+            # English has no language of its own: texts of all are one pool.
             found[name] = {
-                score["lang"]: score["r1"]
+                score["target_lang" if score["lang"] == ALL else "lang"]: score["r1"]
                 for score in scores
-                if score["direction"] == direction and score["lang"] != "average"
+                if score["direction"] == direction and score["lang"] != AVERAGE
             }
     return found
 

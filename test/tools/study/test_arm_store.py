@@ -108,6 +108,8 @@ def test_retrieval_is_speech_to_text_by_language(tmp_path: Path):
     (tmp_path / "test" / "retrieval.json").write_text(json.dumps({"scores": rows}))
     assert read_retrieval(tmp_path, ["test"]) == {"test": {"it": 0.75}}
     # Where speech was searched among all English sentences, too.
+    rows[0]["target_lang"], rows[1]["target_lang"] = "all", "it"
+    rows[1]["lang"] = "all"
     (tmp_path / "test" / "english").mkdir()
     (tmp_path / "test" / "english" / "retrieval.json").write_text(
         json.dumps({"scores": rows})
