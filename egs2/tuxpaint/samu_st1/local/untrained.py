@@ -20,12 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from espnet_samu.bin import score_retrieval
-from espnet_samu.frontend.frames_cache import FramesCache
-from espnet_samu.frontend.samu import SamuFrontend
-from espnet_samu.teacher.sentence_encoder import SentenceEncoder
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import (
     read_text,
@@ -46,7 +42,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@torch.inference_mode()
 def transcribe(
     model: str, wavs: Mapping[str, str], langs: Mapping[str, str], frames_dir: Path
 ) -> dict[str, str]:
@@ -62,17 +57,20 @@ def transcribe(
         frames_dir: Cache of frames, as trainings have it.
     """
     import soundfile
+    import torch
     from transformers import AutoTokenizer, GenerationMixin
     from transformers import WhisperForConditionalGeneration as Whisper
     from transformers.modeling_outputs import BaseModelOutput
+
+    from espnet_samu.frontend.frames_cache import FramesCache
+    from espnet_samu.frontend.samu import SamuFrontend
 
     frontend = SamuFrontend(model=model, window_seconds=WINDOW, freeze=True).eval()
     folder = frames_dir / f"{frontend.fingerprint()}_float16"
     size, limit = frontend.output_size(), int(20e9)
     frontend.cache = FramesCache(folder, size, torch.float16, limit)
-    whisper, tokenizer = Whisper.from_pretrained(model), AutoTokenizer.from_pretrained(
-        model
-    )
+    whisper = Whisper.from_pretrained(model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
     ids = tokenizer.convert_tokens_to_ids
     texts = {}
     order = sorted(wavs, key=lambda utt: (langs[utt], utt))
@@ -186,6 +184,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
                 )
                 write_text(args.output_dir / dset / "transcripts", said)
                 if teacher is None:
+                    from espnet_samu.teacher.sentence_encoder import SentenceEncoder
+
                     teacher = SentenceEncoder(args.teacher, prompt=args.teacher_prompt)
                 queries = dict(zip(said, teacher.encode([*said.values()])))
             write_vectors(args.output_dir / dset, queries.items())
