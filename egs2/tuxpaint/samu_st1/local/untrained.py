@@ -33,6 +33,7 @@ from espnet_samu.utils.kaldi_io import (
 DATA = Path("dump/raw")
 TRANSCRIPTS, TRANSLATIONS = "text.tc.multi", "text.tc.en"
 WINDOW = 8.0  # seconds, as in conf/train_samu.yaml
+TASK = ("<|transcribe|>", "<|notimestamps|>")
 MOST = 64  # tokens of a transcript
 BATCH = 16
 
@@ -43,18 +44,17 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def transcribe(
-    model: str, wavs: Mapping[str, str], langs: Mapping[str, str], frames_dir: Path
+    model: str, wavs: Mapping[str, str], langs: Mapping[str, str]
 ) -> dict[str, str]:
     """Return Whisper's own transcripts, by greedy search with the language given.
 
-    The decoder reads the frames that the students read: those of the window, cut to the
-    utterance.
+    Its decoder reads the whole window, silence included: from frames that are cut to the
+    utterance it repeats itself.
 
     Args:
         model: Hub id or folder.
         wavs: Sound file by utterance.
         langs: Language by utterance.
-        frames_dir: Cache of frames, as trainings have it.
     """
     import soundfile
     import torch
@@ -62,40 +62,37 @@ def transcribe(
     from transformers import WhisperForConditionalGeneration as Whisper
     from transformers.modeling_outputs import BaseModelOutput
 
-    from espnet_samu.frontend.frames_cache import FramesCache
     from espnet_samu.frontend.samu import SamuFrontend
 
     frontend = SamuFrontend(model=model, window_seconds=WINDOW, freeze=True).eval()
-    folder = frames_dir / f"{frontend.fingerprint()}_float16"
-    size, limit = frontend.output_size(), int(20e9)
-    frontend.cache = FramesCache(folder, size, torch.float16, limit)
-    whisper = Whisper.from_pretrained(model)
+    whisper = Whisper.from_pretrained(model).eval()
     tokenizer = AutoTokenizer.from_pretrained(model)
     ids = tokenizer.convert_tokens_to_ids
     texts = {}
-    order = sorted(wavs, key=lambda utt: (langs[utt], utt))
+    order = sorted(wavs)
     for first in range(0, len(order), BATCH):
         utts = order[first : first + BATCH]
-        waves = [
-            torch.from_numpy(soundfile.read(wavs[u], dtype="float32")[0]) for u in utts
-        ]
+        sounds = (soundfile.read(wavs[utt], dtype="float32")[0] for utt in utts)
+        waves = [torch.from_numpy(sound) for sound in sounds]
         lengths = torch.tensor([len(wave) for wave in waves])
         padded = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
-        frames, n_frames = frontend(padded, lengths)
-        for utt, row, n in zip(utts, frames, n_frames.tolist()):
-            prompt = [f"<|{langs[utt]}|>", "<|transcribe|>", "<|notimestamps|>"]
-            start = ids(["<|startoftranscript|>", *prompt])
-            tokens = GenerationMixin.generate(
-                whisper,
-                encoder_outputs=BaseModelOutput(row[None, :n]),
-                decoder_input_ids=torch.tensor([start]),
-                max_new_tokens=MOST,
-                do_sample=False,
-                num_beams=1,
-            )
-            said = tokenizer.decode(tokens[0, len(start) :], skip_special_tokens=True)
+        mel = frontend.family.features(frontend.model, padded, lengths)
+        with torch.inference_mode():
+            window = frontend.family.encode(frontend.model, mel, lengths)
+        prompts = [
+            ids(["<|startoftranscript|>", f"<|{langs[utt]}|>", *TASK]) for utt in utts
+        ]
+        found = GenerationMixin.generate(
+            whisper,
+            encoder_outputs=BaseModelOutput(window),
+            decoder_input_ids=torch.tensor(prompts),
+            max_new_tokens=MOST,
+            do_sample=False,
+            num_beams=1,
+        )
+        for utt, tokens in zip(utts, found[:, len(prompts[0]) :]):
+            said = tokenizer.decode(tokens, skip_special_tokens=True)
             texts[utt] = " ".join(said.split())
-    frontend.cache.close()
     return texts
 
 
@@ -132,8 +129,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     systems = "whisper transcripts frequent random".split()
     parser.add_argument("--system", choices=systems, required=True)
-    sets = ["test_seen", "test_held", "test_voices"]
-    parser.add_argument("--sets", type=str.split, default=sets)
+    parser.add_argument("--sets", type=str.split, help="Default: by the system")
     parser.add_argument("--train_set", default="train")
     parser.add_argument("--encoder", default="openai/whisper-base")
     parser.add_argument("--teacher", default="intfloat/multilingual-e5-small")
@@ -144,19 +140,21 @@ def main(cmd: Sequence[str] | None = None) -> None:
         default=Path("exp/study"),
         help="Has concepts (English sentences) and teacher_* (of transcripts)",
     )
-    parser.add_argument("--frames_cache_dir", type=Path, default=Path("dump/frames"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output_dir", type=Path, required=True)
     args = parser.parse_args(cmd)
-    first = args.output_dir.parent / "seed1"
-    if args.system != "random" and args.seed != 1 and (first / "text").exists():
+    if args.system != "random":
         # Nothing is drawn: all seeds are the same.
-        shutil.copytree(first, args.output_dir, dirs_exist_ok=True)
-        return
+        for done in args.output_dir.parent.glob("seed*/text"):
+            shutil.copytree(done.parent, args.output_dir, dirs_exist_ok=True)
+            return
+    sets = args.sets or ["test_seen", "test_held", "test_voices"]
+    if args.sets is None and args.system == "whisper":
+        sets = sets[:1]  # a second of a core an utterance
     concepts = args.study / "concepts"
     known = read_text(DATA / args.train_set / TRANSLATIONS)
     sentences = sorted({*known.values()})
-    utts = {utt: d for d in args.sets for utt in read_text(DATA / d / "utt2lang")}
+    utts = {utt: d for d in sets for utt in read_text(DATA / d / "utt2lang")}
     if args.system == "frequent":
         counts = collections.Counter(known.values())
         most = max(sorted(counts), key=counts.__getitem__)
@@ -172,7 +170,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         among = np.stack([by_text[sentence] for sentence in sentences])
         teacher = None
         translations = {}
-        for dset in args.sets:
+        for dset in sets:
             if args.system == "transcripts":
                 queries = read_vectors(teacher_dir / dset / "embed.scp")
             else:
@@ -180,7 +178,6 @@ def main(cmd: Sequence[str] | None = None) -> None:
                     args.encoder,
                     read_text(DATA / dset / "wav.scp"),
                     read_text(DATA / dset / "utt2lang"),
-                    args.frames_cache_dir,
                 )
                 write_text(args.output_dir / dset / "transcripts", said)
                 if teacher is None:
