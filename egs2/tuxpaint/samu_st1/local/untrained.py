@@ -48,8 +48,8 @@ def transcribe(
 ) -> dict[str, str]:
     """Return Whisper's own transcripts, by greedy search with the language given.
 
-    Its decoder reads the whole window, silence included: from frames that are cut to the
-    utterance it repeats itself.
+    Its decoder reads the whole window, silence included: from frames that are cut to
+    the utterance it repeats itself.
 
     Args:
         model: Hub id or folder.
