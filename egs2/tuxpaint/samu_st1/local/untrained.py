@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-
 from espnet_samu.bin import score_retrieval
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import (
@@ -58,11 +57,10 @@ def transcribe(
     """
     import soundfile
     import torch
+    from espnet_samu.frontend.samu import SamuFrontend
     from transformers import AutoTokenizer, GenerationMixin
     from transformers import WhisperForConditionalGeneration as Whisper
     from transformers.modeling_outputs import BaseModelOutput
-
-    from espnet_samu.frontend.samu import SamuFrontend
 
     frontend = SamuFrontend(model=model, window_seconds=WINDOW, freeze=True).eval()
     whisper = Whisper.from_pretrained(model).eval()

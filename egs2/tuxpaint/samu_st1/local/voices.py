@@ -10,9 +10,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from stamps import COLUMNS, write
-
 from espnet_samu.utils.command import run
+from stamps import COLUMNS, write
 
 
 def read_prompts(path: Path) -> dict[str, dict[str, str]]:
