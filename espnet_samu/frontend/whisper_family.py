@@ -1,6 +1,7 @@
 """Whisper's encoder."""
 
 import math
+from types import MethodType
 from typing import Any
 
 import torch
@@ -85,6 +86,21 @@ def _channels_last(module: torch.nn.Module, _: object, frames: torch.Tensor):
     return frames.transpose(1, 2).contiguous().transpose(1, 2)
 
 
+def _attend(attention, hidden_states: torch.Tensor, **_: object):
+    """Return frames (B, T, D) that attend to all frames, and no weights (forward).
+
+    transformers' own copies queries, keys and values first, which takes 5 % of the
+    encoder's time.
+    """
+    shape = (*hidden_states.shape[:2], attention.num_heads, attention.head_dim)
+    projections = attention.q_proj, attention.k_proj, attention.v_proj
+    frames = torch.nn.functional.scaled_dot_product_attention(
+        *(layer(hidden_states).view(shape).transpose(1, 2) for layer in projections),
+        dropout_p=attention.dropout if attention.training else 0.0,
+    )
+    return attention.out_proj(frames.transpose(1, 2).flatten(2)), None
+
+
 STRIDE = 2  # of the second convolution: frames of 20 ms
 POSITION = STRIDE * HOP  # samples at 16 kHz of a position: 20 ms
 
@@ -144,6 +160,9 @@ class WhisperFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         whole: Any = model
         whole.conv2.register_forward_hook(_channels_last)
+        if whole.config._attn_implementation == "sdpa":
+            for layer in whole.layers:
+                layer.self_attn.forward = MethodType(_attend, layer.self_attn)
         embedding = whole.embed_positions
         rows = embedding.weight.detach()[: self.positions].clone()
         # Sinusoids; transformers freezes those of a fresh model only.
