@@ -310,6 +310,8 @@ def _check_frames(frontend: SamuFrontend, folder: Path, name: Path | str) -> Non
         fields = ("layer", "layer_mix", "layer_mix_norm", "log_mel_conf")
         conf = frontend.portable_conf()
         given = {k: conf[k] for k in fields if conf.get(k)}
+        if frontend.average_frames > 1:
+            given["average_frames"] = frontend.average_frames
         raise ValueError(
             f"{name}: transformers alone does not give the student's frames, which "
             f"are not its model's output: frontend_conf has {given}. Export the "

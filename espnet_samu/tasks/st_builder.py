@@ -54,7 +54,7 @@ def check_student_encoder(samu_model: str, model: torch.nn.Module) -> None:
 
 
 _OUTPUT = ("layer", "layer_mix")
-_FRAMES = (*_OUTPUT, "normalize_waveform", "log_mel_conf")
+_FRAMES = (*_OUTPUT, "normalize_waveform", "log_mel_conf", "average_frames")
 _FRAMES_OF_MODEL = (
     "model_type conv_stride conv_kernel do_stable_layer_norm feat_extract_norm "
     "feat_extract_activation position_embeddings_type hidden_act num_attention_heads "

@@ -151,7 +151,9 @@ def test_no_paths_of_the_machine(samu_exp, tmp_path):
     assert published["frontend_conf"]["pretrained"] is False
 
 
-@pytest.mark.parametrize("options", [{"layer": 1}, {"layer_mix": True}])
+@pytest.mark.parametrize(
+    "options", [{"layer": 1}, {"layer_mix": True}, {"average_frames": 4}]
+)
 def test_frames_that_transformers_lacks(
     student, speech_models, speech, tmp_path, options
 ):

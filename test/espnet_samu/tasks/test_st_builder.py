@@ -276,6 +276,7 @@ def test_transformer_as_postencoder(parse, batch, texts, tmp_path, asr_weight):
 STUDENT = {
     "frontend_conf": {
         "layer": 2,
+        "average_frames": 4,
         "dtype": "bfloat16",
         "model_conf": {
             "conv_stride": [5, 2],
@@ -299,6 +300,7 @@ STUDENT = {
         ("model_conf", "adaptor_stride", 4, "adaptor_stride 8 -> 4"),
         ("model_conf", "speech_encoder_chunk_size", 50, "chunk_size 20000 -> 50"),
         ("adapters", "alpha", 8, "adapters.encoder.alpha 16 -> 8"),
+        ("frontend_conf", "average_frames", 1, "average_frames 4 -> 1"),
         ("frontend_conf", "dtype", "float32", None),
         ("frontend_conf", "layer_mix", False, None),
     ],
