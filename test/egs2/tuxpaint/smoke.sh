@@ -25,9 +25,9 @@ folder.mkdir(parents=True)
 things = [f"{size} {kind}" for size in "wet red tall".split()
           for kind in "bird cat cow dog duck fish fox goat hen horse lamb lion".split()]
 for n, thing in enumerate(things):
-    lines = [f"A {thing}."] + [f"{x}.utf8=({x}) {thing}." for x in "es fr be ca".split()]
+    lines = [f"A {thing}."] + [f"{x}.utf8=({x}) {thing}." for x in "es fr be bg ca ro".split()]
     (folder / f"{n}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for lang in ("es", "fr", "be", "ca"):
+    for lang in ("es", "fr", "be", "bg", "ca", "ro"):
         sound = rng.normal(0, 0.1, 4000 + 100 * n)
         soundfile.write(folder / f"{n}_desc_{lang}.ogg", sound, 16000)
 EOF
@@ -56,7 +56,7 @@ expect data/local/dropped.tsv exp/samu_train_samu_raw/valid.r1.best.pth \
     exp/samu_train_samu_raw/retrieval_valid.r1.best/test_{seen,held,voices}/retrieval.md
 model=exp/st_train_st_raw_multi_en
 same_keys "${model}"/decode_st_valid.acc.best/test_seen/text data/test_seen/wav.scp
-expect_line "${model}/RESULTS.md" "| zero-shot (be ca) *|" "^- BLEU .*tok:13a" "^- chrF2"
+expect_line "${model}/RESULTS.md" "| zero-shot (be bg ca ro) *|" "^- BLEU .*tok:13a" "^- chrF2"
 # Whisper's frames were computed by one training, and read by all that came after it.
 expect_line exp/st_train_st_whisper_raw_multi_en/train.log "Frames of 0 utterances were computed"
 [ "$(find dump/frames -mindepth 1 -type d | wc -l)" = 1 ] || fail "there are frames of several encoders"
