@@ -159,15 +159,15 @@ def test_portable(save, noise):
     second = SamuFrontend(**conf)
     second.load_state_dict(first.state_dict())
     batch = noise(9000, 5000)
+    torch.manual_seed(0)
     frames = first.train()(*batch)[0]
     torch.manual_seed(0)
-    frames = first(*batch)[0]
-    torch.manual_seed(0)
     assert torch.equal(second.train()(*batch)[0], frames)
-    frames.square().sum().backward()
+    # If all layers were dropped, all states would be the same.
+    first.model.config.speech_encoder_layerdrop = 0.0
+    first(*batch)[0].square().sum().backward()
     for name, parameter in first.named_parameters():
-        if parameter.requires_grad and ".layers." not in name:
-            assert parameter.grad is not None, name
+        assert not parameter.requires_grad or parameter.grad is not None, name
     assert first.state_choice.weights.grad.abs().min() > 0
     with torch.no_grad():
         assert torch.equal(second.eval()(*batch)[0], first.eval()(*batch)[0])
