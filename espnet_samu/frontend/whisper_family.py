@@ -93,10 +93,13 @@ def _attend(attention, hidden_states: torch.Tensor, **_: object):
     encoder's time.
     """
     shape = (*hidden_states.shape[:2], attention.num_heads, attention.head_dim)
-    projections = attention.q_proj, attention.k_proj, attention.v_proj
+    queries, keys, values = (
+        layer(hidden_states).view(shape).transpose(1, 2)
+        for layer in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    dropout = attention.dropout if attention.training else 0.0
     frames = torch.nn.functional.scaled_dot_product_attention(
-        *(layer(hidden_states).view(shape).transpose(1, 2) for layer in projections),
-        dropout_p=attention.dropout if attention.training else 0.0,
+        queries, keys, values, dropout_p=dropout
     )
     return attention.out_proj(frames.transpose(1, 2).flatten(2)), None
 
