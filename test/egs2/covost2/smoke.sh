@@ -117,13 +117,14 @@ if [ "$*" = seamless ]; then
 fi
 
 for scenario in "$@"; do
-    run --scenario "${scenario}" --stage 1 --stop_stage 13
+    run --scenario "${scenario}" --stage 1 --stop_stage 14 --skip_packing false
     tag=${scenario/multi/x2x}
     [ ${#part[@]} -eq 0 ] || tag+=_fr_it_sv-SE
     config=train_st
     case "${scenario}" in en2x | multi) config=train_st_many ;; esac
     st_exp=exp/st_${config}_raw_multi_${tag}_samu_${samu}
     decoded=${st_exp}/decode_st_valid.acc.best/test.${tag}
+    expect "${st_exp}"/*.zip
     scores=${decoded}/score_st
     retrieval_set=test.${tag}
     case "${scenario}" in en2x | multi) retrieval_set=samu_dev_${samu} ;; esac
