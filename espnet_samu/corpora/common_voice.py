@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import tarfile
-from array import array
 from collections.abc import (
     Callable,
     Container,
@@ -347,12 +346,9 @@ class Clips:
         self.mode = mode
         self.output = output
         self.jobs = jobs
-        # Of one language at a time, whose sets are made one after the other; of others
-        # hashes of the clips without a fault, 8 bytes each.
+        # Of one language at a time, whose sets are made one after the other.
         self._folder: Path | None = None
         self._known: dict[str, str | None] = {}
-        self._sound: dict[Path, array[int]] = {}
-        self._again: set[int] = set()
 
     def paths(self, folder: Path) -> Callable[[str], str]:
         """Return what says the path of a clip in wav.scp, by its file name.
@@ -383,24 +379,15 @@ class Clips:
         """
         names = list(names)
         if folder != self._folder:
-            if self._folder is not None:
-                sound = {hash(n) for n, fault in self._known.items() if fault is None}
-                self._sound[self._folder] = array("q", sound | self._again)
             self._folder, self._known = folder, {}
-            self._again = set(self._sound.get(folder, ()))
-        new = [
-            name
-            for name in dict.fromkeys(names)
-            if name not in self._known and hash(name) not in self._again
-        ]
+        new = [name for name in dict.fromkeys(names) if name not in self._known]
         if new:
             logging.info(f"{folder}: {len(new)} clips ({self.mode})")
             for name, result in self._look_at(folder, new).items():
                 fault = result.reason if isinstance(result, AudioFault) else None
                 self._known[name] = fault
         known = self._known
-        faults = ((name, known.get(name)) for name in names)
-        return {name: fault for name, fault in faults if fault is not None}
+        return {name: fault for name in names if (fault := known[name]) is not None}
 
     def _look_at(
         self, folder: Path, names: Iterable[str]
