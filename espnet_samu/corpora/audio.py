@@ -13,7 +13,8 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -66,11 +67,22 @@ class AudioFault(ValueError):
         self.detail = detail
 
 
-def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
+class Clip(NamedTuple):
+    """A sound file in memory."""
+
+    content: bytes
+    path: Path
+    """Where it is written if FFmpeg is to decode it; removed then."""
+
+
+Source = str | os.PathLike[str] | Clip
+
+
+def decode(source: Source) -> Iterator[tuple[int, np.ndarray]]:
     """Decode a recording to its end, whatever its header says of its length.
 
     Args:
-        path: Sound file.
+        source: Sound file.
 
     Yields:
         Sampling rate in Hz, samples (channels, N) of the next frame as decoded.
@@ -78,10 +90,21 @@ def decode(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.ndarray]]:
     Raises:
         AudioFault: It cannot be decoded, or is not whole.
     """
-    if is_pointer(path):
+    if isinstance(source, Clip):
+        mp3 = open_mp3(source.content)
+    elif is_pointer(source):
         raise AudioFault(UNDECODABLE, "only a pointer of git-lfs; run: git lfs pull")
-    if (mp3 := open_mp3(path)) is None:
-        yield from _decode_by_ffmpeg(path)
+    else:
+        mp3 = open_mp3(source)
+    if mp3 is None:
+        if not isinstance(source, Clip):
+            yield from _decode_by_ffmpeg(source)
+            return
+        try:
+            source.path.write_bytes(source.content)
+            yield from decode(source.path)
+        finally:
+            source.path.unlink(missing_ok=True)
         return
     file, least = mp3
     with file:
@@ -164,6 +187,8 @@ def _samples(frame: av.AudioFrame, kinds: Mapping[str, str]) -> np.ndarray:
 def _mono(frames: list[np.ndarray]) -> np.ndarray:
     """Return the mean of the channels (N,) of joined frames, float32 in [-1, 1]."""
     samples = frames[0] if len(frames) == 1 else np.concatenate(frames, axis=1)
+    if len(samples) == 1 and samples.dtype == np.float32:
+        return samples[0]
     if samples.dtype == np.uint8:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
@@ -212,11 +237,11 @@ def _ends_early(path: str | os.PathLike[str]) -> bool:
     return len(page) < 27 + segments + sum(page[27 : 27 + segments])
 
 
-def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+def speech(source: Source) -> Iterator[np.ndarray]:
     """Read a recording as speech encoders want it.
 
     Args:
-        path: Sound file.
+        source: Sound file.
 
     Yields:
         Blocks (N,) at 16 kHz, one channel, int16.
@@ -226,9 +251,9 @@ def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     """
     import soxr
 
-    total, lowest, highest = 0, 0, 0
+    total, lowest, highest = 0, math.inf, -math.inf
     first_rate, resample = None, None
-    for rate, block in _blocks(decode(path)):
+    for rate, block in _blocks(decode(source)):
         if rate not in _RATES:
             raise AudioFault(UNDECODABLE, f"a sampling rate of {rate} Hz")
         if first_rate is None:
@@ -237,25 +262,31 @@ def speech(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
                 resample = soxr.ResampleStream(rate, SAMPLING_RATE, 1)
         elif rate != first_rate:
             raise AudioFault(UNDECODABLE, "its sampling rate changes")
-        peak = max(-float(block.min(initial=0)), float(block.max(initial=0)))
-        if not math.isfinite(peak):
-            raise AudioFault(NOT_FINITE)
-        if peak > _LOUDEST:
-            raise AudioFault(LOUD, f"up to {peak:.0f}; divide 16-bit samples by 32768")
         if resample is not None:
+            # A sample that is not finite makes all behind it so.
             block = resample.resample_chunk(block, last=len(block) == 0)
         if len(block):
-            # 16-bit samples at 16 kHz stay exactly what they were.
-            block = np.rint(block * np.float32(32768))
-            block = block.clip(-32768, 32767, out=block).astype(np.int16)
-            lowest = min(lowest, int(block.min())) if total else int(block.min())
-            highest = max(highest, int(block.max())) if total else int(block.max())
+            lowest = min(lowest, low := float(block.min()))
+            highest = max(highest, high := float(block.max()))
+            peak = max(-low, high)
+            if not math.isfinite(peak):
+                raise AudioFault(NOT_FINITE)
+            if peak > _LOUDEST:
+                why = f"up to {peak:.0f}; divide 16-bit samples by 32768"
+                raise AudioFault(LOUD, why)
             total += len(block)
-            yield block
+            yield _in_16_bits(block)
     if total < SHORTEST:
         raise AudioFault(SHORT, f"{total} samples at 16 kHz, {SHORTEST} are needed")
-    if lowest == highest:
+    ends = _in_16_bits(np.array([lowest, highest], np.float32))
+    if ends[0] == ends[1]:
         raise AudioFault(SILENT)
+
+
+def _in_16_bits(samples: np.ndarray) -> np.ndarray:
+    """Return float32 as int16; samples that were of 16 bits are what they were."""
+    samples = np.rint(samples * np.float32(32768))
+    return samples.clip(-32768, 32767, out=samples).astype(np.int16)
 
 
 def _blocks(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator:

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, speech
+from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, Source, speech
 from espnet_samu.corpora.data_dir import SAFE_PATH
 from espnet_samu.utils.atomic import check_room, remove_stale, temporary_name
 from espnet_samu.utils.command import progress
@@ -50,11 +50,11 @@ class Recording(NamedTuple):
 Look = tuple[Recording | AudioFault, _Entry]
 
 
-def convert(path: str | os.PathLike[str], output: Path | None) -> int:
+def convert(source: Source, output: Path | None) -> int:
     """Write a recording as FLAC of 16 kHz, 16 bits and one channel.
 
     Args:
-        path: Sound file.
+        source: Sound file.
         output: Written whole or not at all; None: only checked.
 
     Returns:
@@ -66,13 +66,13 @@ def convert(path: str | os.PathLike[str], output: Path | None) -> int:
     import soundfile
 
     if output is None:
-        return sum(map(len, speech(path)))
+        return sum(map(len, speech(source)))
     temporary = temporary_name(output)
     try:
         with soundfile.SoundFile(
             temporary, "w", SAMPLING_RATE, 1, subtype="PCM_16", format="FLAC"
         ) as file:
-            for block in _joined(speech(path)):
+            for block in _joined(speech(source)):
                 file.write(block)
             samples = file.frames
         os.replace(temporary, output)

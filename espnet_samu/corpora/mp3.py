@@ -9,6 +9,7 @@ Reference: ISO/IEC 11172-3, 2.4.1 (syntax), and 13818-3, 2.4.1 (low sampling rat
 
 from __future__ import annotations
 
+import io
 import os
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,11 +76,13 @@ class Mp3(NamedTuple):
     """Whether the file states their number, and what is taken off."""
 
 
-def open_mp3(path: str | os.PathLike[str]) -> tuple[soundfile.SoundFile, int] | None:
+def open_mp3(
+    source: str | os.PathLike[str] | bytes,
+) -> tuple[soundfile.SoundFile, int] | None:
     """Open an MP3 file that is whole.
 
     Args:
-        path: Any file.
+        source: Any file, or what is in one.
 
     Returns:
         The file, and the samples of a channel that it has at least; None: it is
@@ -88,16 +91,14 @@ def open_mp3(path: str | os.PathLike[str]) -> tuple[soundfile.SoundFile, int] | 
     import soundfile
 
     try:
-        with open(path, "rb") as f:
-            start = f.read(3)
-            if start != b"ID3" and start not in _SIZES:
-                return None
-            if os.fstat(f.fileno()).st_size > _LARGEST:
-                return None
-            found = look_through(start + f.read())
+        in_memory = isinstance(source, bytes)
+        content = source if in_memory else _read(source)
+        found = None
+        if content is not None and len(content) <= _LARGEST:
+            found = look_through(content)
         if found is None:
             return None
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(io.BytesIO(source) if in_memory else source)
     except (OSError, soundfile.SoundFileError):
         return None
     # Where no number is stated libsndfile reads at most what it estimates.
@@ -106,6 +107,17 @@ def open_mp3(path: str | os.PathLike[str]) -> tuple[soundfile.SoundFile, int] | 
         return file, least
     file.close()
     return None
+
+
+def _read(path: str | os.PathLike[str]) -> bytes | None:
+    """Read a file that begins as an MP3 file and is not too large."""
+    with open(path, "rb") as f:
+        start = f.read(3)
+        if start != b"ID3" and start not in _SIZES:
+            return None
+        if os.fstat(f.fileno()).st_size > _LARGEST:
+            return None
+        return start + f.read()
 
 
 def look_through(content: bytes) -> Mp3 | None:
@@ -123,66 +135,63 @@ def look_through(content: bytes) -> Mp3 | None:
         start = 10 + (a << 21 | b << 14 | c << 7 | d) + (content[5] & 0x10 and 10)
     if content[-128:-125] == b"TAG":
         end -= 128
-    places, heads, position = [], set(), start
-    while position < end and (
-        size := _SIZES.get(head := content[position : position + 3])
-    ):
+    places, position, get_size = [], start, _SIZES.get
+    while size := get_size(content[position : position + 3]):
         places.append(position)
-        heads.add(head)
         position += size
     if position != end or not places:
         return None
-    mono = {content[place + 3] >= 0xC0 for place in places}
-    kinds = {(head[1], head[2] & 0b1100) for head in heads}
-    if len(mono) > 1 or len(kinds) > 1:
+    # 32 bits from any byte on.
+    words = np.ndarray((end - start - 3,), ">u4", content, start, strides=(1,))
+    heads = words[np.array(places) - start].astype(np.int64)
+    kinds = heads & 0xFF0C00 | ((heads & 0xC0) == 0xC0)
+    if (kinds != kinds[0]).any():
         return None
-    ((version, _),) = kinds
-    kind = _Kind(version & 0b11000 == 0b11000, 2 - mono.pop(), not version & 1)
+    version, mono = int(kinds[0]) >> 16, int(kinds[0]) & 1
+    kind = _Kind(version & 0b11000 == 0b11000, 2 - mono, not version & 1)
     tag = content[start + kind.side.stop :][:12]
     if stated := tag[:4] in (b"Xing", b"Info"):
         places = places[1:]  # that frame has no sound
         number = int.from_bytes(tag[8:], "big") if tag[7] & 1 else 0
         if not len(places) <= number <= len(places) + 1:
             return None
-    edges = np.array([*places, end])
-    if not places or not _have_data(content, edges, kind):
+    edges = np.array([*places, end]) - start
+    if not places or not _have_data(words, edges, kind):
         return None
     return Mp3(len(places) * kind.samples, stated)
 
 
-def _have_data(content: bytes, edges: np.ndarray, kind: _Kind) -> bool:
+def _have_data(words: np.ndarray, edges: np.ndarray, kind: _Kind) -> bool:
     """Return whether all frames have the data that they ask for.
 
     A frame's data begins in what frames before it have left over. It is laid out in two
     granules, of low sampling rates in one, each of one channel or two.
 
     Args:
-        content: The file.
+        words: 32 bits from each byte of the file on.
         edges: Byte at which each frame begins, and end of the last.
         kind: Of the frames.
     """
-    # 32 bits from any byte on.
-    words = np.ndarray((len(content) - 3,), ">u4", content, strides=(1,))
-
-    def number(bit: int | np.ndarray, width: int) -> np.ndarray:
-        """Return the number that begins at a bit behind header and checksum."""
-        place = edges[:-1, np.newaxis] + kind.side.start + bit // 8
-        word = words[place].astype(np.int64)
-        return word >> (32 - width - bit % 8) & (1 << width) - 1
-
     width, first, size, window = (9, 18, 59, 33) if kind.mpeg1 else (8, 9, 63, 38)
     first += 0 if kind.channels == 1 else 2 if kind.mpeg1 else 1
-    parts = first + size * np.arange(kind.channels * (2 if kind.mpeg1 else 1))
-    lengths = number(parts, 21)
+    n = kind.channels * (2 if kind.mpeg1 else 1)
+    parts = first + size * np.arange(n)
+    # Bits behind header and checksum at which numbers begin, and bits of a number: data
+    # that earlier frames hold; of each part, its length and pairs, and its window.
+    bits = np.concatenate([[0], parts, parts + window])
+    widths = np.array([width, *[21] * n, *[3] * n])
+    found = words[edges[:-1, np.newaxis] + (kind.side.start + bits // 8)]
+    found = found.astype(np.int64) >> 32 - widths - bits % 8 & (1 << widths) - 1
+    held, lengths, windows = found[:, 0], found[:, 1 : n + 1], found[:, n + 1 :]
     asked, pairs = (lengths >> 9).sum(axis=1), lengths & 0b111111111
     data = 8 * (np.diff(edges) - kind.side.stop)
     have = np.cumsum(data)
-    begin = have - data - 8 * number(np.zeros(1, int), width)[:, 0]
+    begin = have - data - 8 * held
     ends = begin + asked
     return bool(
         data.min() >= 0
         and pairs.max() <= _MOST_PAIRS
-        and (number(parts + window, 3) != 0b100).all()  # a window that does not exist
+        and (windows != 0b100).all()  # which does not exist
         and begin[0] >= 0
         and (begin[1:] >= ends[:-1]).all()
         and (ends <= have).all()

@@ -12,10 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault
+from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, Clip
 from espnet_samu.corpora.audio_store import AudioStore, Look, Recording, convert
 from espnet_samu.corpora.data_dir import stem
-from espnet_samu.utils.atomic import check_room, temporary_name
+from espnet_samu.utils.atomic import temporary_name
 from espnet_samu.utils.safe_reading import check_no_pointer
 
 if TYPE_CHECKING:
@@ -271,18 +271,11 @@ class ShardStore(AudioStore):
         if isinstance(key, AudioFault):
             raise ValueError(f"{self.places[name][0]}: {key}")
         output = self.output(name)
-        # A file, since checks of cut files look at its ends.
-        file = Path(f"{temporary_name(output)}{Path(name).suffix}")
         try:
             if not clip:
                 raise AudioFault(MISSING if clip is None else EMPTY)
-            file.write_bytes(clip)
-            samples = convert(file, output)
+            path = Path(f"{temporary_name(output)}{Path(name).suffix}")
+            samples = convert(Clip(clip, path), output)
         except AudioFault as fault:
             return fault, (*key, -1, fault.reason, fault.detail)
-        except OSError as error:
-            check_room(self.folder, error)
-            raise
-        finally:
-            file.unlink(missing_ok=True)
         return Recording(str(output), samples), (*key, samples, str(output), "")

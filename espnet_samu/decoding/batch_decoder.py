@@ -17,6 +17,7 @@ from espnet_samu.decoding.utterances import (
 )
 from espnet_samu.utils.command import progress
 from espnet_samu.utils.resume_store import Key, ResumeStore
+from espnet_samu.utils.torch_modules import keep_freed_memory
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 # Batches that are read ahead and sorted by length; then their results are saved.
@@ -72,6 +73,7 @@ class Run:
             )
         if not missing:
             return
+        keep_freed_memory()
         start = time.monotonic()
         readings = torch.utils.data.DataLoader(
             make_reader(missing),

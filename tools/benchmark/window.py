@@ -7,7 +7,8 @@
            needs openai-whisper and is left out without; it has the same weights
 
 Human speech of 1 to 3 s: prompts of the recipe mini_asterisk. The CPU time of each
-utterance alone, and of all in one batch, in turn.
+utterance alone, and of all in one batch, in turn. Freed memory is kept, as in training,
+embedding and decoding (bin/samu_embed.py, bin/st_inference.py).
 """
 
 import argparse
@@ -25,6 +26,7 @@ import torch
 from report import print_report, time_pairwise
 
 from espnet_samu.frontend.samu import SamuFrontend
+from espnet_samu.utils.torch_modules import keep_freed_memory
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 SPEECH = Path(__file__).parents[2] / "egs2/mini_asterisk/samu_st1/prompts.tar.gz"
@@ -140,6 +142,7 @@ def measure(args: argparse.Namespace) -> tuple[list[list[str]], dict]:
     """Return the rows of the table and the figures."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
+    keep_freed_memory()
     speech = read_speech(args.utterances)
     conf = {"model": args.model} if args.model else {"model_conf": BASE}
     whole = SamuFrontend(**conf).eval()

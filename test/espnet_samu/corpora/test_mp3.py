@@ -1,6 +1,7 @@
 """MP3 files that libsndfile decodes: as FFmpeg does, and none that is damaged."""
 
 import io
+import re
 
 import av
 import numpy as np
@@ -58,6 +59,28 @@ def test_as_ffmpeg(tmp_path, monkeypatch, rate, channels, options):
     found_rate, found = samples_of(decode(path))
     assert (found_rate, found.shape) == (expected_rate, expected.shape)
     assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+def test_in_memory(tmp_path, cut):
+    """A file in memory is what it is on the disk; one that is not whole goes there."""
+    content = encode(16_000, 1, bit_rate=64_000)
+    content = content[: len(content) // 2] if cut else content
+    on_disk, written = tmp_path / "a.mp3", tmp_path / "b.mp3"
+    on_disk.write_bytes(content)
+    clip = audio.Clip(content, written)
+    if cut:
+        with pytest.raises(AudioFault) as expected:
+            list(decode(on_disk))
+        with pytest.raises(AudioFault, match=re.escape(str(expected.value))):
+            list(decode(clip))
+    else:
+        frames = decode(clip)
+        first = next(frames)
+        assert not written.exists()
+        found = samples_of([first, *frames])[1]
+        assert np.array_equal(found, samples_of(decode(on_disk))[1])
+    assert not written.exists()
 
 
 def places_of(content):
