@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from espnet2.asr.specaug.abs_specaug import AbsSpecAug
+from espnet2.layers.abs_normalize import AbsNormalize
 from espnet2.legacy.nets.pytorch_backend.transformer.label_smoothing_loss import (
     LabelSmoothingLoss,
 )
 from espnet2.st.espnet_model import ESPnetSTModel
 from espnet2.torch_utils.device_funcs import force_gatherable
+from typeguard import typechecked
 
-from espnet_samu.train.distillation_head import DistillationHead
+from espnet_samu.loss.distillation import DistillationLoss
+from espnet_samu.pooling.abs_pooling import AbsPooling
+from espnet_samu.projector.abs_projector import AbsProjector
 from espnet_samu.train.encoding import UpdateCounter, encode_waveforms
 from espnet_samu.utils.distributed import process_share
 from espnet_samu.utils.waveform import (
@@ -31,6 +36,57 @@ _STATS = {
     "cos_wrong": "samu_cos_wrong",
     "batch_r1": "samu_batch_r1",
 }
+
+
+class DistillationHead(torch.nn.Module):
+    """Pooling, projector and loss of a student, for a model that has its encoder.
+
+    Its state dict has the student's names: ``pooling.*``, ``projector.*``.
+
+    Args:
+        pooling: Frames to one vector (B, D).
+        projector: Vector to utterance embedding (B, E).
+        loss: Compares with the teacher.
+        weight: Factor of the loss beside the model's own.
+        specaug: Masks the frontend's frames of this loss.
+        normalize: Normalises the frontend's frames of this loss.
+    """
+
+    @typechecked
+    def __init__(
+        self,
+        pooling: AbsPooling,
+        projector: AbsProjector,
+        loss: DistillationLoss,
+        weight: float,
+        specaug: AbsSpecAug | None = None,
+        normalize: AbsNormalize | None = None,
+    ):
+        super().__init__()
+        self.pooling = pooling
+        self.projector = projector
+        self.loss = loss
+        self.weight = weight
+        self.specaug = specaug
+        self.normalize = normalize
+
+    def forward(
+        self, frames: torch.Tensor, lengths: torch.Tensor, teacher: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Compute the distillation loss.
+
+        Args:
+            frames: The encoder's (B, T, D).
+            lengths: Number of frames (B,).
+            teacher: Sentence embeddings (B, E), of any norm.
+
+        Returns:
+            Loss, without the weight; statistics.
+
+        Raises:
+            ValueError: The embeddings are not of the projector's size.
+        """
+        return self.loss(self.projector(self.pooling(frames, lengths)), teacher)
 
 
 class SmoothedCrossEntropy(LabelSmoothingLoss):

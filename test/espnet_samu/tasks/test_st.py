@@ -1,5 +1,6 @@
 import shutil
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -7,9 +8,12 @@ from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from sentencepiece import sentencepiece_model_pb2
 
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.tasks.st import STTask
+from espnet_samu.tasks.st import STTask, TranslationPreprocessor
+from espnet_samu.text.languages import TargetLanguages
 from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.utils.kaldi_io import write_text
+
+LANGUAGES = TargetLanguages(["a", "b", "de_DE", "en_XX"])
 
 TEXTS = ("ab", "bcd", "e", "dcba")  # of the data folder
 
@@ -403,3 +407,30 @@ def test_init_param_of_another_token_list(st_cmd, st_exp, tmp_path, more, caplog
     if more:
         text = "30 of 32 tokens are in its token list, 2 are new (de_DE ä)"
         assert text in caplog.text
+
+
+def letters(uid, data):
+    """Stands for ESPnet's preprocessing."""
+    assert "tgt_lang" not in data
+    return {**data, "text": np.array([ord(c) - ord("a") for c in data["text"]])}
+
+
+def test_one_utterance():
+    preprocess = TranslationPreprocessor(letters, LANGUAGES)
+    speech = np.zeros(3)
+    data = {"speech": speech, "text": "ab", "tgt_lang": "de\n"}
+    result = preprocess("utt", data)
+    assert result["text"].tolist() == [0, 1] and result["speech"] is speech
+    assert result["tgt_lang"].tolist() == [2] and result["tgt_lang"].dtype == np.int64
+    assert data["text"] == "ab" and data["tgt_lang"] == "de\n"
+    # one language for all: nothing is added
+    assert set(preprocess("utt", {"text": "b"})) == {"text"}
+
+
+def test_refused():
+    preprocess = TranslationPreprocessor(letters, LANGUAGES)
+    message = "utterance sp0.9-u: target language 'fr' .*de_DE, en_XX"
+    with pytest.raises(ValueError, match=message):
+        preprocess("sp0.9-u", {"text": "ab", "tgt_lang": "fr"})
+    with pytest.raises(ValueError, match="utterance u: the translation is empty"):
+        preprocess("u", {"text": "", "tgt_lang": "de"})
