@@ -9,7 +9,7 @@ def tiny_model():
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from espnet_samu.teacher.small_model import build_model
+    from espnet_samu.bin.teacher_train import build_model
 
     torch.manual_seed(0)
     model = build_model(["uno dos tres", "one two three"], dim=8, heads=2)
