@@ -9,7 +9,7 @@ import torch
 from espnet2.asr.ctc import CTC
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 
-from espnet_samu.decoder.prefix_cache import PrefixTree
+from espnet_samu.decoder.cached_scorer import PrefixTree
 from espnet_samu.decoding.beam_search import FusionSearch
 from espnet_samu.decoding.search import GenerateSearch, SearchSettings
 
