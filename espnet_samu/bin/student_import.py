@@ -10,7 +10,7 @@ from pathlib import Path
 from espnet2.utils.types import str_or_none
 
 from espnet_samu.checkpoint import fairseq, speechbrain
-from espnet_samu.checkpoint.student_import import write_student
+from espnet_samu.checkpoint.model_import import write_student
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
 

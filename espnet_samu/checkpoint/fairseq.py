@@ -33,7 +33,7 @@ from espnet_samu.checkpoint.fairseq_config import (
     configuration,
 )
 from espnet_samu.checkpoint.foreign_pickle import load_with_placeholders
-from espnet_samu.checkpoint.student_import import PublishedStudent
+from espnet_samu.checkpoint.model_import import PublishedStudent
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.state_dict import load_strictly

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from espnet_samu.checkpoint.student_import import PublishedStudent
+from espnet_samu.checkpoint.model_import import PublishedStudent
 from espnet_samu.frontend.samu import make_family
 from espnet_samu.utils import hub, huggingface
 from espnet_samu.utils.state_dict import NAMED, read_state_dict

@@ -151,7 +151,7 @@ def test_template(model_type, tasks, mbart, tmp_path):
 @pytest.mark.parametrize("name", names_of(DECODERS))
 def test_decoder(name, tasks, speech, frontend_conf, tmp_path):
     """Trimmed, as in stage 5, with settings of decoding in every file."""
-    from espnet_samu.checkpoint.pack_writer import write_pack
+    from espnet_samu.bin.pack import write_pack
     from espnet_samu.speech2text import Speech2Text
     from espnet_samu.text.trimming import trim
 

@@ -8,7 +8,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from espnet_samu.checkpoint.st_import import import_st
+from espnet_samu.checkpoint.model_import import import_st
 from espnet_samu.speech2text import Speech2Text
 
 from ...egs2.tiny_models import make_seamless, train_sentencepiece

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from espnet_samu.bin import st_import, st_inference
-from espnet_samu.checkpoint.st_import import import_st
+from espnet_samu.checkpoint.model_import import import_st
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.kaldi_io import read_text
