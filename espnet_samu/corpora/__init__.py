@@ -6,10 +6,10 @@ calls. A corpus is read by a module of its own (:mod:`manifest`, :mod:`covost2`,
 
 - :mod:`audio` decodes a recording to its end and checks it, :mod:`audio_store` does so
   once for all sets and keeps it as 16 kHz FLAC of one channel.
-- :mod:`text` cleans transcripts and translations.
+- :mod:`utterance` is the record of a reader; it checks ids and cleans texts.
 - :mod:`held_out` recognises sentences that no training set may hold.
-- :mod:`faults` names file, line, problem and mend, :mod:`counts` writes what was kept,
-  changed and left out.
+- :mod:`counts` names file, line, problem and mend, and writes what was kept, changed
+  and left out.
 - :mod:`data_dir` writes data directories whole or not at all.
 
 :mod:`selection` chooses the utterances that a distillation can use, in stage 7.

@@ -28,7 +28,7 @@ from espnet_samu.corpora.audio import AudioFault
 from espnet_samu.corpora.audio_store import AudioStore, Recording
 from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.data_dir import stem
-from espnet_samu.corpora.text import clean_text, csv_unquote, single_blanks
+from espnet_samu.corpora.utterance import clean_text, csv_unquote, single_blanks
 
 COMMONVOICE = (
     "--commonvoice, or as COMMONVOICE in the environment or db.sh; it must be release "

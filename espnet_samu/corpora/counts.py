@@ -1,4 +1,4 @@
-"""What became of a corpus' utterances: kept, changed or left out, by set and reason."""
+"""Mistakes in a corpus, and counts of its utterances: kept, changed or left out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,66 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from espnet_samu.corpora.faults import shown
 from espnet_samu.scoring.table import format_table
 from espnet_samu.utils.atomic import atomic_write
+
+MOST = 20  # mistakes that are printed
+WIDTH = 300  # characters of a message
+
+
+class CorpusError(ValueError):
+    """A mistake in a file of the corpus, with file, line, problem and how to mend it.
+
+    Args:
+        path: The file.
+        line: Line number, from 1.
+        problem: What is wrong.
+        mend: What to do about it.
+    """
+
+    def __init__(self, path: Path, line: int, problem: str, mend: str) -> None:
+        super().__init__(f"{path}:{line}: {problem}; {mend}")
+
+
+class ManifestError(ValueError):
+    """A mistake in a manifest, with file, line, problem and how to mend it.
+
+    Args:
+        path: The manifest.
+        line: Line number, from 1; the header is line 1.
+        problem: What is wrong.
+        mend: What to do about it.
+    """
+
+    def __init__(self, path: Path, line: int, problem: str, mend: str) -> None:
+        self.line = line
+        self.problem = f"{shown(problem)}; {mend}"
+        super().__init__(f"{shown(str(path))}:{line}: {self.problem}")
+
+
+class ManifestErrors(ValueError):
+    """All mistakes in a manifest, of which the first are printed.
+
+    Args:
+        path: The manifest.
+        mistakes: At least one.
+    """
+
+    def __init__(self, path: Path, mistakes: Sequence[ManifestError]) -> None:
+        self.mistakes = sorted(mistakes, key=lambda mistake: mistake.line)
+        lines = list(map(str, self.mistakes[:MOST]))
+        if len(self.mistakes) > 1:
+            lines.insert(0, f"{shown(str(path))}: {len(self.mistakes)} mistakes:")
+        if len(self.mistakes) > MOST:
+            lines.append(f"and {len(self.mistakes) - MOST} more")
+        super().__init__("\n    ".join(lines))
+
+
+def shown(text: str) -> str:
+    """Return a text for a terminal: bounded, control characters written out."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:WIDTH])
+    return text if len(text) < WIDTH else f"{text[:WIDTH]}..."
+
 
 WHOLE = "-"
 """Split of a set that has none, or of what belongs to no split."""

@@ -29,7 +29,7 @@ from espnet_samu.corpora.parquet import (
     find_shards,
     read_rows,
 )
-from espnet_samu.corpora.text import single_blanks
+from espnet_samu.corpora.utterance import single_blanks
 from espnet_samu.utils.atomic import atomic_write
 
 DATASET = "fixie-ai/covost2"

@@ -17,8 +17,7 @@ from espnet_samu.corpora.common_voice import (
 from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.covost2_directions import SPLITS, Direction
 from espnet_samu.corpora.data_dir import TRANSCRIPTS, DataDir, text_file, write_data_dir
-from espnet_samu.corpora.text import clean_text
-from espnet_samu.corpora.utterance import Utterance
+from espnet_samu.corpora.utterance import Utterance, clean_text
 
 
 def find_translations(

@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 
 from espnet_samu.corpora.audio_store import AudioStore
+from espnet_samu.corpora.counts import CorpusError
 from espnet_samu.corpora.europarl_st_directions import (
     SPLITS,
     Corpus,
@@ -21,7 +22,6 @@ from espnet_samu.corpora.europarl_st_directions import (
 )
 from espnet_samu.corpora.europarl_st_reader import Recordings, Segment
 from espnet_samu.corpora.europarl_st_sets import DataSets
-from espnet_samu.corpora.faults import CorpusError
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import progress
 

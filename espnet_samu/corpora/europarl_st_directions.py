@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from espnet_samu.corpora.counts import CorpusError
 from espnet_samu.corpora.europarl_st_reader import UNPACK, Segment, SplitReader
-from espnet_samu.corpora.faults import CorpusError
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ro")
 SCENARIOS = ("x2en", "m2m", "zeroshot")

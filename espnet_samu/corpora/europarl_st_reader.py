@@ -11,8 +11,8 @@ from pathlib import Path
 
 from espnet_samu.corpora.audio import CUT, EMPTY, MISSING, UNDECODABLE, AudioFault
 from espnet_samu.corpora.audio_store import AudioStore
-from espnet_samu.corpora.faults import CorpusError
-from espnet_samu.corpora.text import clean_text
+from espnet_samu.corpora.counts import CorpusError
+from espnet_samu.corpora.utterance import clean_text
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 LONGEST_SPEAKER = 40  # characters of a speaker

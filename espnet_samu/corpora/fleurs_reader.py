@@ -20,7 +20,7 @@ from espnet_samu.corpora.parquet import (
     find_shards,
     read_rows,
 )
-from espnet_samu.corpora.text import clean_text
+from espnet_samu.corpora.utterance import clean_text
 from espnet_samu.utils.hub import download_dataset, is_path
 
 DATASET = "google/fleurs"

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from espnet_samu.corpora.audio_store import AudioStore
-from espnet_samu.corpora.counts import WHOLE, Counts, Fault, save_faults
+from espnet_samu.corpora.counts import (
+    MOST,
+    WHOLE,
+    Counts,
+    Fault,
+    ManifestError,
+    ManifestErrors,
+    save_faults,
+)
 from espnet_samu.corpora.data_dir import write_data_dir
-from espnet_samu.corpora.faults import MOST, ManifestError, ManifestErrors
-from espnet_samu.corpora.manifest_fields import ManifestOptions
-from espnet_samu.corpora.manifest_parquet import is_parquet, write_manifest
+from espnet_samu.corpora.manifest_fields import OPTIONAL, REQUIRED, ManifestOptions
 from espnet_samu.corpora.manifest_reader import ManifestReader
-from espnet_samu.corpora.parquet import check_mode
+from espnet_samu.corpora.parquet import (
+    AUDIO,
+    ShardStore,
+    check_mode,
+    column_names,
+    find_root,
+    find_shards,
+    read_rows,
+)
+from espnet_samu.corpora.utterance import safe_ids
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.hub import download_dataset, is_path
+
+_TEXTS = tuple(name for name in (*REQUIRED, *OPTIONAL) if name != AUDIO)
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -104,3 +122,119 @@ def count(name: str, reader: ManifestReader) -> Counts:
             f"{name}: {number} ids that cannot be file names were replaced, see ids.tsv"
         )
     return counts
+
+
+def is_parquet(name: str) -> bool:
+    """Return whether a manifest is ``<folder or hub id>:<split>``, not a file."""
+    folder, colon, split = name.rpartition(":")
+    return bool(colon and folder and split.isidentifier()) and not Path(name).exists()
+
+
+def locate_split(name: str) -> list[Path]:
+    """Return the parquet files of a split, downloaded from the hub if need be.
+
+    Args:
+        name: ``<folder>:<split>`` or ``<user>/<dataset>[/<folder>]:<split>``.
+
+    Raises:
+        OSError: The hub has no such dataset, or cannot be reached.
+        ValueError: There is no such split, or a part of it is missing.
+    """
+    source, _, split = name.rpartition(":")
+    folder = Path(source)
+    if folder.is_dir():
+        return find_shards(find_root(folder), split)
+    user, _, rest = source.partition("/")
+    dataset, _, inside = rest.partition("/")
+    if not dataset or is_path(f"{user}/{dataset}"):
+        raise ValueError(f"{source}: no such folder, and no hub id (user/name)")
+    patterns = [f"{inside}/".lstrip("/") + f"{split}{end}" for end in ("-*", "/*")]
+    root = download_dataset(f"{user}/{dataset}", [f"{p}.parquet" for p in patterns])
+    return find_shards(root / inside, split)
+
+
+def read_columns(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Read ``--columns``: ``transcript=sentence,language:fr``.
+
+    Returns:
+        Column of the dataset by column of the manifest; and what is the same in all
+        rows.
+
+    Raises:
+        ValueError: It has another form, or names another column.
+    """
+    columns: dict[str, str] = {}
+    constants: dict[str, str] = {}
+    for part in filter(None, text.replace(" ", ",").split(",")):
+        for sign, chosen in (("=", columns), (":", constants)):
+            name, found, value = part.partition(sign)
+            if found and name in _TEXTS and value:
+                chosen[name] = value
+                break
+        else:
+            raise ValueError(
+                f"--columns '{part}': write <name>=<column of the dataset>, or "
+                f"<name>:<value of all rows>, with a name of {' '.join(_TEXTS)}"
+            )
+    return columns, constants
+
+
+def write_manifest(
+    name: str,
+    mapping: str,
+    needed: Sequence[str],
+    output: Path,
+    clips_dir: Path,
+    nj: int,
+) -> AudioStore:
+    """Write the manifest of a split, whose recordings lie in the parquet files.
+
+    Args:
+        name: See :func:`locate_split`.
+        mapping: See :func:`read_columns`; columns of the dataset that are called as
+            those of a manifest need not be named.
+        needed: Columns that must be there.
+        output: The manifest. Paths of recordings in it are names for the result.
+        clips_dir: Folder of the converted recordings.
+        nj: Threads that decode.
+
+    Returns:
+        Where the recordings are looked at.
+
+    Raises:
+        ValueError: The columns do not fit, or a shard is missing or damaged.
+    """
+    shards = locate_split(name)
+    columns, constants = read_columns(mapping)
+    there = column_names(shards[0])
+    for column in _TEXTS:
+        if column in there and column not in constants:
+            columns.setdefault(column, column)
+    absent = [c for c in _TEXTS if c not in columns and c not in constants]
+    if missing := [column for column in absent if column in needed]:
+        raise ValueError(
+            f"{shards[0]}: no column {' '.join(missing)}: name those of the dataset, "
+            f"{' '.join(there)}, by --columns, such as transcript=sentence,language:fr"
+        )
+    constants |= dict.fromkeys([c for c in absent if c in REQUIRED and c != "id"], "")
+    wanted = [*columns.values(), f"{AUDIO}.path"]
+    header = [*dict.fromkeys([*REQUIRED, *columns, *constants])]
+    places: dict[str, tuple[Path, int]] = {}
+    folder = output.parent.absolute()
+    with atomic_write(output) as file:
+        file.write("\t".join(header) + "\n")
+        for shard in shards:
+            for number, values in enumerate(read_rows(shard, wanted)):
+                row = constants | dict(zip(columns, values))
+                row.setdefault("id", f"{shard.stem.split('-')[0]}-{len(places):08d}")
+                row[AUDIO] = _clip_name(row, values[-1])
+                places.setdefault(str(folder / row[AUDIO]), (shard, number))
+                fields = (" ".join(row[column].split()) for column in header)
+                file.write("\t".join(fields) + "\n")
+    return ShardStore(clips_dir / output.parent.name, nj, places)
+
+
+def _clip_name(row: Mapping[str, str], path: str) -> str:
+    """Return the file name of a recording: by the id, which is checked to be unique."""
+    utt, _ = safe_ids(" ".join(row["id"].split()) or "-", row.get("speaker", ""))
+    return utt + Path(path).suffix

@@ -10,8 +10,7 @@ from operator import ne
 from pathlib import Path
 
 from espnet_samu.corpora.data_dir import SAFE_PATH
-from espnet_samu.corpora.text import clean_text, csv_unquote
-from espnet_samu.corpora.utterance import Utterance, safe_ids
+from espnet_samu.corpora.utterance import Utterance, clean_text, csv_unquote, safe_ids
 from espnet_samu.utils.language_codes import parse_code
 
 

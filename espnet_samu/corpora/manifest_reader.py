@@ -11,8 +11,8 @@ from pathlib import Path
 
 from espnet_samu.corpora.audio import MISSING, AudioFault, outside
 from espnet_samu.corpora.audio_store import AudioStore, Recording
+from espnet_samu.corpora.counts import ManifestError, ManifestErrors
 from espnet_samu.corpora.data_dir import DataDir
-from espnet_samu.corpora.faults import ManifestError, ManifestErrors
 from espnet_samu.corpora.manifest_fields import (
     ManifestFields,
     ManifestOptions,

@@ -1,16 +1,27 @@
-"""The record that every corpus reader returns, and the ids that are allowed."""
+"""The record that every corpus reader returns: its fields, ids and cleaned texts."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from hashlib import blake2b
 from typing import NamedTuple
+
+import regex
 
 LONGEST = 128  # characters of an id
 _LONGEST_SPEAKER = 100  # characters; the rest is the utterance's
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # by far the most, and fast
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _READABLE = 40  # characters of an id that stay in its replacement
+
+# Control characters, and format characters without a shape: byte order marks,
+# zero-width spaces, direction marks, soft hyphens. Joiners (U+200C, U+200D) shape
+# Persian and Indic words and emoji.
+_INVISIBLE = regex.compile(r"(?V1)[\p{Cc}[\p{Cf}&&\p{DI}]--[\u200C\u200D]]+")
+# What has a shape. Tokenizers take U+2581 for a blank, and U+FFFD stands where a
+# decoder has failed.
+_VISIBLE = regex.compile(r"[^\p{DI}\p{Cc}\p{Z}\u2581\uFFFD]")
 
 
 class Utterance(NamedTuple):
@@ -95,3 +106,47 @@ def safe_ids(utt: str, speaker: str = "") -> tuple[str, str]:
 def _replaced(value: str) -> str:
     end = _UNSAFE.sub("_", value)[-_READABLE:]
     return f"{end}_{blake2b(value.encode(), digest_size=6).hexdigest()}"
+
+
+def clean_text(text: str) -> str:
+    """Return a transcript or translation as written to data directories.
+
+    It is in Unicode's composed form (NFC), which sentencepiece writes, without control
+    characters, invisible marks and blanks around it. Blanks inside stay as they are.
+
+    Args:
+        text: One line.
+
+    Returns:
+        The text; "" where a tokenizer would find nothing in it.
+    """
+    if not text.isprintable():
+        text = _INVISIBLE.sub("", text)
+    text = unicodedata.normalize("NFC", text.strip())
+    return text if _VISIBLE.search(text) else ""
+
+
+def single_blanks(text: str) -> str:
+    """Return a text with one space for blanks of any kind, and none around it."""
+    if text.isprintable() and "  " not in text and " " not in (text[:1], text[-1:]):
+        return text  # nearly every sentence, and faster to see than to split it
+    return " ".join(text.split())
+
+
+def csv_unquote(text: str, always: bool = True) -> str:
+    """Return a field without the quotes that CSV writers put around it.
+
+    They do where a field has quotes of its own, which they double. Other quotes are
+    part of the text.
+
+    Args:
+        text: A field without blanks around it.
+        always: Whether quotes around a text that has none inside are removed, too:
+            they cannot be told from those of a quotation.
+    """
+    inner = text[1:-1]
+    if len(text) < 2 or not text[0] == text[-1] == '"':
+        return text
+    if not ('""' in inner or always) or '"' in inner.replace('""', ""):
+        return text
+    return inner.replace('""', '"')

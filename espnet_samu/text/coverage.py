@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import sentencepiece
 
-from espnet_samu.corpora.text import clean_text
+from espnet_samu.corpora.utterance import clean_text
 from espnet_samu.utils.command import progress
 from espnet_samu.utils.kaldi_io import iterate_text
 

@@ -10,7 +10,7 @@ import soundfile
 
 from espnet_samu.bin.prepare import main
 from espnet_samu.corpora.audio_store import AudioStore
-from espnet_samu.corpora.faults import ManifestErrors
+from espnet_samu.corpora.counts import ManifestErrors
 from espnet_samu.corpora.manifest_fields import ManifestOptions
 from espnet_samu.corpora.manifest_reader import ManifestReader
 from espnet_samu.corpora.utterance import id_fault

@@ -4,8 +4,7 @@ import pyarrow as pa
 import pytest
 
 from espnet_samu.bin import prepare
-from espnet_samu.corpora import manifest_parquet
-from espnet_samu.corpora.manifest_parquet import is_parquet, locate_split, read_columns
+from espnet_samu.corpora.manifest import is_parquet, locate_split, read_columns
 from espnet_samu.utils.command import run
 
 from .covost2_parquet_tree import write_shards
@@ -144,7 +143,7 @@ def test_from_the_hub(monkeypatch, folder):
         asked.append((name, patterns))
         return folder.parent
 
-    monkeypatch.setattr(manifest_parquet, "download_dataset", download)
+    monkeypatch.setattr("espnet_samu.corpora.manifest.download_dataset", download)
     shards = locate_split("someone/else/own:train")
     assert [path.parent for path in shards] == [folder, folder]
     patterns = ["own/train-*.parquet", "own/train/*.parquet"]

@@ -3,7 +3,7 @@ import io
 import pytest
 import sentencepiece
 
-from espnet_samu.corpora.text import clean_text, csv_unquote
+from espnet_samu.corpora.utterance import clean_text, csv_unquote
 
 
 @pytest.mark.parametrize(
