@@ -9,7 +9,7 @@ import torch
 from typeguard import typechecked
 
 from espnet_samu.checkpoint import pack
-from espnet_samu.layers.quantization import check_quantize, quantize_linear
+from espnet_samu.layers.adapters import check_quantize, quantize_linear
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.loading import host_settings_kept
 from espnet_samu.utils.safe_reading import Configuration
@@ -40,7 +40,7 @@ class Speech2Embedding:
         dtype: Of the whole model, whatever it was trained in: float16, bfloat16,
             float32, float64.
         quantize: Linear layers with int8 weights, on the CPU: see
-            :func:`espnet_samu.layers.quantization.quantize_linear`.
+            :func:`espnet_samu.layers.adapters.quantize_linear`.
 
     Raises:
         ValueError: The checkpoint does not fill the model, or dtype is unknown.

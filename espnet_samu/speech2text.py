@@ -1,5 +1,6 @@
 """Translation of waveforms by a trained model."""
 
+import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import fields
@@ -8,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from espnet2.st.espnet_model import ESPnetSTModel
 from typeguard import typechecked
 
 from espnet_samu.checkpoint import pack
+from espnet_samu.decoder.mbart import MBartDecoder
 from espnet_samu.decoding import beam_search, translation
 from espnet_samu.decoding.batch_decoder import batches_by_length
 from espnet_samu.decoding.search import (
@@ -20,16 +23,18 @@ from espnet_samu.decoding.search import (
     SearchSettings,
     Translation,
 )
-from espnet_samu.decoding.trained_model import load_model
 from espnet_samu.decoding.translation import (
     Detokenizer,
     ModelLanguages,
     TranslationMaker,
 )
 from espnet_samu.frontend.samu import SamuFrontend
-from espnet_samu.layers.quantization import check_quantize, quantize_linear
+from espnet_samu.layers.adapters import check_quantize, quantize_linear
+from espnet_samu.tasks.st import STTask
+from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.utils.loading import host_settings_kept
 from espnet_samu.utils.safe_reading import Configuration
+from espnet_samu.utils.state_dict import StateDictError
 from espnet_samu.utils.torch_modules import encoder_lock, without_autocast
 from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform, named_waveforms
 
@@ -61,7 +66,7 @@ class Speech2Text:
         dtype: Of the whole model, whatever it was trained in: float16, bfloat16,
             float32, float64.
         quantize: Linear layers with int8 weights, on the CPU: see
-            :func:`espnet_samu.layers.quantization.quantize_linear`.
+            :func:`espnet_samu.layers.adapters.quantize_linear`.
         chunk_seconds: Longer utterances are cut where they are quiet, into pieces of
             at most so many seconds, which are translated in batches of similar
             lengths: their texts are joined, the n-th of all pieces to the n-th of the
@@ -300,3 +305,52 @@ class Speech2Text:
                 "for NaN in the checkpoint"
             )
         return found
+
+
+def load_model(
+    config: Configuration | Path | str | None, file: Path | str | None, device: str
+) -> tuple[ESPnetSTModel, argparse.Namespace]:
+    """Load a model with an ``mbart`` decoder.
+
+    Args:
+        config: config.yaml of the experiment. None: beside the file.
+        file: Checkpoint. None: random weights.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The decoder is another one, or the checkpoint is not of this
+            configuration, e.g. of another vocabulary.
+    """
+    if config is None:
+        if file is None:
+            raise ValueError(
+                "st_train_config and st_model_file are not given: name them, or a "
+                "packed model in from_pretrained"
+            )
+        config = Path(file).parent / "config.yaml"
+    path = config.path if isinstance(config, Configuration) else Path(config)
+    for name, file_path in (("st_train_config", path), ("st_model_file", file)):
+        if file_path is not None and not Path(file_path).is_file():
+            raise FileNotFoundError(f"{name} {file_path} is missing")
+    try:
+        model, args = STTask.build_model_from_file(config, file, device)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or file is None:
+            raise
+        raise ValueError(f"{file} cannot be read; is it whole? {error}") from error
+    except StateDictError as error:
+        if not error.other_shapes:
+            raise
+        n_tokens = len(Configuration.of(config)["token_list"])
+        raise ValueError(
+            f"{error}; the model has {n_tokens} tokens: is the checkpoint of another "
+            "vocabulary?"
+        ) from None
+    if not isinstance(model.decoder, MBartDecoder):
+        raise ValueError(
+            f"{path}: decoder '{args.decoder}' is not mbart; use "
+            "espnet2.bin.st_inference"
+        )
+    args.bpemodel = own_tokenizer(args.bpemodel, path.parent)
+    return model, args

@@ -12,9 +12,8 @@ from pathlib import Path
 from espnet2.utils.types import str2bool, str_or_none
 
 import espnet_samu
-from espnet_samu.decoding.batch_decoder import Run
+from espnet_samu.decoding.batch_decoder import Run, translation_store
 from espnet_samu.decoding.cascade import Cascade
-from espnet_samu.decoding.results import translation_store
 from espnet_samu.decoding.utterances import (
     Utterance,
     UtteranceReader,

@@ -14,8 +14,7 @@ from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.utils.types import str2bool, str_or_none
 
 import espnet_samu
-from espnet_samu.decoding.batch_decoder import Run
-from espnet_samu.decoding.results import translation_store, write_results
+from espnet_samu.decoding.batch_decoder import Run, translation_store, write_results
 from espnet_samu.decoding.search import BACKENDS, SearchSettings
 from espnet_samu.decoding.utterances import UtteranceReader, list_utterances
 from espnet_samu.speech2text import Speech2Text

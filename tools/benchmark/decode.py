@@ -87,7 +87,7 @@ def searches(plain, theirs, ours, vocab, frames, length):
 
     from espnet_samu.decoding.beam_search import FusionSearch
     from espnet_samu.decoding.search import GenerateSearch, SearchSettings
-    from espnet_samu.layers.quantization import quantize_linear
+    from espnet_samu.layers.adapters import quantize_linear
 
     settings = SearchSettings(
         beam_size=BEAM, nbest=BEAM, maxlenratio=-length, minlenratio=-length

@@ -47,7 +47,7 @@ def make_pack(folder: Path) -> Path:
     """Write a packed model of random weights into a folder; return its zip file."""
     import torch
 
-    from espnet_samu.checkpoint.pack_writer import write_pack
+    from espnet_samu.bin.pack import write_pack
     from espnet_samu.tasks.st import STTask
 
     tokens = ["<blank>", "<unk>", *"abcdefgh", "<sos/eos>"]
