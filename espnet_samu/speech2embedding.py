@@ -11,9 +11,12 @@ from typeguard import typechecked
 from espnet_samu.checkpoint import pack
 from espnet_samu.layers.adapters import check_quantize, quantize_linear
 from espnet_samu.tasks.samu import SAMUTask
-from espnet_samu.utils.loading import host_settings_kept
 from espnet_samu.utils.safe_reading import Configuration
-from espnet_samu.utils.torch_modules import encoder_lock, without_autocast
+from espnet_samu.utils.torch_modules import (
+    encoder_lock,
+    host_settings_kept,
+    without_autocast,
+)
 from espnet_samu.utils.waveform import (
     UnusableWaveforms,
     check_waveform,

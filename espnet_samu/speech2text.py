@@ -32,10 +32,13 @@ from espnet_samu.frontend.samu import SamuFrontend
 from espnet_samu.layers.adapters import check_quantize, quantize_linear
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.tokenizer_files import own_tokenizer
-from espnet_samu.utils.loading import host_settings_kept
 from espnet_samu.utils.safe_reading import Configuration
 from espnet_samu.utils.state_dict import StateDictError
-from espnet_samu.utils.torch_modules import encoder_lock, without_autocast
+from espnet_samu.utils.torch_modules import (
+    encoder_lock,
+    host_settings_kept,
+    without_autocast,
+)
 from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform, named_waveforms
 
 PIECES = 16

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
-from espnet_samu.utils.hashing import hash_file
+from espnet_samu.utils.safe_reading import hash_file
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

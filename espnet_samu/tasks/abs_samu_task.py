@@ -39,9 +39,9 @@ from espnet_samu.utils.init_param import (
     check_not_own_folder,
 )
 from espnet_samu.utils.kaldi_io import check_data_files
-from espnet_samu.utils.loading import host_settings_kept
 from espnet_samu.utils.safe_reading import Configuration
 from espnet_samu.utils.state_dict import load_strictly, read_state_dict
+from espnet_samu.utils.torch_modules import host_settings_kept
 
 
 def check_float16(model: torch.nn.Module, use_amp: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet_samu.utils.atomic import atomic_write
-from espnet_samu.utils.hashing import hash_file
+from espnet_samu.utils.safe_reading import hash_file
 
 if TYPE_CHECKING:
     import numpy as np

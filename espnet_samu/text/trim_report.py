@@ -16,9 +16,9 @@ from espnet_samu.text.coverage import (
     name_characters,
 )
 from espnet_samu.text.vocabulary import check_bpemodel
-from espnet_samu.utils.hashing import hash_file
 from espnet_samu.utils.kaldi_io import read_text
 from espnet_samu.utils.language_codes import merge_spellings
+from espnet_samu.utils.safe_reading import hash_file
 
 
 def score_ceiling(

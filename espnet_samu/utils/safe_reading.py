@@ -1,5 +1,6 @@
-"""Bounded reading of untrusted zip files and YAML."""
+"""Reading of files that others wrote: bounded zip files and YAML, sums."""
 
+import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -186,3 +187,9 @@ def map_strings(function, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [map_strings(function, v) for v in value]
     return function(value) if isinstance(value, str) else value
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
