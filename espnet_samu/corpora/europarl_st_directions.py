@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from espnet_samu.corpora.counts import CorpusError
+from espnet_samu.corpora.counts import MOST, CorpusError
 from espnet_samu.corpora.europarl_st_reader import UNPACK, Segment, SplitReader
+from espnet_samu.utils.command import progress
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ro")
 SCENARIOS = ("x2en", "m2m", "zeroshot")
@@ -184,3 +185,36 @@ class Corpus:
                     known = strictest.get((src, speech), split)
                     strictest[src, speech] = max(known, split, key=SPLITS.index)
         return strictest
+
+
+def read_all(corpus: Corpus, plan: Plan) -> Iterator[Segment]:
+    """Read all that the plan needs; the corpus keeps it.
+
+    Raises:
+        ValueError: Splits are malformed or not aligned: all of them, counted.
+    """
+    faults: list[CorpusError] = []
+    directions = corpus.directions(plan.samu_langs)
+    tested = [pair for pair in plan.tested if pair not in directions]
+    needed = [(*pair, split) for pair in directions + tested for split in SPLITS]
+    for src, tgt, split in progress(needed, len(needed), "splits"):
+        try:
+            yield from corpus.segments(src, tgt, split)
+        except CorpusError as fault:
+            faults.append(fault)
+    if len(faults) > 1:
+        listed = [f"{len(faults)} of {len(needed)} splits are faulty:"]
+        listed += [str(fault) for fault in faults[:MOST]]
+        if len(faults) > MOST:
+            listed.append("...")
+        raise ValueError("\n    ".join(listed))
+    if faults:
+        raise faults[0]
+
+
+def needed(segments: Iterable[Segment]) -> list[Segment]:
+    """One segment of each recording."""
+    first: dict[str, Segment] = {}
+    for segment in segments:
+        first.setdefault(segment.recording, segment)
+    return list(first.values())

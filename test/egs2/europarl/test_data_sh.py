@@ -84,7 +84,7 @@ import runpy
 import signal
 import sys
 
-from espnet_samu.corpora.europarl_st_sets import DataSets
+from espnet_samu.corpora.europarl_st import DataSets
 
 write = DataSets._write
 
