@@ -3,8 +3,6 @@
 
 import argparse
 import json
-import logging
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,7 @@ from espnet_samu.decoding.utterances import (
     list_utterances,
 )
 from espnet_samu.utils.atomic import atomic_write
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 from espnet_samu.utils.kaldi_io import (
     FAILED,
     check_data_files,
@@ -119,11 +117,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """
     parser = get_parser()
     args = parser.parse_args(cmd)
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     for name in ("beam_size", "batch_size"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} {getattr(args, name)} must be 1 or more")

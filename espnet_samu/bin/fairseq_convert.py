@@ -2,12 +2,10 @@
 """Make a folder that transformers and ``frontend: samu`` read of a fairseq encoder."""
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
 
 from espnet_samu.checkpoint.fairseq import convert
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,11 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     convert(args.checkpoint, args.output_dir)
 
 

@@ -24,7 +24,7 @@ from espnet_samu.checkpoint.pack import TRANSLATION
 from espnet_samu.text.tokenizer_files import TOKENIZER, kept_tokenizers, own_tokenizer
 from espnet_samu.utils import hub
 from espnet_samu.utils.atomic import atomic_write
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 from espnet_samu.utils.safe_reading import decoder_of, dump_yaml, map_strings, read_yaml
 
 
@@ -227,11 +227,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if decoder != "mbart":
         host.main([*cmd, *(f"--option={path}" for path in tokenizers)])
         return
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     given = {
         name: getattr(args, name) for name in TRANSLATION.files + TRANSLATION.yaml_files
     }

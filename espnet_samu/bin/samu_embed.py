@@ -3,7 +3,6 @@
 
 import argparse
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from espnet_samu.decoding.utterances import Utterance, UtteranceReader, source_o
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.train.encoding import close_frames_cache, keep_frames
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 from espnet_samu.utils.kaldi_io import (
     FAILED,
     check_data_files,
@@ -149,11 +148,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     parser = get_parser()
     args = parser.parse_args(cmd)
     if len(args.wav_scp) != len(args.output_dir):

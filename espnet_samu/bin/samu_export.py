@@ -2,14 +2,12 @@
 """Write a distilled speech encoder to a folder that does without its experiment."""
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
 
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.checkpoint.export import export
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -45,11 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     export(
         args.samu_train_config,
         args.samu_model_file,

@@ -4,7 +4,6 @@
 import argparse
 import copy
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from espnet_samu.text.tokenizer_files import (
     own_tokenizer,
 )
 from espnet_samu.utils.atomic import AtomicFolder
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 from espnet_samu.utils.safe_reading import dump_yaml
 from espnet_samu.utils.token_rows import match_rows, token_axis
 
@@ -200,11 +199,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = get_parser()
     args = parser.parse_args(cmd)
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     if Path(args.source).is_file():
         if args.revision is not None or args.tgt_lang_token is not None:
             parser.error("--revision and --tgt_lang_token are for published models")

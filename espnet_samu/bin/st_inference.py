@@ -22,7 +22,7 @@ from espnet_samu.tasks.st import STTask
 from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.train.encoding import close_frames_cache, keep_frames
 from espnet_samu.utils.atomic import atomic_write
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 from espnet_samu.utils.kaldi_io import FAILED, check_data_files
 from espnet_samu.utils.resume_store import file_identity
 from espnet_samu.utils.safe_reading import decoder_of, read_yaml
@@ -247,10 +247,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         parser.error(f"--ngpu {args.ngpu}: decoding uses one GPU a job; raise nj")
     if args.batch_size < 1:
         parser.error(f"--batch_size {args.batch_size} must be 1 or more")
-    logging.basicConfig(
-        level=args.log_level,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr(args.log_level)
     if inference(args) and not args.allow_missing:
         raise SystemExit(1)
 

@@ -2,8 +2,6 @@
 """Make an experiment folder of another toolkit's student, without training."""
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from espnet2.utils.types import str_or_none
 from espnet_samu.checkpoint import fairseq, speechbrain
 from espnet_samu.checkpoint.model_import import write_student
 from espnet_samu.utils.atomic import AtomicFolder
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -53,11 +51,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = get_parser()
     args = parser.parse_args(cmd)
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     output = AtomicFolder(args.output_dir, "student_import", [args.source])
     if not Path(args.source).is_file():
         student = speechbrain.read_student(

@@ -2,15 +2,13 @@
 """Trim a pre-trained vocabulary to the tokens that the translations need."""
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
 
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.text.trim_report import table
 from espnet_samu.text.trimming import trim
-from espnet_samu.utils.command import run
+from espnet_samu.utils.command import log_to_stderr, run
 
 
 def add_languages(value: str) -> dict[str, str]:
@@ -95,11 +93,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
         cmd: Arguments; those of the process by default.
     """
     args = get_parser().parse_args(cmd)
-    logging.basicConfig(
-        level="INFO",
-        stream=sys.stderr,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-    )
+    log_to_stderr()
     report = trim(
         args.model,
         args.text,

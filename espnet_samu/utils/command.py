@@ -1,4 +1,4 @@
-"""Exit of our commands: one line for a user's mistake, a traceback for a bug."""
+"""Progress, log and exit of our commands: a line for a user's mistake."""
 
 import linecache
 import logging
@@ -40,6 +40,12 @@ def progress(
             last = now
             count = f"{done}" if total is None else f"{done} of {total}"
             logging.info(f"{count} {name}, {done / (now - start):.1f} a second")
+
+
+def log_to_stderr(level: str = "INFO") -> None:
+    """Log to stderr as ESPnet's commands do."""
+    form = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
+    logging.basicConfig(level=level, format=form)
 
 
 _DEBUG = "--debug"
