@@ -19,7 +19,7 @@ from espnet_samu.utils.torch_modules import (
 )
 from espnet_samu.utils.waveform import (
     UnusableWaveforms,
-    check_waveform,
+    check_speeches,
     named_waveforms,
 )
 
@@ -61,6 +61,7 @@ class Speech2Embedding:
         allowed = ("float16", "bfloat16", "float32", "float64")
         if dtype not in allowed:
             raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
+        self.dtype = getattr(torch, dtype)
         if quantize:
             check_quantize(device, dtype)
         if samu_model_file is None:
@@ -71,7 +72,6 @@ class Speech2Embedding:
         model, args = SAMUTask.build_model_from_file(
             samu_train_config, samu_model_file, device
         )
-        self.dtype = getattr(torch, dtype)
         self.samu_model = without_autocast(model).to(dtype=self.dtype).eval()
         if quantize:
             with host_settings_kept():
@@ -142,15 +142,7 @@ class Speech2Embedding:
         Raises:
             ValueError: There is none, or one is no such waveform; says which.
         """
-        if len(speeches) == 0:
-            raise ValueError("speeches is empty: give one waveform or more")
-        labels = ["speech"]
-        if len(speeches) > 1:
-            labels = [f"speeches[{i}]" for i in range(len(speeches))]
-        tensors = [
-            check_waveform(speech, label, sampling_rate).to(self.dtype)
-            for speech, label in zip(speeches, labels)
-        ]
+        labels, tensors = check_speeches(speeches, sampling_rate, self.dtype)
         lengths = torch.tensor([len(speech) for speech in tensors])
         padded = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
         with named_waveforms(labels, what=""):

@@ -39,7 +39,7 @@ from espnet_samu.utils.torch_modules import (
     host_settings_kept,
     without_autocast,
 )
-from espnet_samu.utils.waveform import SAMPLING_RATE, check_waveform, named_waveforms
+from espnet_samu.utils.waveform import SAMPLING_RATE, check_speeches, named_waveforms
 
 PIECES = 16
 """Pieces of long recordings that are translated together, or as many as there are
@@ -115,6 +115,7 @@ class Speech2Text:
         allowed = ("float16", "bfloat16", "float32", "float64")
         if dtype not in allowed:
             raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
+        self.dtype = getattr(torch, dtype)
         if quantize:
             check_quantize(device, dtype)
         self.limit = int(chunk_seconds * SAMPLING_RATE)
@@ -123,7 +124,6 @@ class Speech2Text:
         has_lm = lm_file is not None or lm_train_config is not None
         # What does not fit together is an error before a large model is read.
         self.settings.beam_search_options(has_lm)
-        self.dtype = getattr(torch, dtype)
         self.device = device
         # All that a request needs is read here: the files may be gone later.
         with host_settings_kept():
@@ -239,8 +239,6 @@ class Speech2Text:
         Raises:
             ValueError: There is none, or one is no such waveform or language.
         """
-        if len(speeches) == 0:
-            raise ValueError("speeches is empty: give one waveform or more")
         if tgt_langs is None:
             tgt_langs = [None] * len(speeches)
         if len(tgt_langs) != len(speeches):
@@ -252,11 +250,8 @@ class Speech2Text:
                     "rate is given by sampling_rate"
                 )
         pieces = []
-        labels = ["speech"]
-        if len(speeches) > 1:
-            labels = [f"speeches[{i}]" for i in range(len(speeches))]
-        for i, (speech, label) in enumerate(zip(speeches, labels)):
-            speech = check_waveform(speech, label, sampling_rate).to(self.dtype)
+        labels, tensors = check_speeches(speeches, sampling_rate, self.dtype)
+        for i, speech in enumerate(tensors):
             cuts = translation.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
         results: dict[int, list[Hypothesis]] = {}

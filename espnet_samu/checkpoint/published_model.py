@@ -284,28 +284,44 @@ class PublishedST:
 
     def _normalizes(self) -> bool:
         """Return whether the encoder takes normalised waveforms."""
-        from transformers import AutoFeatureExtractor, Wav2Vec2FeatureExtractor
+        from transformers import Wav2Vec2FeatureExtractor
 
-        try:
-            extractor = AutoFeatureExtractor.from_pretrained(
-                self.source, revision=self.revision, trust_remote_code=False
-            )
-        except OSError as error:
-            raise ValueError(
-                f"{self.source} has neither preprocessor_config.json nor "
-                "processor_config.json, which tell whether the encoder takes "
-                "normalised waveforms (do_normalize)"
-            ) from error
-        kind = type(extractor)
-        if kind is not Wav2Vec2FeatureExtractor or (
-            extractor.sampling_rate != SAMPLING_RATE
-        ):
-            raise ValueError(
-                f"{self.source}: waveforms are prepared by {kind.__name__} at "
-                f"{extractor.sampling_rate} Hz; only Wav2Vec2FeatureExtractor at "
-                f"{SAMPLING_RATE} Hz is known here"
-            )
-        return extractor.do_normalize
+        return read_extractor(
+            self.source,
+            self.revision,
+            Wav2Vec2FeatureExtractor,
+            "neither preprocessor_config.json nor processor_config.json, which tell "
+            "whether the encoder takes normalised waveforms (do_normalize)",
+        ).do_normalize
+
+
+def read_extractor(source: str, revision: str | None, kind: type, lacking: str) -> Any:
+    """Return the feature extractor of a published speech encoder.
+
+    Args:
+        source: Hub id or folder.
+        revision: Branch, tag or commit on the hub.
+        kind: The class that is known.
+        lacking: What the source has where there is none, for the message.
+
+    Raises:
+        ValueError: There is none, or it is of another class or sampling rate.
+    """
+    from transformers import AutoFeatureExtractor
+
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    except OSError as error:
+        raise ValueError(f"{source} has {lacking}") from error
+    if type(extractor) is not kind or extractor.sampling_rate != SAMPLING_RATE:
+        raise ValueError(
+            f"{source}: waveforms are prepared by {type(extractor).__name__} at "
+            f"{extractor.sampling_rate} Hz; only {kind.__name__} at "
+            f"{SAMPLING_RATE} Hz is known here"
+        )
+    return extractor
 
 
 def _check_types(source: str, fields: dict[str, Any]) -> None:

@@ -10,13 +10,13 @@ from typeguard import typechecked
 from espnet_samu.checkpoint.published_model import (
     equal_tensors,
     read_decoding,
+    read_extractor,
 )
 from espnet_samu.text.checkpoint import open_tensors
 from espnet_samu.text.tokenizer_files import save_tokenizer
 from espnet_samu.utils import hub, huggingface, seamless
 from espnet_samu.utils.language_codes import to_code
 from espnet_samu.utils.state_dict import check_tensors
-from espnet_samu.utils.waveform import SAMPLING_RATE
 
 # The one tensor that is embedding and output layer, by all of its names.
 _TIED = ("shared.weight", "text_decoder.embed_tokens.weight", "lm_head.weight")
@@ -83,26 +83,15 @@ class PublishedSeamless:
 
     def frontend_conf(self) -> dict[str, Any]:
         """Return ``frontend_conf`` of the speech encoder."""
-        from transformers import AutoFeatureExtractor, SeamlessM4TFeatureExtractor
+        from transformers import SeamlessM4TFeatureExtractor
 
-        try:
-            extractor = AutoFeatureExtractor.from_pretrained(
-                self.source, revision=self.revision, trust_remote_code=False
-            )
-        except OSError as error:
-            raise ValueError(
-                f"{self.source} has no preprocessor_config.json, which describes the "
-                "encoder's input; copy it from the published model"
-            ) from error
-        kind = type(extractor)
-        if kind is not SeamlessM4TFeatureExtractor or (
-            extractor.sampling_rate != SAMPLING_RATE
-        ):
-            raise ValueError(
-                f"{self.source}: waveforms are prepared by {kind.__name__} at "
-                f"{extractor.sampling_rate} Hz; only SeamlessM4TFeatureExtractor at "
-                f"{SAMPLING_RATE} Hz is known here"
-            )
+        extractor = read_extractor(
+            self.source,
+            self.revision,
+            SeamlessM4TFeatureExtractor,
+            "no preprocessor_config.json, which describes the encoder's input; copy it "
+            "from the published model",
+        )
         return {
             "model_conf": huggingface.portable(self.config),
             "pretrained": False,

@@ -142,6 +142,32 @@ def check_waveform(
     return speech
 
 
+def check_speeches(
+    speeches: Sequence[torch.Tensor | np.ndarray],
+    sampling_rate: int | None,
+    dtype: torch.dtype,
+) -> tuple[list[str], list[torch.Tensor]]:
+    """Check the waveforms of a call.
+
+    Args:
+        speeches: B waveforms (N,).
+        sampling_rate: Of the waveforms in Hz; None: taken to be 16000.
+        dtype: What they are converted to.
+
+    Returns:
+        Names for messages, and the waveforms as tensors.
+
+    Raises:
+        ValueError: There is none, or see :func:`check_waveform`; says which.
+    """
+    if len(speeches) == 0:
+        raise ValueError("speeches is empty: give one waveform or more")
+    names = [f"speeches[{i}]" for i in range(len(speeches))]
+    names = names if len(names) > 1 else ["speech"]
+    checked = [check_waveform(s, n, sampling_rate) for s, n in zip(speeches, names)]
+    return names, [speech.to(dtype) for speech in checked]
+
+
 def _too_loud(loudest: float) -> str:
     return (
         f"a waveform has floats in [-1, 1], but this one has samples of up to "
