@@ -310,7 +310,7 @@ def read_extractor(source: str, revision: str | None, kind: type, lacking: str) 
     from transformers import AutoFeatureExtractor
 
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(
+        extractor: Any = AutoFeatureExtractor.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
     except OSError as error:
