@@ -295,7 +295,9 @@ class PublishedST:
         ).do_normalize
 
 
-def read_extractor(source: str, revision: str | None, kind: type, lacking: str) -> Any:
+def read_extractor(
+    source: str, revision: str | None, kind: type[Any], lacking: str
+) -> Any:
     """Return the feature extractor of a published speech encoder.
 
     Args:
@@ -310,7 +312,7 @@ def read_extractor(source: str, revision: str | None, kind: type, lacking: str) 
     from transformers import AutoFeatureExtractor
 
     try:
-        extractor: Any = AutoFeatureExtractor.from_pretrained(
+        extractor = AutoFeatureExtractor.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
     except OSError as error:
