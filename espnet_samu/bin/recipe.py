@@ -131,6 +131,24 @@ def teacher_arguments(names: Names) -> list[str]:
     return arguments
 
 
+def run_selection(names: Names) -> None:
+    """Run samu_select in stage 7, for both sets in this process."""
+    from espnet_samu.bin import samu_select
+
+    for part in ("train", "valid"):
+        samu_select.main(selection_arguments(names, part))
+
+
+def run_retrieval(names: Names) -> None:
+    """Run score_retrieval in stage 9, for all sets in this process."""
+    from espnet_samu.bin import score_retrieval
+
+    own = names.own
+    for name in own["retrieval_sets"].split():
+        arguments = retrieval_arguments(names, name)
+        score_retrieval.main([*arguments, *shlex.split(own["retrieval_args"])])
+
+
 def selection_arguments(names: Names, part: str) -> list[str]:
     """Return what samu_select gets in stage 7 for "train" or "valid"."""
     name = names.own[f"samu_{part}_set"]
@@ -140,6 +158,7 @@ def selection_arguments(names: Names, part: str) -> list[str]:
     arguments += ["--text", f"{folder}/{names.label_text}"]
     arguments += ["--embed", f"{names.teacher_dir}/{name}/embed.scp"]
     arguments += ["--check_audio", names.own["check_audio"]]
+    arguments += ["--nj", str(len(os.sched_getaffinity(0)))]
     return [*arguments, "--output_dir", f"{names.samu_stats_dir}/{part}"]
 
 
@@ -227,12 +246,12 @@ _ACTIONS: dict[str, Callable[..., int | None]] = {
     "collect_failed": recipe_data.collect_failed,
     "count_failed": recipe_data.count_failed,
     "failures": recipe_data.failures,
+    "selection": run_selection,
+    "retrieval": run_retrieval,
 }
 _STAGES: dict[str, Callable[..., list[str]]] = {
     "vocabulary": vocabulary_arguments,
     "teacher": teacher_arguments,
-    "selection": selection_arguments,
-    "retrieval": retrieval_arguments,
 }
 
 
@@ -240,8 +259,9 @@ def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=f"{__doc__} names: check options, and print variables of the "
-        "shell. target_languages, vocabulary, teacher, selection, retrieval: print "
-        "what a program is called with. All others: check or complete what st.sh makes",
+        "shell. target_languages, vocabulary, teacher: print what a program is called "
+        "with. selection, retrieval: run samu_select or score_retrieval for each set. "
+        "All others: check or complete what st.sh makes",
     )
     actions = ("names", "target_languages", *_ACTIONS, *_STAGES)
     parser.add_argument("action", choices=actions)
@@ -249,7 +269,7 @@ def get_parser() -> argparse.ArgumentParser:
         "options",
         nargs="*",
         help="name=value of all options of samu_st.sh, st.name=value of those of st.sh "
-        "that were given; for=value: set of retrieval, folder of target_languages",
+        "that were given; for=value: folder of target_languages",
     )
     return parser
 

@@ -91,14 +91,18 @@ def open_mp3(
     import soundfile
 
     try:
-        in_memory = isinstance(source, bytes)
-        content = source if in_memory else _read(source)
+        content: bytes | None
+        opened: str | os.PathLike[str] | io.BytesIO
+        if isinstance(source, bytes):
+            content, opened = source, io.BytesIO(source)
+        else:
+            content, opened = _read(source), source
         found = None
         if content is not None and len(content) <= _LARGEST:
             found = look_through(content)
         if found is None:
             return None
-        file = soundfile.SoundFile(io.BytesIO(source) if in_memory else source)
+        file = soundfile.SoundFile(opened)
     except (OSError, soundfile.SoundFileError):
         return None
     # Where no number is stated libsndfile reads at most what it estimates.

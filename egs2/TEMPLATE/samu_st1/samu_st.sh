@@ -266,10 +266,7 @@ is_stale() {
 # Stage 7.
 select_utterances() {
     log "Stage 7: Utterances of the distillation: ${samu_stats_dir}"
-    for dset in train valid; do
-        opts_of selection "for=${dset}"
-        ${python} -m espnet_samu.bin.samu_select "${opts[@]}" --nj "$(nproc)"
-    done
+    recipe selection
     products record selection
     log "Stage 7 has made ${samu_stats_dir}"
 }
@@ -408,11 +405,7 @@ elif ! "${skip_train}"; then
             --samu_model_file "${student}" --ngpu "${embed_ngpu}" --allow_missing true \
             --frames_cache_dir "${dumpdir}/frames" "${_opts[@]}"
         recipe count_failed for=retrieval
-        for dset in ${retrieval_sets}; do
-            opts_of retrieval "for=${dset}"
-            # shellcheck disable=SC2086
-            ${python} -m espnet_samu.bin.score_retrieval "${opts[@]}" ${retrieval_args}
-        done
+        recipe retrieval
         products record retrieval
         log "Stage 9 has made the scores in ${retrieval_dir}"
     fi

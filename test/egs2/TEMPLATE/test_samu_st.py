@@ -285,9 +285,21 @@ def test_a_small_teacher_is_trained_on_what_stage_1_may_make(run, recipe):
     assert run(*options, stage=2, stop_stage=2)[0] == 0
 
 
-PYTHON = """#!/usr/bin/env bash
+# espnet_samu.bin.recipe itself, which prints what it would run programs with.
+RECIPE = """
+case "$2 $3" in
+    "espnet_samu.bin.recipe selection" | "espnet_samu.bin.recipe retrieval")
+        exec python3 -c "
+import sys
+from espnet_samu.bin import recipe, samu_select, score_retrieval
+samu_select.main = score_retrieval.main = lambda cmd: print(*cmd, sep='\\n')
+recipe.main(sys.argv[1:])" "${@:3}" ;;
+    "espnet_samu.bin.recipe "*) exec python3 "$@" ;;
+esac
+"""
+PYTHON = f"""#!/usr/bin/env bash
 # Prints the arguments, but for the names of folders.
-[ "$2" != espnet_samu.bin.recipe ] || exec python3 "$@"
+{RECIPE}
 printf '%s\\n' "$@"
 """
 
@@ -497,7 +509,8 @@ def test_a_stage_that_runs_too_early_names_the_one_before(run, recipe, stage):
 
 
 # "coverage run --append" takes -m and files, and neither -c nor standard input.
-COVERAGE = """#!/usr/bin/env bash
+COVERAGE = (
+    """#!/usr/bin/env bash
 [ "$1 $2" = "run --append" ] || exit 3
 shift 2
 case "$1" in -m) ;; -*) echo "no such option: $1"; exit 3 ;; esac
@@ -507,9 +520,11 @@ if [ "$2" = espnet_samu.bin.teacher_embed ]; then
     echo "a line after it" >&2
     exit 1
 fi
-case "$2" in espnet_samu.bin.jobs | espnet_samu.bin.recipe) exec python3 "$@" ;; esac
-[ "$2" = espnet_samu.launch ] || echo "$@"
+[ "$2" != espnet_samu.bin.jobs ] || exec python3 "$@"
 """
+    + RECIPE
+    + '[ "$2" = espnet_samu.launch ] || echo "$@"\n'
+)
 
 
 @pytest.fixture
