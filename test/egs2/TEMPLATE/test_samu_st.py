@@ -509,8 +509,7 @@ def test_a_stage_that_runs_too_early_names_the_one_before(run, recipe, stage):
 
 
 # "coverage run --append" takes -m and files, and neither -c nor standard input.
-COVERAGE = (
-    """#!/usr/bin/env bash
+COVERAGE = """#!/usr/bin/env bash
 [ "$1 $2" = "run --append" ] || exit 3
 shift 2
 case "$1" in -m) ;; -*) echo "no such option: $1"; exit 3 ;; esac
@@ -521,10 +520,7 @@ if [ "$2" = espnet_samu.bin.teacher_embed ]; then
     exit 1
 fi
 [ "$2" != espnet_samu.bin.jobs ] || exec python3 "$@"
-"""
-    + RECIPE
-    + '[ "$2" = espnet_samu.launch ] || echo "$@"\n'
-)
+""" + RECIPE + '[ "$2" = espnet_samu.launch ] || echo "$@"\n'
 
 
 @pytest.fixture
