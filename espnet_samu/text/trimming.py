@@ -35,9 +35,8 @@ from safetensors.torch import save_file
 from sentencepiece import sentencepiece_model_pb2
 
 from espnet_samu.text import checkpoint, coverage
-from espnet_samu.text.layout import find_layout
 from espnet_samu.text.trim_report import REPORT_FILE, check_text, input_key, read_report
-from espnet_samu.text.vocabulary import Vocabulary
+from espnet_samu.text.vocabulary import Vocabulary, find_layout
 from espnet_samu.utils import huggingface, seamless
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.language_codes import is_code, scripts_of, to_code

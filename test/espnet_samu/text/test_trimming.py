@@ -15,7 +15,6 @@ from transformers.models.mbart50 import tokenization_mbart50 as mbart50
 from transformers.models.nllb import tokenization_nllb as nllb
 
 from espnet_samu.decoder.mbart import MBartDecoder
-from espnet_samu.text.layout import find_layout
 from espnet_samu.text.trim_report import table
 from espnet_samu.text.trimming import (
     choose_pieces,
@@ -24,7 +23,7 @@ from espnet_samu.text.trimming import (
     scripts,
     trim,
 )
-from espnet_samu.text.vocabulary import Vocabulary
+from espnet_samu.text.vocabulary import Vocabulary, find_layout
 from espnet_samu.utils.kaldi_io import read_text, write_text
 
 from ...egs2.tiny_models import SEAMLESS_CODES, SEAMLESS_MARKS
