@@ -11,7 +11,6 @@ distillation. What is there already, made of the same files, is left alone.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import os
 from collections import Counter
@@ -40,6 +39,7 @@ from espnet_samu.corpora.fleurs_reader import (
 from espnet_samu.corpora.held_out import SENTENCE_OF_TEST, HeldOut, sentence_key
 from espnet_samu.corpora.utterance import Utterance, safe_ids
 from espnet_samu.utils.atomic import atomic_write
+from espnet_samu.utils.safe_reading import hash_file
 
 DUPLICATE = "duplicate recording"
 EMPTY = "empty transcript"
@@ -297,7 +297,7 @@ def _in_both(corpus: Corpus, language: Language) -> tuple[int, int]:
         for by_split in alike.values()
         if len(by_split) > 1
         for paths in by_split.values()
-        for content in set(map(_content, paths))
+        for content in set(map(hash_file, paths))
     )
     return _repeated(sentences), _repeated(contents)
 
@@ -327,11 +327,6 @@ def _note(
 def _repeated(times: Counter) -> int:
     """Return how many are there more than once."""
     return sum(number > 1 for number in times.values())
-
-
-def _content(path: str) -> bytes:
-    """Return a sum of a file's content."""
-    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
 
 
 def prepare(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Adapters by configuration: Houlsby bottlenecks and LoRA.
+"""What is added to linear layers: adapters, and int8 weights for decoding.
 
 ``adapters`` names one kind of adapters for the encoder, the decoder or both::
 

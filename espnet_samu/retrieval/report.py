@@ -112,14 +112,13 @@ def project(vectors: np.ndarray, method: str = "pca") -> tuple[np.ndarray, str]:
 
 
 def sample_pools(
-    pools: Iterable[EmbeddingPool], number: int, seed: int = 0
+    pools: Iterable[EmbeddingPool], number: int
 ) -> list[tuple[EmbeddingPool, np.ndarray]]:
-    """Draw a random sample of contents, with all vectors of each.
+    """Draw a random sample of contents (seed 0), with all vectors of each.
 
     Args:
         pools: Pools with one numbering of contents.
         number: Utterances to take, about; all of a content are taken.
-        seed: Seed of the draw.
 
     Returns:
         Every pool with the rows that are taken.
@@ -127,7 +126,7 @@ def sample_pools(
     pools = list(pools)
     speech = [pool.contents for pool in pools if pool.kind == "speech"]
     contents, counts = np.unique(np.concatenate(speech), return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(contents))
+    order = np.random.default_rng(0).permutation(len(contents))
     enough = int(np.searchsorted(np.cumsum(counts[order]), number)) + 1
     drawn = contents[order[:enough]]
     return [(p, np.flatnonzero(np.isin(p.contents, drawn))) for p in pools]

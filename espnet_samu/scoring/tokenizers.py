@@ -23,16 +23,6 @@ PACKAGES = {
 }
 
 
-def check_tokenizer(name: str) -> None:
-    """Raise an error unless sacreBLEU has the tokenizer.
-
-    Raises:
-        ValueError: Naming those that it has.
-    """
-    if name not in BLEU.TOKENIZERS:
-        raise ValueError(f"tokenizer must be one of {BLEU.TOKENIZERS}: '{name}'")
-
-
 def is_japanese(lang: str) -> bool:
     """Return whether a code is one of Japanese."""
     return parse_code(lang).language == "jpn"
@@ -76,7 +66,7 @@ def choose_tokenizer(tgt_lang: str, chosen: Mapping[str, str] | None = None) -> 
 
     Raises:
         ValueError: For a language without blanks, and for one that is not known, that
-            none is chosen for.
+            none is chosen for; for one that sacreBLEU lacks, naming those it has.
         ImportError: Naming the package of a tokenizer that is not installed.
     """
     tokenizer = find_chosen(tgt_lang, chosen or {}) or usual_tokenizer(tgt_lang)
@@ -88,7 +78,8 @@ def choose_tokenizer(tgt_lang: str, chosen: Mapping[str, str] | None = None) -> 
             f"no tokenizer is chosen for target language '{tgt_lang}', {what}: "
             f"--tokenizer {tgt_lang}={example}, or another one of {BLEU.TOKENIZERS}"
         )
-    check_tokenizer(tokenizer)
+    if tokenizer not in BLEU.TOKENIZERS:
+        raise ValueError(f"tokenizer must be one of {BLEU.TOKENIZERS}: '{tokenizer}'")
     modules, package = PACKAGES.get(tokenizer, ((), ""))
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:

@@ -155,9 +155,7 @@ def group_languages(
     return {group: keys for group, keys in members.items() if keys}
 
 
-def transfer_gap(
-    means: Mapping[str, float], high: str = "high", low: str = "low"
-) -> float | None:
+def transfer_gap(means: Mapping[str, float]) -> float | None:
     """Return TRFGap, the mean of group `high` minus the mean of group `low`.
 
     Reference:
@@ -166,13 +164,11 @@ def transfer_gap(
 
     Args:
         means: Mean score of every group; upper and lower case are the same.
-        high: Group of the languages with much data.
-        low: Group of the languages with little data.
 
     Returns:
         Difference of the means; None when a group is not scored.
     """
     folded = {group.casefold(): mean for group, mean in means.items()}
-    if high not in folded or low not in folded:
+    if "high" not in folded or "low" not in folded:
         return None
-    return folded[high] - folded[low]
+    return folded["high"] - folded["low"]

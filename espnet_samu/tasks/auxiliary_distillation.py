@@ -191,7 +191,8 @@ def _check_data(args: argparse.Namespace, config: Path) -> None:
             f"{', '.join(named) or 'no data'}, with {len(args.train_shape_file)} "
             f"shape files; {mend}"
         )
-    missing = [p for p in (*named.values(), *args.train_shape_file) if not _there(p)]
+    files = (*named.values(), *args.train_shape_file)
+    missing = [path for path in files if not Path(path).exists()]
     if missing:
         raise FileNotFoundError(
             f"samu_weight: {', '.join(missing)} is missing: the student's {config} "
@@ -199,10 +200,6 @@ def _check_data(args: argparse.Namespace, config: Path) -> None:
             f"7, or {mend}"
         )
     check_data_files(args.train_data_path_and_name_and_type)
-
-
-def _there(path: str) -> bool:
-    return Path(path).exists()
 
 
 class AuxiliaryDistillationTask(AbsTask):

@@ -96,9 +96,7 @@ def locate(
     return folder
 
 
-def download_dataset(
-    name: str, patterns: Sequence[str], revision: str | None = None
-) -> Path:
+def download_dataset(name: str, patterns: Sequence[str]) -> Path:
     """Download files of a dataset into the hub's cache, with progress.
 
     What is there already is not loaded again; a download that was stopped goes on.
@@ -107,7 +105,6 @@ def download_dataset(
     Args:
         name: Hub id.
         patterns: Of the files, such as ``fr_en/*.parquet``.
-        revision: Branch, tag or commit on the hub.
 
     Returns:
         The folder.
@@ -125,7 +122,6 @@ def download_dataset(
         folder = snapshot_download(
             name,
             repo_type="dataset",
-            revision=revision,
             allow_patterns=[*patterns],
             etag_timeout=_TIMEOUT,
         )
