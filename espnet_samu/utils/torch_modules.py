@@ -42,9 +42,9 @@ def keep_freed_memory() -> None:
     the library is not glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    # Older glibc takes no more than 32 MB for the second and answers 0.
+    if mallopt and any(mallopt(_M_MMAP_THRESHOLD, size) for size in (2**30, 2**25)):
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(_M_MMAP_THRESHOLD, 2**30)
 
 
 def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,19 @@
 """Tests of espnet_samu.utils.torch_modules."""
 
+import ctypes
 import subprocess
 import sys
+import types
 
+import pytest
 import torch
 
-from espnet_samu.utils.torch_modules import eval_frozen, valid_mask, without_autocast
+from espnet_samu.utils.torch_modules import (
+    eval_frozen,
+    keep_freed_memory,
+    valid_mask,
+    without_autocast,
+)
 
 
 def test_keep_freed_memory():
@@ -28,6 +36,22 @@ print(faults())
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     returned, kept = map(int, run.stdout.split())
     assert returned > 20 * kept
+
+
+@pytest.mark.parametrize("most, tried", [(2**30, 1), (2**25, 2), (0, 2)])
+def test_limits_of_older_libraries(monkeypatch, most, tried):
+    """Where blocks are returned in any case, the heap's end is left alone."""
+    calls = []
+
+    def mallopt(option, size):
+        calls.append((option, size))
+        return int(option == -1 or size <= most)
+
+    library = types.SimpleNamespace(mallopt=mallopt)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    keep_freed_memory()
+    expected = [(-3, 2**30), (-3, 2**25)][:tried]
+    assert calls == expected + [(-1, 2**31 - 1)] * bool(most)
 
 
 def test_without_autocast():
