@@ -110,11 +110,7 @@ def kind_of(wav_scp: str) -> str:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the command."""
     parser = get_parser()
     args = parser.parse_args(cmd)
     log_to_stderr()

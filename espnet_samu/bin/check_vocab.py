@@ -65,11 +65,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     tokens = read_token_list(args.token_list)
     write = espnet_round_trip(args.token_type, args.bpemodel, tokens)

@@ -110,11 +110,7 @@ def parts(config: dict[str, Any]) -> list[str]:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     folder = Path(args.st_exp)
     tables = {

@@ -209,10 +209,7 @@ def read_trainings(options: Sequence[str]) -> dict[str, list[EpochResults]]:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
+    """Run the command.
 
     Raises:
         ValueError: For options that need others, files of another form.

@@ -233,11 +233,7 @@ def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     train_langs = args.train_langs or training_directions(args)

@@ -293,11 +293,7 @@ def is_up_to_date(output_dir: str | os.PathLike[str], key: dict[str, Any]) -> bo
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for name, least in (("updates", 1), ("batch_size", 2), ("layers", 1)):

@@ -87,11 +87,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     log_to_stderr()
     report = trim(
