@@ -19,10 +19,13 @@ def plan() -> Plan:
 
 def test_registered(plan: Plan):
     pairs = [(one.arm, one.against) for one in plan.comparisons]
-    assert pairs == [("c", "b"), ("c", "j"), ("k", "c"), ("c", "w")]
+    assert pairs[:4] == [("c", "b"), ("c", "j"), ("k", "c"), ("c", "w")]
+    longer = [("c_longer", "b_longer"), ("c_longer", "e_longer")]
+    assert pairs[4:] == longer, "the second plan"
     assert plan.sets.tests[0] == "test_seen"
     seeds = {name: len(arm.seeds) for name, arm in plan.arms.items()}
     assert [seeds[name] for name in "bcwjke"] == [5, 5, 5, 3, 3, 3]
+    assert [seeds[f"{name}_longer"] for name in "bce"] == [5, 5, 3]
     readme = (RECIPE / "study" / "README.md").read_text(encoding="utf-8")
     for name in plan.arms:
         assert f"`{name}`" in readme, name
@@ -42,6 +45,9 @@ def test_arms_differ_by_what_they_are_to_differ_by(plan: Plan):
     assert {updates[name] for name in "ckje"} == {updates["c"]}
     assert {updates_of(one) for one in student.values()} == {updates_of(student["all"])}
     assert updates["b"] == updates["c"] + updates_of(student["all"])
+    assert updates["c_longer"] == updates["e_longer"] == updates["b"]
+    distilled = updates["c_longer"] + updates_of(student["all"])
+    assert updates["b_longer"] == distilled
     for name, one in {**conf, **student}.items():
         for key in ("frontend_conf", "encoder", "encoder_conf", "batch_bins"):
             assert one[key] == student["all"][key], (name, key)
@@ -51,7 +57,11 @@ def test_arms_differ_by_what_they_are_to_differ_by(plan: Plan):
     for name in "bkj":
         assert conf[name]["decoder_conf"] == conf["c"]["decoder_conf"], name
     assert {**conf["j"], "init_from_samu": True} == conf["c"]
-    assert conf["e"] == conf["c"]
+    assert conf["e"] == conf["c"] and conf["e_longer"] == conf["c_longer"]
+    lengths = {name: conf["c"][name] for name in ("max_epoch", "scheduler_conf")}
+    assert {**conf["c_longer"], **lengths} == conf["c"]
+    lengths = {name: conf["b"][name] for name in ("max_epoch", "scheduler_conf")}
+    assert {**conf["b_longer"], **lengths} == conf["b"]
 
 
 def test_stored_settings_are_those_of_the_files(plan: Plan):
