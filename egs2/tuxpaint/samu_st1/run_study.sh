@@ -118,7 +118,7 @@ notes=(
     --note "readers=one a language, the same in training and tests, but for test_voices"
     --note "decoder=is fresh: it can write only words of the training's translations; so has every arm but Whisper and teacher (w), the ceiling and the floors, which choose a whole sentence of them"
     --note "settings=our own choice, for minutes on a CPU"
-    --note "training=is short: 400 updates of translation of distilled, frozen (c), 1000 of no distillation (b). What is compared is minutes of training, not what longer ones would end with"
+    --note "training=is short: of translation 400 updates in distilled, frozen (c), 1000 in no distillation (b), in the arms called longer 1000 and 1600. What is compared is minutes of training, not what longer ones would end with"
     --note "Whisper=was trained on transcribed speech of all seven languages, and on translations into English from some"
 )
 python3 -m study.study_report \
