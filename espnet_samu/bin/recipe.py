@@ -146,7 +146,7 @@ def run_retrieval(names: Names) -> None:
     own = names.own
     for name in own["retrieval_sets"].split():
         arguments = retrieval_arguments(names, name)
-        score_retrieval.main([*arguments, *shlex.split(own["retrieval_args"])])
+        score_retrieval.main([*arguments, *own["retrieval_args"].split()])
 
 
 def selection_arguments(names: Names, part: str) -> list[str]:
@@ -249,7 +249,7 @@ _ACTIONS: dict[str, Callable[..., int | None]] = {
     "selection": run_selection,
     "retrieval": run_retrieval,
 }
-_STAGES: dict[str, Callable[..., list[str]]] = {
+_STAGES: dict[str, Callable[[Names], list[str]]] = {
     "vocabulary": vocabulary_arguments,
     "teacher": teacher_arguments,
 }
@@ -291,8 +291,7 @@ def main(cmd: Sequence[str] | None = None) -> int:
         elif args.action == "target_languages":
             print(target_languages(names, about))
         else:
-            words = _STAGES[args.action](names, *filter(None, [about]))
-            print(f"opts=({shlex.join(words)})")
+            print(f"opts=({shlex.join(_STAGES[args.action](names))})")
     except OptionError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

@@ -92,20 +92,21 @@ def decode(source: Source) -> Iterator[tuple[int, np.ndarray]]:
     """
     if isinstance(source, Clip):
         mp3 = open_mp3(source.content)
-    elif is_pointer(source):
-        raise AudioFault(UNDECODABLE, "only a pointer of git-lfs; run: git lfs pull")
+        if mp3 is None:
+            try:
+                source.path.write_bytes(source.content)
+                yield from decode(source.path)
+            finally:
+                source.path.unlink(missing_ok=True)
+            return
     else:
+        if is_pointer(source):
+            why = "only a pointer of git-lfs; run: git lfs pull"
+            raise AudioFault(UNDECODABLE, why)
         mp3 = open_mp3(source)
-    if mp3 is None:
-        if not isinstance(source, Clip):
+        if mp3 is None:
             yield from _decode_by_ffmpeg(source)
             return
-        try:
-            source.path.write_bytes(source.content)
-            yield from decode(source.path)
-        finally:
-            source.path.unlink(missing_ok=True)
-        return
     file, least = mp3
     with file:
         # At once: soundfile seeks behind each block, which mpg123 decodes twice then.
@@ -263,7 +264,7 @@ def speech(source: Source) -> Iterator[np.ndarray]:
         elif rate != first_rate:
             raise AudioFault(UNDECODABLE, "its sampling rate changes")
         if resample is not None:
-            # A sample that is not finite makes all behind it so.
+            # A sample that is not finite makes those around it so.
             block = resample.resample_chunk(block, last=len(block) == 0)
         if len(block):
             lowest = min(lowest, low := float(block.min()))

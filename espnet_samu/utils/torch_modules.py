@@ -1,16 +1,13 @@
 """Helpers for torch modules: masks, autocast, frozen parts, locks, memory, loading."""
 
-import contextlib
 import ctypes
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
-
-_lock = threading.RLock()
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -197,7 +194,10 @@ def _is_checkpointed(module: torch.nn.Module) -> bool:
     return isinstance(module, GradientCheckpointingLayer)
 
 
-@contextlib.contextmanager
+_loading = threading.RLock()
+
+
+@contextmanager
 def host_settings_kept() -> Iterator[None]:
     """Build a model without traces in the process, in a with block.
 
@@ -210,7 +210,7 @@ def host_settings_kept() -> Iterator[None]:
     if it is not float32, tensors that other threads make meanwhile are.
     """
     root, last = logging.getLogger(), logging.lastResort
-    with _lock, torch.random.fork_rng(devices=[]):
+    with _loading, torch.random.fork_rng(devices=[]):
         dtype = torch.get_default_dtype()
         added = None if root.handlers else last
         if added is not None:

@@ -35,6 +35,16 @@ def _imports():
     from transformers import AutoModel, HubertModel, Wav2Vec2Model  # noqa: F401
 
 
+@torch.no_grad()
+def our_logits(model, speech, lengths, targets):
+    """Return the logits of a translation model of ours, given the targets."""
+    start = torch.full((len(speech), 1), model.sos)
+    tokens = torch.cat([start, targets], dim=1)
+    frames, n_frames = model.encode(speech, lengths)
+    n_tokens = torch.full((len(speech),), tokens.size(1))
+    return model.decoder(frames, n_frames, tokens, n_tokens)[0]
+
+
 def _random(model: torch.nn.Module) -> torch.nn.Module:
     torch.manual_seed(0)
     for parameter in model.parameters():

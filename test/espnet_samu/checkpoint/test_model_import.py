@@ -12,6 +12,8 @@ from espnet_samu.speech2text import Speech2Text
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.kaldi_io import read_text
 
+from .conftest import our_logits
+
 # Encoder's fields and decoder's dimension, by what is between the two.
 LAYOUTS = {
     "nothing": {},
@@ -71,15 +73,6 @@ class Theirs:
         # mBART's own forced end is at the limit of the batch, not of an utterance.
         options = {"forced_eos_token_id": None, **options}
         return self.model.generate(**self.inputs(speech), **options)
-
-
-@torch.no_grad()
-def our_logits(model, speech, lengths, targets):
-    start = torch.full((len(speech), 1), model.sos)
-    tokens = torch.cat([start, targets], dim=1)
-    frames, n_frames = model.encode(speech, lengths)
-    n_tokens = torch.full((len(speech),), tokens.size(1))
-    return model.decoder(frames, n_frames, tokens, n_tokens)[0]
 
 
 @pytest.fixture

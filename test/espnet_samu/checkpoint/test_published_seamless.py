@@ -12,6 +12,7 @@ from espnet_samu.checkpoint.model_import import import_st
 from espnet_samu.speech2text import Speech2Text
 
 from ...egs2.tiny_models import make_seamless, train_sentencepiece
+from .conftest import our_logits
 
 TARGETS = torch.tensor([[4, 9, 7, 12, 5]])
 
@@ -63,15 +64,6 @@ def features(folder, waveform):
 def exp(tmp_path):
     """Folder that the experiments are written to."""
     return tmp_path / "exp" / "st_seamless"
-
-
-@torch.no_grad()
-def our_logits(model, speech, lengths, targets):
-    start = torch.full((len(speech), 1), model.sos)
-    tokens = torch.cat([start, targets], dim=1)
-    frames, n_frames = model.encode(speech, lengths)
-    n_tokens = torch.full((len(speech),), tokens.size(1))
-    return model.decoder(frames, n_frames, tokens, n_tokens)[0]
 
 
 @pytest.mark.parametrize("family", ["seamless_m4t", "seamless_m4t_v2"])

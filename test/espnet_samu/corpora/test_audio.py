@@ -171,6 +171,18 @@ def test_faults(tmp_path, name):
     assert left == []
 
 
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize("place", [0, 5_000, -1])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_resampling_does_not_hide_a_sample(tmp_path, rate, place, bad):
+    wave = NOISE.copy()
+    wave[place] = bad
+    path = tmp_path / "a.wav"
+    path.write_bytes(encode(wave, rate, format="WAV", subtype="FLOAT"))
+    with pytest.raises(AudioFault, match=NOT_FINITE):
+        list(audio.speech(path))
+
+
 def test_damage(tmp_path, files):
     flac = bytearray(files["flac"])
     flac[30_000:30_100] = bytes(100)
