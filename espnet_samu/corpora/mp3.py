@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,19 +29,26 @@ _KILOBITS = (
 """Bit rates of low sampling rates, and of MPEG-1."""
 _HERTZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 """Sampling rates by version: MPEG-1, MPEG-2 and MPEG-2.5."""
+_MONO = 0b11000000  # bits of a header's last byte
 _MOST_PAIRS = 288  # of 576 values
 
 
-def _frame_sizes() -> dict[bytes, int]:
-    """Return the bytes of a frame of layer III by its first three bytes."""
-    sizes = {}
-    codes = product(_HERTZ, (0, 1), range(1, 15), range(3), (0, 1), (0, 1))
-    for version, plain, bits, hertz, padding, private in codes:
-        rate = 1000 * _KILOBITS[version == 3][bits]
-        size = (144 if version == 3 else 72) * rate // _HERTZ[version][hertz]
-        first = 0xE0 | version << 3 | 0b10 | plain
-        second = bits << 4 | hertz << 2 | padding << 1 | private
-        sizes[bytes([0xFF, first, second])] = size + padding
+def _frame_sizes() -> dict[bytes, dict[bytes, int]]:
+    """Return the bytes of a frame of layer III by its first three bytes.
+
+    Returns:
+        By the first three bytes of one frame, the sizes of those that may follow it.
+    """
+    sizes: dict[bytes, dict[bytes, int]] = {}
+    for version, plain, hertz in product(_HERTZ, (0, 1), range(3)):
+        alike: dict[bytes, int] = {}
+        for bits, padding, private in product(range(1, 15), (0, 1), (0, 1)):
+            rate = 1000 * _KILOBITS[version == 3][bits]
+            size = (144 if version == 3 else 72) * rate // _HERTZ[version][hertz]
+            first = 0xE0 | version << 3 | 0b10 | plain
+            second = bits << 4 | hertz << 2 | padding << 1 | private
+            alike[bytes([0xFF, first, second])] = size + padding
+        sizes |= dict.fromkeys(alike, alike)
     return sizes
 
 
@@ -139,61 +147,74 @@ def look_through(content: bytes) -> Mp3 | None:
         start = 10 + (a << 21 | b << 14 | c << 7 | d) + (content[5] & 0x10 and 10)
     if content[-128:-125] == b"TAG":
         end -= 128
-    places, position, get_size = [], start, _SIZES.get
+    first = content[start : start + 4]
+    places, position, get_size = [], start, _SIZES.get(first[:3], {}).get
     while size := get_size(content[position : position + 3]):
         places.append(position)
         position += size
     if position != end or not places:
         return None
-    # 32 bits from any byte on.
-    words = np.ndarray((end - start - 3,), ">u4", content, start, strides=(1,))
-    heads = words[np.array(places) - start].astype(np.int64)
-    kinds = heads & 0xFF0C00 | ((heads & 0xC0) == 0xC0)
-    if (kinds != kinds[0]).any():
-        return None
-    version, mono = int(kinds[0]) >> 16, int(kinds[0]) & 1
-    kind = _Kind(version & 0b11000 == 0b11000, 2 - mono, not version & 1)
+    channels = 1 if first[3] & _MONO == _MONO else 2
+    kind = _Kind(first[1] & 0b11000 == 0b11000, channels, not first[1] & 1)
     tag = content[start + kind.side.stop :][:12]
     if stated := tag[:4] in (b"Xing", b"Info"):
         places = places[1:]  # that frame has no sound
         number = int.from_bytes(tag[8:], "big") if tag[7] & 1 else 0
         if not len(places) <= number <= len(places) + 1:
             return None
-    edges = np.array([*places, end]) - start
-    if not places or not _have_data(words, edges, kind):
+    # 32 bits from any byte on.
+    words = np.ndarray((end - 3,), ">u4", content, strides=(1,))
+    if not places or not _have_data(words, np.array([*places, end]), kind):
         return None
     return Mp3(len(places) * kind.samples, stated)
 
 
-def _have_data(words: np.ndarray, edges: np.ndarray, kind: _Kind) -> bool:
-    """Return whether all frames have the data that they ask for.
+@cache
+def _numbers(kind: _Kind) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where the numbers of a frame are.
 
-    A frame's data begins in what frames before it have left over. It is laid out in two
-    granules, of low sampling rates in one, each of one channel or two.
+    A frame's data is laid out in two granules, of low sampling rates in one, each of
+    one channel or two.
+
+    Returns:
+        Of each number: the byte of the frame from which on 32 bits hold it, how far
+        they are moved to the right, and the bits that are left. The numbers are: mode;
+        bytes of data that earlier frames hold; of each part, its length and pairs;
+        of each part, its window.
+    """
+    width, first, size, window = (9, 18, 59, 33) if kind.mpeg1 else (8, 9, 63, 38)
+    first += 0 if kind.channels == 1 else 2 if kind.mpeg1 else 1
+    n = kind.channels * (2 if kind.mpeg1 else 1)
+    parts = first + size * np.arange(n)
+    side = np.concatenate([[0], parts, parts + window])
+    bits = np.concatenate([[24], 8 * kind.side.start + side])
+    widths = np.array([8, width, *[21] * n, *[3] * n])
+    return bits // 8, 32 - widths - bits % 8, (1 << widths) - 1
+
+
+def _have_data(words: np.ndarray, edges: np.ndarray, kind: _Kind) -> bool:
+    """Return whether all frames are of a kind and have the data that they ask for.
+
+    A frame's data begins in what frames before it have left over.
 
     Args:
         words: 32 bits from each byte of the file on.
         edges: Byte at which each frame begins, and end of the last.
         kind: Of the frames.
     """
-    width, first, size, window = (9, 18, 59, 33) if kind.mpeg1 else (8, 9, 63, 38)
-    first += 0 if kind.channels == 1 else 2 if kind.mpeg1 else 1
-    n = kind.channels * (2 if kind.mpeg1 else 1)
-    parts = first + size * np.arange(n)
-    # Bits behind header and checksum at which numbers begin, and bits of a number: data
-    # that earlier frames hold; of each part, its length and pairs, and its window.
-    bits = np.concatenate([[0], parts, parts + window])
-    widths = np.array([width, *[21] * n, *[3] * n])
-    found = words[edges[:-1, np.newaxis] + (kind.side.start + bits // 8)]
-    found = found.astype(np.int64) >> 32 - widths - bits % 8 & (1 << widths) - 1
-    held, lengths, windows = found[:, 0], found[:, 1 : n + 1], found[:, n + 1 :]
+    offsets, shifts, masks = _numbers(kind)
+    found = words[edges[:-1, np.newaxis] + offsets].astype(np.int64) >> shifts & masks
+    middle = len(offsets) // 2 + 1
+    modes, held = found[:, 0], found[:, 1]
+    lengths, windows = found[:, 2:middle], found[:, middle:]
     asked, pairs = (lengths >> 9).sum(axis=1), lengths & 0b111111111
     data = 8 * (np.diff(edges) - kind.side.stop)
     have = np.cumsum(data)
     begin = have - data - 8 * held
     ends = begin + asked
     return bool(
-        data.min() >= 0
+        ((modes & _MONO == _MONO) == (kind.channels == 1)).all()
+        and data.min() >= 0
         and pairs.max() <= _MOST_PAIRS
         and (windows != 0b100).all()  # which does not exist
         and begin[0] >= 0

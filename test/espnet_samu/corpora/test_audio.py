@@ -235,7 +235,8 @@ def test_flac_stays_where_it_is(tmp_path, files):
         assert look(tmp_path, content, name).path.startswith(f"{tmp_path}/clips/")
 
 
-def test_a_recording_is_decoded_once(tmp_path, files, monkeypatch):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_recording_is_decoded_once(tmp_path, files, monkeypatch, jobs):
     decoded = []
     original = audio.decode
 
@@ -258,7 +259,7 @@ def test_a_recording_is_decoded_once(tmp_path, files, monkeypatch):
 
     def add():
         decoded.clear()
-        found = AudioStore(tmp_path / "clips", jobs=2).add([*paths, *paths])
+        found = AudioStore(tmp_path / "clips", jobs=jobs).add([*paths, *paths])
         return {path: str(found[path]) for path in paths}
 
     first = add()
@@ -271,10 +272,21 @@ def test_a_recording_is_decoded_once(tmp_path, files, monkeypatch):
     # Another file under the same name, and one whose FLAC was removed.
     (tmp_path / "a.ogg").write_bytes(files["ogg"] * 2)
     (next((tmp_path / "clips").glob("e-*.flac"))).unlink()
-    assert add() != first and sorted(decoded) == ["a.ogg", "e.wav"]  # in two threads
+    assert add() != first and sorted(decoded) == ["a.ogg", "e.wav"]  # in any order
 
 
-def test_goes_on_after_a_kill(tmp_path, files, monkeypatch):
+def test_writing_does_not_wait_for_the_disk(tmp_path, files, monkeypatch):
+    def flush(self):
+        assert self.mode == "r"
+
+    monkeypatch.setattr(soundfile.SoundFile, "flush", flush)
+    (tmp_path / "a.wav").write_bytes(files["wav"])
+    samples = audio_store.convert(tmp_path / "a.wav", tmp_path / "a.flac")
+    assert soundfile.info(tmp_path / "a.flac").frames == samples > 0
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_goes_on_after_a_kill(tmp_path, files, monkeypatch, jobs):
     monkeypatch.setattr(audio_store, "_AHEAD", 2)
     names = [f"{number}.wav" for number in range(12)]
     for name in names:
@@ -291,7 +303,7 @@ def test_goes_on_after_a_kill(tmp_path, files, monkeypatch):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         soundfile.SoundFile.write = die
-        AudioStore(clips, jobs=2).add(paths)
+        AudioStore(clips, jobs=jobs).add(paths)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     assert list(clips.glob(".*.tmp-*"))
@@ -302,7 +314,7 @@ def test_goes_on_after_a_kill(tmp_path, files, monkeypatch):
     monkeypatch.setattr(
         audio, "decode", lambda path: decoded.append(path) or original(path)
     )
-    found = AudioStore(clips, jobs=2).add(paths)
+    found = AudioStore(clips, jobs=jobs).add(paths)
     assert sorted(decoded) == sorted(paths[done:])
     assert not list(clips.glob(".*"))
     clips = {Path(recording.path) for recording in found.values()}

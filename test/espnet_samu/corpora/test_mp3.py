@@ -119,6 +119,7 @@ def test_frames_are_counted():
         lambda m, rng: m[:5000] + m[5100:],
         lambda m, rng: m[192 * 30 :],
         lambda m, rng: m + encode(44_100, 1),
+        lambda m, rng: m + encode(48_000, 2, stated=False, bit_rate=64_000),
         lambda m, rng: b"ID3\4\0\0\0\0\0\0" + m[192 * 30 :],
         lambda m, rng: encode(48_000, 1, bit_rate=64_000)[:-1920],
         lambda m, rng: damage(m, rng, 0.05, 4),
@@ -127,8 +128,8 @@ def test_frames_are_counted():
         lambda m, rng: m[:2],
         lambda m, rng: m[:4],
     ],
-    ids="cut padded hole no_begin two_rates no_begin_tagged fewer_than_stated noise "
-    "much_noise nothing two_bytes header".split(),
+    ids="cut padded hole no_begin two_rates two_channels no_begin_tagged "
+    "fewer_than_stated noise much_noise nothing two_bytes header".split(),
 )
 def test_what_is_not_whole_is_left_to_ffmpeg(tmp_path, change):
     path = tmp_path / "a.mp3"
