@@ -198,9 +198,9 @@ def open_tsv(path: Path) -> Iterator[TextIO]:
 SPEAKER_DIGITS = 16
 """Hexadecimal digits of a speaker id. All are of one length, so that speakers sort as
 their utterances do; Common Voice's own have 128."""
-_HEX = re.compile(r"[0-9a-f]{16,}")
+_HEX = re.compile(r"[0-9a-f]{16}")
 # Anything else, or longer, could not be part of an utterance id.
-_NAME = re.compile(r"(?!\.)[\w.-]+")
+_NAME = re.compile(r"(?!\.)[A-Za-z0-9_\w.-]+")
 _LONGEST = 90  # bytes
 
 
@@ -346,9 +346,8 @@ class Clips:
         self.mode = mode
         self.output = output
         self.jobs = jobs
-        # Of one language at a time, whose sets are made one after the other.
-        self._folder: Path | None = None
-        self._known: dict[str, str | None] = {}
+        # By folder: the distillation takes clips that a scenario has, too.
+        self._known: dict[Path, dict[str, str | None]] = {}
 
     def paths(self, folder: Path) -> Callable[[str], str]:
         """Return what says the path of a clip in wav.scp, by its file name.
@@ -378,15 +377,12 @@ class Clips:
             Why, by file name.
         """
         names = list(names)
-        if folder != self._folder:
-            self._folder, self._known = folder, {}
-        new = [name for name in dict.fromkeys(names) if name not in self._known]
+        known = self._known.setdefault(folder, {})
+        new = [name for name in dict.fromkeys(names) if name not in known]
         if new:
             logging.info(f"{folder}: {len(new)} clips ({self.mode})")
             for name, result in self._look_at(folder, new).items():
-                fault = result.reason if isinstance(result, AudioFault) else None
-                self._known[name] = fault
-        known = self._known
+                known[name] = result.reason if isinstance(result, AudioFault) else None
         return {name: fault for name in names if (fault := known[name]) is not None}
 
     def _look_at(

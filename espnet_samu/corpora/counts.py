@@ -136,7 +136,9 @@ class Counts:
 
     def of(self, name: str, split: str = WHOLE) -> SetCounts:
         """Return the counts of a set, which are new at first."""
-        return self.sets.setdefault((name, split), SetCounts())
+        if (name, split) not in self.sets:
+            self.sets[name, split] = SetCounts()
+        return self.sets[name, split]
 
     def drop(
         self,

@@ -152,7 +152,8 @@ class ScenarioSets:
     def write(self, direction: Direction, validated: Validated) -> None:
         """Write the sets of a direction."""
         folder, tsv = self.folders[direction], self.files[direction]
-        splits = join(direction, validated, tsv, self.counts)
+        path = self.clips.paths(folder)
+        splits = join(direction, validated, tsv, path, self.counts)
         splits = drop_faulty(direction, splits, folder, tsv, self.clips, self.counts)
         self.overlaps += count_overlaps(direction, splits, self.counts)
         tags = {s.tag for s in SCENARIOS.values() if direction in s.test}
@@ -166,9 +167,7 @@ class ScenarioSets:
             write_direction(
                 self.single(direction, split),
                 direction,
-                utterances,
-                folder,
-                self.clips,
+                utterances.values(),
                 sorted(tags) if split == "test" else (),
             )
         logging.info(f"{direction.name}: {sum(map(len, splits.values()))} utterances")

@@ -27,7 +27,12 @@ from espnet_samu.corpora.data_dir import (
     text_file,
     write_data_dir,
 )
-from espnet_samu.corpora.held_out import HeldOut, sentence_key
+from espnet_samu.corpora.held_out import (
+    CLIP_OF_TEST,
+    SENTENCE_OF_TEST,
+    HeldOut,
+    sentence_key,
+)
 from espnet_samu.corpora.utterance import Utterance
 
 ALL = SCENARIOS["multi"].test
@@ -214,22 +219,24 @@ class Distillation:
             For ``train`` and ``dev``: clips by file name.
         """
         folder = self.common_voice.language(lang)
+        file = folder / "validated.tsv"
         validated = read_validated(folder, self.keep_quotes)
         validated.note(self.counts, lang, folder)
         self.counts.of(lang).listed = len(validated.clips)
 
         def drop(name: str, reason: str) -> None:
             line = validated.clips[name].line
-            file = folder / "validated.tsv"
             self.counts.drop(lang, WHOLE, name, reason, file, line)
 
         by_sentence: dict[bytes, list[str]] = {}
         wordless = sentence_key("")
         for name, clip in validated.clips.items():
+            if name in self.held_out.clips:
+                drop(name, CLIP_OF_TEST)
+                continue
             key = sentence_key(clip.sentence)
-            reason = self.held_out.reason(name, key)
-            if reason is not None:
-                drop(name, reason)
+            if key in self.held_out.sentences:
+                drop(name, SENTENCE_OF_TEST)
             elif key == wordless:
                 drop(name, "empty transcript")
             else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, combinations
 from pathlib import Path
 
 from espnet_samu.corpora.common_voice import (
@@ -66,23 +66,28 @@ UNUSED = ("dev_covost", "test_covost")
 
 
 def join(
-    direction: Direction, validated: Validated, tsv: Path, counts: Counts
-) -> dict[str, list[Utterance]]:
+    direction: Direction,
+    validated: Validated,
+    tsv: Path,
+    path: Callable[[str], str],
+    counts: Counts,
+) -> dict[str, dict[str, Utterance]]:
     """Join translations and transcripts on the clip's file name.
 
     Args:
         direction: Source and target language.
         validated: Common Voice's clips of the source language.
         tsv: Translations.
+        path: Returns that of a clip for wav.scp.
         counts: Where to note what is read and dropped.
 
     Returns:
-        Utterances by split; ``audio`` is the file name of the clip.
+        Utterances by split and file name of the clip.
 
     Raises:
         ValueError: The file cannot be read, or has no line of any split.
     """
-    splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+    splits: dict[str, dict[str, Utterance]] = {split: {} for split in SPLITS}
     sets = {split: counts.of(direction.name, split) for split in SPLITS}
     seen: set[str] = set()
     reader = TsvReader(tsv, COLUMNS)
@@ -108,10 +113,10 @@ def join(
         if clip is None or reason:
             counts.drop(direction.name, split, name, reason, tsv, reader.line)
         else:
-            utterance = Utterance(
+            splits[split][name] = Utterance(
                 id=utterance_id(clip, direction.source, name, direction.suffix),
                 speaker=clip.speaker,
-                audio=name,
+                audio=path(name),
                 language=direction.source,
                 transcript=clip.sentence,
                 translation=translation,
@@ -119,7 +124,6 @@ def join(
                 split=split,
                 line=reader.line,
             )
-            splits[split].append(utterance)
     if not seen:
         raise ValueError(
             f"{tsv}: no line with split {', '.join(SPLIT_OF)}: is it version 2 of "
@@ -133,53 +137,51 @@ def join(
 
 def drop_faulty(
     direction: Direction,
-    splits: dict[str, list[Utterance]],
+    splits: Mapping[str, Mapping[str, Utterance]],
     folder: Path,
     tsv: Path,
     clips: Clips,
     counts: Counts,
-) -> dict[str, list[Utterance]]:
+) -> dict[str, dict[str, Utterance]]:
     """Leave out utterances whose clip cannot be used.
 
     Args:
         direction: Source and target language.
-        splits: Utterances by split.
+        splits: Utterances by split and file name of the clip.
         folder: Common Voice's folder of the source language.
         tsv: Translations, which list the clips.
         clips: Its sound files.
         counts: Where to note them.
     """
-    names = [u.audio for utterances in splits.values() for u in utterances]
-    faults = clips.faults(folder, names)
+    faults = clips.faults(folder, chain(*splits.values()))
     for split, utterances in splits.items():
-        for utterance in utterances:
-            name = utterance.audio
+        for name, utterance in utterances.items():
             if name in faults:
                 reason, line = faults[name], utterance.line
                 counts.drop(direction.name, split, name, reason, tsv, line)
     return {
-        split: [u for u in utterances if u.audio not in faults]
+        split: {name: u for name, u in utterances.items() if name not in faults}
         for split, utterances in splits.items()
     }
 
 
 def count_overlaps(
-    direction: Direction, splits: dict[str, list[Utterance]], counts: Counts
+    direction: Direction, splits: Mapping[str, Mapping[str, Utterance]], counts: Counts
 ) -> list[tuple[str, str, str]]:
     """Count speakers that are in two splits.
 
     Returns:
         Direction, the two splits (``train+test``) and speaker, for every one.
     """
-
-    def speakers(utterances: Iterable[Utterance]) -> set[str]:
-        return {utterance.speaker for utterance in utterances}
-
+    speakers = {
+        split: [utterance.speaker for utterance in utterances.values()]
+        for split, utterances in splits.items()
+    }
     found, notes = [], []
     for first, second in combinations(SPLITS, 2):
-        both = speakers(splits[first]) & speakers(splits[second])
+        both = set(speakers[first]) & set(speakers[second])
         if both:
-            utts = sum(u.speaker in both for u in splits[second])
+            utts = sum(speaker in both for speaker in speakers[second])
             names = ("direction", "first", "second", "speakers", "utts")
             overlap = (direction.name, first, second, len(both), utts)
             entry = dict(zip(names, overlap))
@@ -197,8 +199,6 @@ def write_direction(
     output: Path,
     direction: Direction,
     utterances: Iterable[Utterance],
-    folder: Path,
-    clips: Clips,
     tags: Sequence[str] = (),
 ) -> None:
     """Write one split of a direction.
@@ -207,8 +207,6 @@ def write_direction(
         output: ``data/<split>.<source>-<target>``.
         direction: Source and target language.
         utterances: Of the split; in any order.
-        folder: Common Voice's folder of the source language.
-        clips: Its sound files.
         tags: Of scenarios in which the set can be tested on its own: the texts are
             written under the names that these ask for, too.
     """
@@ -218,7 +216,6 @@ def write_direction(
         transcripts.append(text_file(TRANSCRIPTS))
         translations += map(text_file, tags)
     data = DataDir(transcripts, translations)
-    path = clips.paths(folder)
     for utterance in utterances:
-        data.add(utterance._replace(audio=path(utterance.audio)))
+        data.add(utterance)
     write_data_dir(data, output)

@@ -120,17 +120,6 @@ class HeldOut:
         self.sentences.update(map(sentence_key, sentences))
         self.sentences.discard(self._wordless)
 
-    def reason(self, clip: str, key: bytes) -> str | None:
-        """Return why no training set may hold a clip, else None.
-
-        Args:
-            clip: Its file name.
-            key: That of its sentence.
-        """
-        if clip in self.clips:
-            return CLIP_OF_TEST
-        return SENTENCE_OF_TEST if key in self.sentences else None
-
     def check(self, data_dir: Path) -> None:
         """Check that a data directory has nothing of them.
 

@@ -75,7 +75,7 @@ def prepare(args: argparse.Namespace) -> None:
         raise
     if args.check_only:
         return
-    write_data_dir(data, args.output_dir, [args.manifest, *reader.folders])
+    write_data_dir(data, args.output_dir, [args.manifest])
     save_ids(report / "ids.tsv", reader.renamed)
     count(name, reader).save(report)
     print((report / "counts.md").read_text("utf-8"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import batched
@@ -12,7 +11,7 @@ from pathlib import Path
 from espnet_samu.corpora.audio import MISSING, AudioFault, outside
 from espnet_samu.corpora.audio_store import AudioStore, Recording
 from espnet_samu.corpora.counts import ManifestError, ManifestErrors
-from espnet_samu.corpora.data_dir import DataDir
+from espnet_samu.corpora.data_dir import DataDir, PackedDataDir
 from espnet_samu.corpora.manifest_fields import (
     ManifestFields,
     ManifestOptions,
@@ -56,14 +55,12 @@ class ManifestReader:
         self.drop_faulty = drop_faulty
         self.line = 1
         self.fields = ManifestFields(options, path.parent, audio.mode == "stat")
-        self.data = DataDir(options.transcripts, options.translations)
+        self.data = PackedDataDir(options.transcripts, options.translations)
         self.mistakes: list[ManifestError] = []
         self.dropped: list[tuple[int, str, AudioFault]] = []
         """Line, utterance id and reason of each utterance that was left out."""
         self.renamed: dict[str, tuple[str, str]] = {}
         """Speaker and id in the manifest of utterances whose ids cannot be used."""
-        self.folders: set[str] = set()
-        """Of the recordings."""
         self.seconds = 0.0
         """Speech of what is left, where recordings are decoded."""
         self.languages: Counter[str] = Counter()
@@ -159,7 +156,6 @@ class ManifestReader:
         faulty: dict[str, tuple[AudioFault, list[int]]] = {}  # path -> lines
         for utts in batched(list(self.data), _AT_ONCE):
             found = self.audio.add(self.data[utt].audio for utt in utts)
-            self.folders.update(map(os.path.dirname, found))
             for utterance in map(self.data.__getitem__, utts):
                 recording = found[utterance.audio]
                 result = self._checked(utterance, recording)
@@ -191,7 +187,8 @@ class ManifestReader:
 
     def _keep(self, utterance: Utterance, recording: Recording) -> None:
         """Name the file that was written of the audio, and count what is kept."""
-        self.data.add(utterance._replace(audio=recording.path))
+        if recording.path != utterance.audio:
+            self.data.add(utterance._replace(audio=recording.path))
         self.languages[utterance.language] += 1
         if utterance.target_language:
             self.target_languages[utterance.target_language] += 1

@@ -122,13 +122,16 @@ def clean_text(text: str) -> str:
     """
     if not text.isprintable():
         text = _INVISIBLE.sub("", text)
-    text = unicodedata.normalize("NFC", text.strip())
+    text = text.strip()
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFC", text)
     return text if _VISIBLE.search(text) else ""
 
 
 def single_blanks(text: str) -> str:
     """Return a text with one space for blanks of any kind, and none around it."""
-    if text.isprintable() and "  " not in text and " " not in (text[:1], text[-1:]):
+    if text.isprintable() and "  " not in text and text.strip() == text:
         return text  # nearly every sentence, and faster to see than to split it
     return " ".join(text.split())
 
@@ -144,9 +147,9 @@ def csv_unquote(text: str, always: bool = True) -> str:
         always: Whether quotes around a text that has none inside are removed, too:
             they cannot be told from those of a quotation.
     """
-    inner = text[1:-1]
     if len(text) < 2 or not text[0] == text[-1] == '"':
         return text
+    inner = text[1:-1]
     if not ('""' in inner or always) or '"' in inner.replace('""', ""):
         return text
     return inner.replace('""', '"')

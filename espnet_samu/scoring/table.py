@@ -1,9 +1,13 @@
 """Markdown tables of translation scores."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-from espnet_samu.scoring.significance import Significance
-from espnet_samu.scoring.system_result import ScoreRow, SystemResult
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # sacrebleu: not for each program that prints a table
+    from espnet_samu.scoring.significance import Significance
+    from espnet_samu.scoring.system_result import ScoreRow, SystemResult
 
 
 def format_number(value: float | None, digits: int = 1) -> str:

@@ -40,6 +40,14 @@ def test_sizes_alone_do_not_show_what_is_undecodable(folder, tmp_path):
     assert faults == {NAMES[1]: EMPTY, NAMES[3]: MISSING}
 
 
+def test_clips_are_looked_at_once(folder, tmp_path):
+    clips = Clips("stat", tmp_path / "out")
+    faults = clips.faults(folder, NAMES)
+    assert clips.faults(tmp_path / "de", NAMES[:1]) == {NAMES[0]: MISSING}
+    (folder / "clips" / NAMES[0]).unlink()
+    assert clips.faults(folder, NAMES) == faults
+
+
 def test_paths(folder, tmp_path):
     assert Clips("stat", tmp_path / "out").paths(folder)(NAMES[0]) == str(
         folder / "clips" / NAMES[0]
