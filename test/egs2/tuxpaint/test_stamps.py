@@ -16,13 +16,14 @@ NUMBERS = range(40)
 
 
 def make_stamp(folder: Path, name: str, text: str | bytes, *languages: str) -> None:
-    """Write a stamp with recordings of 0.1 s."""
+    """Write a stamp with recordings of 0.1 s; "en" has no language in its name."""
     path = folder / f"{name}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     wave = np.random.default_rng(0).normal(0, 0.1, 1600)
     for language in languages:
-        soundfile.write(path.with_name(f"{path.stem}_desc_{language}.ogg"), wave, 16000)
+        end = "" if language == "en" else f"_{language}"
+        soundfile.write(path.with_name(f"{path.stem}_desc{end}.ogg"), wave, 16000)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,8 @@ def stamps(tmp_path_factory) -> Path:
     for n in NUMBERS:
         text = f"Picture {n}.\nes.utf8=Imagen  {n}.\r\nca.utf8=Imatge {n}.\n"
         make_stamp(folder, f"animals/bird-{n}", text, "es", "ca", "nl")
+    text = "A fish.\nda.utf8=En fisk.\n"
+    make_stamp(folder, "animals/fish", text, "en", "da", "nl")
     text = "Picture 3.\nes.utf8=Imagen.\nca.utf8=Imatge.\n"
     make_stamp(folder, "plants/again", text, "es")
     make_stamp(folder, "plants/silent", "Moss.\nes.utf8=Musgo.\n", "ca")
@@ -88,6 +91,8 @@ def test_sets(stamps: Path, tmp_path: Path) -> None:
     seen = {n for _, n in found["test_seen"]}
     assert seen and found["test_seen"] == {("ca", n) for n in seen}
     assert found["samu_train"] == found["train"] | {("ca", n) for n in training - seen}
+    assert found["test_unheard"] == {("en", "fish."), ("da", "fisk.")}
+    assert {row["translation"] for row in sets["test_unheard"]} == {"A fish."}
 
     (row,) = (r for r in sets["train"] if r["id"] == "es_animals_bird_0")
     assert row == {
@@ -121,7 +126,7 @@ def test_mistakes(stamps: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     result = run(stamps, output, "--samu_langs", "ca es")
     assert result.returncode == 1
-    assert "Error: es: with translations, or without?" in result.stderr
+    assert "es: one of --st_langs, --samu_langs and --unheard_langs?" in result.stderr
     (tmp_path / "empty").mkdir()
     result = run(tmp_path / "empty", output)
     assert result.returncode == 1 and "has no recordings NAME_desc_" in result.stderr

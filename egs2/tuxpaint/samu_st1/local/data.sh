@@ -18,6 +18,7 @@ stop_stage=100
 stamps=
 st_langs="es fr ru"
 samu_langs="be bg ca ro"
+unheard_langs="en da el"
 max_seconds=8
 clips_dir=dump/clips
 nj=$(nproc)
@@ -35,6 +36,7 @@ Options:
                   # package (default: it is fetched and unpacked to downloads/).
     --st_langs    # Languages with translations in training (default="${st_langs}").
     --samu_langs  # Languages with transcripts alone (default="${samu_langs}").
+    --unheard_langs  # In no training, for test_unheard (default="${unheard_langs}").
     --max_seconds # Of the longest recording (default="${max_seconds}").
     --clips_dir   # Folder of the converted recordings (default="${clips_dir}").
     --nj          # Threads that decode recordings (default: the cores, "${nj}").
@@ -86,6 +88,7 @@ if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
         --output_dir data/local \
         --st_langs "${st_langs}" \
         --samu_langs "${samu_langs}" \
+        --unheard_langs "${unheard_langs}" \
         --max_seconds "${max_seconds}"
     log "stage 2: Other readers: test_voices"
     rm -rf data/local/prompts
@@ -96,7 +99,7 @@ if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
         --output data/local/test_voices.tsv
 fi
 
-sets="samu_train samu_dev train dev test_seen test_held test_voices"
+sets="samu_train samu_dev train dev test_seen test_held test_voices test_unheard"
 if [ ${stage} -le 3 ] && [ ${stop_stage} -ge 3 ]; then
     log "stage 3: Data directories: ${sets}"
     rm -f data/.sets

@@ -2,8 +2,9 @@
 """Manifests of Tux Paint's spoken stamps: short descriptions of pictures.
 
 A stamp has its description in English and other languages in one text file, and
-recordings of some beside it, ``NAME_desc_LANG.ogg``. A concept is a description in
-English. Its set depends on its text alone, so that it is the same in all languages.
+recordings of some beside it: ``NAME_desc_LANG.ogg``, of English ``NAME_desc.ogg``. A
+concept is a description in English. Its set depends on its text alone, so that it is
+the same in all languages of the training.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import soundfile
 from espnet_samu.utils.command import run
 
 COLUMNS = "id audio language transcript translation target_language speaker".split()
-SETS = "samu_train samu_dev train dev test_seen test_held".split()
+SETS = "samu_train samu_dev train dev test_seen test_held test_unheard".split()
 _TEXT = re.compile(r"([a-z]{2,3})\.utf8=(.*)")
 
 
@@ -78,15 +79,20 @@ def sets_of(concept: str, language: str, is_translated: bool) -> list[str]:
 
 
 def read_stamps(
-    folder: Path, translated: list[str], transcribed: list[str], seconds: float
+    folder: Path,
+    translated: list[str],
+    transcribed: list[str],
+    unheard: list[str],
+    seconds: float,
 ) -> Iterator[tuple[list[str], dict[str, str]] | Dropped]:
     """Yield the sets and the row of each recording, or why it has none."""
     known: set[tuple[str, str]] = set()
     for path in sorted(folder.rglob("*.txt")):
         texts = descriptions(path)
         concept = texts["en"]
-        for language in [*translated, *transcribed]:
-            audio = path.with_name(f"{path.stem}_desc_{language}.ogg")
+        for language in [*translated, *transcribed, *unheard]:
+            end = "" if language == "en" else f"_{language}"
+            audio = path.with_name(f"{path.stem}_desc{end}.ogg")
             if not audio.exists():
                 continue
             reason = ""
@@ -109,8 +115,10 @@ def read_stamps(
                 continue
             known.add((language, concept.casefold()))
             name = path.relative_to(folder).with_suffix("").as_posix()
-            is_translated = language in translated
-            yield sets_of(concept.casefold(), language, is_translated), {
+            sets = ["test_unheard"]
+            if language not in unheard:
+                sets = sets_of(concept.casefold(), language, language in translated)
+            yield sets, {
                 "id": f"{language}_{re.sub('[^A-Za-z0-9]+', '_', name)}",
                 "audio": str(audio.resolve()),
                 "language": language,
@@ -142,13 +150,21 @@ def main(cmd: Sequence[str] | None = None) -> None:
         "--samu_langs", default="be bg ca ro", help="With transcripts alone"
     )
     parser.add_argument(
+        "--unheard_langs", default="en da el", help="In no training, for test_unheard"
+    )
+    parser.add_argument(
         "--max_seconds", type=float, default=8.0, help="Of the longest recording"
     )
     args = parser.parse_args(cmd)
-    languages = args.st_langs.split(), args.samu_langs.split()
-    both = set(languages[0]) & set(languages[1])
-    if both:
-        raise ValueError(f"{' '.join(sorted(both))}: with translations, or without?")
+    languages = [
+        langs.split() for langs in (args.st_langs, args.samu_langs, args.unheard_langs)
+    ]
+    every = [language for langs in languages for language in langs]
+    twice = [lang for lang, n in collections.Counter(every).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"{' '.join(twice)}: one of --st_langs, --samu_langs and --unheard_langs?"
+        )
     rows = collections.defaultdict(list)
     dropped = []
     for found in read_stamps(args.stamps, *languages, args.max_seconds):
@@ -163,7 +179,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if not rows:
         raise ValueError(
             f"{args.stamps} has no recordings NAME_desc_LANG.ogg in "
-            f"{' '.join(languages[0] + languages[1])} beside NAME.txt"
+            f"{' '.join(every)} beside NAME.txt"
         )
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for name in SETS:
