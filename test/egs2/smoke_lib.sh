@@ -8,6 +8,7 @@ set -o pipefail
 main_root=$(cd "$(dirname "${BASH_SOURCE[0]}")"/../.. && pwd)
 # Of recipes and template: here, or in a copy of ESPnet that they were exported to.
 recipe_root=${RECIPE_ROOT:-${main_root}}
+export threads=1 # of a recipe that trains on all cores; another smoke test runs beside it
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 

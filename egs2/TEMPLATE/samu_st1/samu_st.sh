@@ -326,7 +326,8 @@ if ! "${skip_data_prep}"; then
             log "Stage 5: Trim the vocabulary of ${hugging_face_model_name_or_path}: ${vocab_dir}"
             opts_of vocabulary
             # shellcheck disable=SC2086
-            ${python} -m espnet_samu.bin.trim_vocab "${opts[@]}" --nj "$(nproc)" ${trim_vocab_args}
+            ${python} -m espnet_samu.bin.trim_vocab "${opts[@]}" \
+                --nj "$(env -u OMP_NUM_THREADS nproc)" ${trim_vocab_args}
             if "${use_src_lang}"; then
                 # The tokens of the transcripts; those of the translations are not used.
                 st "" --stage 5 --stop_stage 5 --tgt_token_type char

@@ -1,5 +1,6 @@
 """setup.sh makes a recipe that a user's own recordings go through."""
 
+import os
 import shutil
 import subprocess
 import tarfile
@@ -250,3 +251,33 @@ def test_stopped_formatting(recipe, manifests):
     assert status == 0, output
     assert len((recipe / "dump/raw/train/wav.scp").read_text().splitlines()) == 2
     assert not list((recipe / "dump" / "raw").glob(".unfinished*"))
+
+
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("recipe", "TEMPLATE covost2 europarl fleurs tuxpaint".split())
+def test_audio_is_decoded_on_all_cores(recipe):
+    """Though path.sh, which st.sh sources before it, sets OMP_NUM_THREADS to 1."""
+    folder = ROOT / "egs2" / recipe / "samu_st1"
+    result = subprocess.run(
+        [folder / "local" / "data.sh", "--help"],
+        cwd=MINI if recipe == "TEMPLATE" else folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert f'default: the cores, "{CORES}"' in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("recipe", ["mini_asterisk", "tuxpaint"])
+@pytest.mark.parametrize("threads", ["", "1"])
+def test_training_is_on_all_cores(recipe, threads):
+    result = subprocess.run(
+        ["bash", "-c", ". ./path.sh; echo threads: ${OMP_NUM_THREADS}"],
+        cwd=ROOT / "egs2" / recipe / "samu_st1",
+        env=os.environ | {"threads": threads},
+        capture_output=True,
+        text=True,
+    )
+    assert f"threads: {threads or CORES}\n" in result.stdout

@@ -35,7 +35,7 @@ use_src_lang=true
 audio=convert
 clips_dir=dump/clips
 drop_faulty=false
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc) # nproc follows it, and path.sh sets 1
 python=${SAMU_PYTHON:-python3}
 
 help_message=$(cat << EOF

@@ -31,7 +31,7 @@ samu_max_clips=100000
 audio=convert
 keep_quotes=false
 clips_dir=dump/clips
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc) # nproc follows it, and path.sh sets 1
 python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it

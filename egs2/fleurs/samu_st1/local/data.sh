@@ -22,7 +22,7 @@ samu_train_set=samu_train
 samu_valid_set=samu_dev
 audio=convert
 clips_dir=dump/clips
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc) # nproc follows it, and path.sh sets 1
 python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it

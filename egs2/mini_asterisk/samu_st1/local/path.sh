@@ -3,7 +3,7 @@
 
 # path.sh has set one thread, for many jobs side by side; here one job trains on all
 # cores, unless run.sh sets ${threads}.
-OMP_NUM_THREADS=${threads:-$(nproc)}
+OMP_NUM_THREADS=${threads:-$(env -u OMP_NUM_THREADS nproc)}
 export OMP_NUM_THREADS
 # Waiting threads sleep: with spinning ones an update took 10 times as long as soon as
 # another process used one of two cores.

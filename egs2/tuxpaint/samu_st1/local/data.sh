@@ -21,7 +21,7 @@ samu_langs="be bg ca ro"
 unheard_langs="en da el"
 max_seconds=8
 clips_dir=dump/clips
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc) # nproc follows it, and path.sh sets 1
 python=${SAMU_PYTHON:-python3}
 
 # shellcheck disable=SC2034  # parse_options.sh prints it

@@ -4,7 +4,7 @@
 #   export CUDA_VISIBLE_DEVICES=0
 
 # path.sh has set one thread; here a job trains on all cores, unless ${threads} says else.
-OMP_NUM_THREADS=${threads:-$(nproc)}
+OMP_NUM_THREADS=${threads:-$(env -u OMP_NUM_THREADS nproc)}
 export OMP_NUM_THREADS
 # Waiting threads sleep, where another process uses a core.
 export OMP_WAIT_POLICY=passive
