@@ -61,15 +61,6 @@ expect_line "${model}/RESULTS.md" "| zero-shot (be bg ca ro) *|" "^- BLEU .*tok:
 expect_line exp/st_train_st_whisper_raw_multi_en/train.log "Frames of 0 utterances were computed"
 [ "$(find dump/frames -mindepth 1 -type d | wc -l)" = 1 ] || fail "there are frames of several encoders"
 
-echo "smoke: local/perturb.sh"
-mkdir bin # only asked whether it is there
-printf '#!/bin/sh\n' > bin/sox
-chmod +x bin/sox
-PATH=${PWD}/bin:${PATH} local/perturb.sh > "${work}/log" 2>&1 || fail "local/perturb.sh failed"
-number=$(wc -l < data/samu_train/wav.scp)
-[ "$(wc -l < data/samu_train_sp/text.tc.multi)" = "$((2 * number))" ] || fail "a recording is not there twice"
-[ "$(grep -c "speed 0.9" data/samu_train_sp/wav.scp)" = "$(((number + 1) / 2))" ] || fail "not half are slower"
-
 echo "smoke: ./run_study.sh"
 sed -i 's/--nj 2/--nj 1/' run.sh # each job imports ESPnet
 ./run_study.sh --quick true --arms "b c j z_ceiling z_random" --jobs 2 "${data_opts[@]}" \

@@ -1,6 +1,7 @@
 """run.sh and the configurations of tuxpaint: two arms that can be compared."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,3 +85,32 @@ def test_arms_differ_by_distillation_alone():
         conf.pop("max_epoch")
         conf["scheduler_conf"].pop("first_cycle_steps")
     assert distilled == baseline
+
+
+def test_speed_perturbation(tmp_path):
+    """Each recording once more; sox is only asked whether it is there."""
+    (tmp_path / "tools").symlink_to(RECIPE.parents[2] / "tools")
+    (tmp_path / "egs2").mkdir()
+    (tmp_path / "egs2" / "TEMPLATE").symlink_to(RECIPE.parents[1] / "TEMPLATE")
+    recipe = tmp_path / "egs2" / "tuxpaint" / "samu_st1"
+    left_out = shutil.ignore_patterns("data", "dump", "exp", "downloads", "study")
+    shutil.copytree(RECIPE, recipe, symlinks=True, ignore=left_out)
+    data = recipe / "data" / "samu_train"
+    data.mkdir(parents=True)
+    utterances = [f"reader-{n}" for n in range(5)]
+    fields = {"wav.scp": "a.flac", "text.tc.multi": "A tree.", "utt2lang": "es"}
+    for name, value in (fields | {"utt2spk": "reader"}).items():
+        lines = [f"{utterance} {value}\n" for utterance in utterances]
+        (data / name).write_text("".join(lines))
+    (data / "spk2utt").write_text(f"reader {' '.join(utterances)}\n")
+    sox = tmp_path / "sox"
+    sox.write_text("#!/bin/sh\n")
+    sox.chmod(0o755)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["local/perturb.sh"], cwd=recipe, env=env, check=True)
+    made = recipe / "data" / "samu_train_sp"
+    lines = (made / "wav.scp").read_text().splitlines()
+    assert [sum(end in line for line in lines) for end in ("0.9 |", "1.1 |")] == [3, 2]
+    found = [re.sub(r"^sp\d\.\d-", "", line.split()[0]) for line in lines]
+    assert sorted(found) == sorted(2 * utterances)
+    assert len((made / "text.tc.multi").read_text().splitlines()) == 10
