@@ -30,10 +30,9 @@ class Speech2Embedding:
     Several threads may share one object: each call needs the memory of its own batch.
 
     Examples:
-        >>> import soundfile
+        >>> from espnet_samu.corpora.audio import read_speech
         >>> speech2embedding = Speech2Embedding.from_pretrained("exported_folder")
-        >>> speech, rate = soundfile.read("utt.wav")  # one channel
-        >>> speech2embedding(speech, sampling_rate=rate)  # (E,)
+        >>> speech2embedding(read_speech("utt.wav"))  # (E,)
 
     Args:
         samu_train_config: config.yaml of the distillation. None: beside

@@ -52,10 +52,9 @@ class Speech2Text:
     Several threads may share one object: each call needs the memory of its own batch.
 
     Examples:
-        >>> import soundfile
+        >>> from espnet_samu.corpora.audio import read_speech
         >>> speech2text = Speech2Text.from_pretrained("packed.zip", beam_size=5)
-        >>> speech, rate = soundfile.read("utt.wav")  # one channel
-        >>> speech2text(speech, tgt_lang="de", sampling_rate=rate)[0].text
+        >>> speech2text(read_speech("utt.wav"), tgt_lang="de")[0].text
 
     Args:
         st_train_config: config.yaml of the experiment. None: beside st_model_file.

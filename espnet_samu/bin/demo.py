@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.corpora.audio import speech as read_speech
+from espnet_samu.corpora.audio import read_speech
 from espnet_samu.speech2embedding import Speech2Embedding
 from espnet_samu.speech2text import Speech2Text
 from espnet_samu.teacher.sentence_encoder import SentenceEncoder
@@ -97,7 +97,7 @@ class Translator:
         """
         if path is None:
             raise ValueError("Record something or choose a file first")
-        samples = np.concatenate([*read_speech(path)]).astype(np.float32) / 32768
+        samples = read_speech(path)
         best = self.speech2text(samples, tgt_lang)[0]
         nearest = self.sentences.nearest(samples) if self.sentences else []
         return best.text, f"log-probability {best.score:.2f}", nearest

@@ -29,13 +29,12 @@ _NO_LICENCE = (
     "lines of this file; it depends on the corpus and on the pre-trained models."
 )
 _USE = """```python
-import soundfile
-
 from espnet_samu.bin.st_inference import Speech2Text
+from espnet_samu.corpora.audio import read_speech
 
 # The hub's name of this repository, or the packed model of stage 14
 speech2text = Speech2Text.from_pretrained("{name}.zip", beam_size=5)
-speech, rate = soundfile.read("speech.wav", dtype="float32")  # 16 kHz, one channel
+speech = read_speech("speech.wav")  # of any format, as 16 kHz and one channel
 print(speech2text(speech{tgt_lang})[0].text)
 ```"""
 

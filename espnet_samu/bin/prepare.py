@@ -20,6 +20,7 @@ from espnet_samu.corpora import (
     europarl_st_directions,
     fleurs,
     fleurs_reader,
+    held_out,
     manifest,
 )
 from espnet_samu.corpora.audio_store import MODES
@@ -291,6 +292,15 @@ def get_parser() -> argparse.ArgumentParser:
             formatter_class=HelpFormatter,
         )
         corpus.set_defaults(prepare=module.prepare)
+    overlaps = corpora.add_parser(
+        "overlaps", help="count what of test sets is in training sets, too"
+    )
+    add = overlaps.add_argument
+    add("--data_dir", type=Path, default=Path("data"), help="Folder of the sets")
+    add("--training", nargs="+", required=True, help="Names of training sets")
+    add("--others", nargs="+", required=True, help="Names of the others")
+    add("--text", default="text.tc.multi", help="File of the transcripts in a set")
+    overlaps.set_defaults(prepare=held_out.note_overlaps)
     code = corpora.add_parser("code", help="print a checksum of the code of all this")
     code.set_defaults(prepare=lambda args: print(code_sum()))
     return parser

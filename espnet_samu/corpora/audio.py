@@ -9,6 +9,7 @@ seen to be whole: libsndfile is faster.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -159,6 +160,8 @@ def _decode_by_ffmpeg(path: str | os.PathLike[str]) -> Iterator[tuple[int, np.nd
     except (av.FFmpegError, OSError, ValueError) as e:
         if not ends_early:  # whether FFmpeg minds that depends on its version
             reason = getattr(e, "strerror", None) or type(e).__name__
+            if getattr(e, "errno", None) == errno.EINVAL:  # not in _FORMATS
+                reason = "no sound file of a known format; raw samples need a header"
             raise AudioFault(UNDECODABLE, reason) from None
     if not decoded and not ends_early:
         raise AudioFault(UNDECODABLE if errors or not known_rate else EMPTY)
@@ -282,6 +285,26 @@ def speech(source: Source) -> Iterator[np.ndarray]:
     ends = _in_16_bits(np.array([lowest, highest], np.float32))
     if ends[0] == ends[1]:
         raise AudioFault(SILENT)
+
+
+def read_speech(path: str | os.PathLike[str]) -> np.ndarray:
+    """Return a recording as ``Speech2Text`` and ``Speech2Embedding`` take it.
+
+    Args:
+        path: Sound file of any format that FFmpeg's libraries read, any rate and any
+            number of channels, which are averaged.
+
+    Returns:
+        Waveform (N,) at 16 kHz, float32 in [-1, 1].
+
+    Raises:
+        ValueError: It cannot be used; says which and why.
+    """
+    try:
+        samples = np.concatenate([*speech(path)])
+    except AudioFault as fault:
+        raise ValueError(f"{path}: {fault}") from None
+    return samples.astype(np.float32) / 32768
 
 
 def _in_16_bits(samples: np.ndarray) -> np.ndarray:

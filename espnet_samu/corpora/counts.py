@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,12 +43,15 @@ class ManifestError(ValueError):
 
     def __init__(self, path: Path, line: int, problem: str, mend: str) -> None:
         self.line = line
+        self.mend = mend
         self.problem = f"{shown(problem)}; {mend}"
         super().__init__(f"{shown(str(path))}:{line}: {self.problem}")
 
 
 class ManifestErrors(ValueError):
-    """All mistakes in a manifest, of which the first are printed.
+    """All mistakes in a manifest, of which the first of each kind are printed.
+
+    Mistakes of a kind have the same mend.
 
     Args:
         path: The manifest.
@@ -56,7 +60,13 @@ class ManifestErrors(ValueError):
 
     def __init__(self, path: Path, mistakes: Sequence[ManifestError]) -> None:
         self.mistakes = sorted(mistakes, key=lambda mistake: mistake.line)
-        lines = list(map(str, self.mistakes[:MOST]))
+        before: Counter[str] = Counter()
+        ranked = []
+        for mistake in self.mistakes:
+            ranked.append((before[mistake.mend], mistake.line, str(mistake)))
+            before[mistake.mend] += 1
+        printed = sorted(ranked, key=itemgetter(0))[:MOST]
+        lines = [text for *_, text in sorted(printed, key=itemgetter(1))]
         if len(self.mistakes) > 1:
             lines.insert(0, f"{shown(str(path))}: {len(self.mistakes)} mistakes:")
         if len(self.mistakes) > MOST:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from espnet_samu.corpora.data_dir import (
@@ -15,6 +16,7 @@ from espnet_samu.corpora.data_dir import (
     stem,
     text_file,
 )
+from espnet_samu.utils.atomic import atomic_write
 
 # Letters that stand for an apostrophe, and marks of vowels and tatweel in Arabic.
 # U+0653 to U+0655 are parts of letters.
@@ -135,3 +137,60 @@ class HeldOut:
                 raise ValueError(
                     f"{data_dir}: {utt.decode()} says a sentence of a dev or test set"
                 )
+
+
+def note_overlaps(args: argparse.Namespace) -> None:
+    """Print how much of other sets is in training sets, too, and write what.
+
+    Nothing is left out: whether words may come again is for the user to say. The files
+    are ``local/<set>/in_training.tsv`` of ``data_dir``.
+    """
+    audio: dict[bytes, str] = {}  # recording or sentence -> first training set
+    sentences: dict[bytes, str] = {}
+    for name in args.training:
+        for _, wav, key in _contents(args.data_dir / name, args.text):
+            audio.setdefault(wav, name)
+            sentences.setdefault(key, name)
+    sentences.pop(b"", None)
+    for name in args.others:
+        file = args.data_dir / "local" / name / "in_training.tsv"
+        file.unlink(missing_ok=True)
+        rows: dict[str, list[tuple[str, str]]] = {"recording": [], "sentence": []}
+        total = 0
+        for utt, wav, key in _contents(args.data_dir / name, args.text):
+            total += 1
+            if wav in audio:
+                rows["recording"].append((utt.decode(), audio[wav]))
+            elif key in sentences:
+                rows["sentence"].append((utt.decode(), sentences[key]))
+        if not any(rows.values()):
+            continue
+        with atomic_write(file) as f:
+            f.write("utterance\twhat\ttraining set\n")
+            for what, found in rows.items():
+                f.writelines(f"{utt}\t{what}\t{where}\n" for utt, where in found)
+        print(
+            f"Warning: of {total} utterances of {name}, {len(rows['recording'])} are "
+            f"recordings of a training set, {len(rows['sentence'])} others say a "
+            f"sentence of one: {file}"
+        )
+
+
+def _contents(folder: Path, text: str) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield utterance, recording or piece of one, and language and key of its text.
+
+    The last is empty without words or transcripts.
+    """
+    recordings = dict(read_lines(folder / "wav.scp"))
+    pieces = recordings
+    if (folder / "segments").exists():
+        pieces = {}
+        for utt, piece in read_lines(folder / "segments"):
+            recording, _, times = piece.partition(b" ")
+            pieces[utt] = recordings[recording] + b" " + times
+    languages = dict(read_lines(folder / "utt2lang"))
+    texts = dict(read_lines(folder / text)) if (folder / text).exists() else {}
+    wordless = sentence_key("")
+    for utt, piece in pieces.items():
+        key = sentence_key(texts.get(utt, b"").decode())
+        yield utt, piece, b"" if key == wordless else languages[utt] + b" " + key

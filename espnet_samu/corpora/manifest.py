@@ -62,6 +62,12 @@ def prepare(args: argparse.Namespace) -> None:
         audio = write_manifest(
             source, args.columns, needed, args.manifest, args.clips_dir, args.nj
         )
+    elif args.manifest.suffix == ".parquet":
+        split = args.manifest.stem.split("-")[0]
+        raise ValueError(
+            f"{args.manifest}: write {args.manifest.parent}:{split}, the folder and the "
+            "split, for parquet files"
+        )
     elif args.columns:
         raise ValueError("--columns is for parquet files; a manifest names its own")
     reader = ManifestReader(args.manifest, options, audio, args.drop_faulty)
@@ -148,7 +154,8 @@ def locate_split(name: str) -> list[Path]:
     dataset, _, inside = rest.partition("/")
     if not dataset or is_path(f"{user}/{dataset}"):
         raise ValueError(f"{source}: no such folder, and no hub id (user/name)")
-    patterns = [f"{inside}/".lstrip("/") + f"{split}{end}" for end in ("-*", "/*")]
+    start = f"{inside}/".lstrip("/") + split
+    patterns = [start + end for end in ("-*", "/*", "")]
     root = download_dataset(f"{user}/{dataset}", [f"{p}.parquet" for p in patterns])
     return find_shards(root / inside, split)
 
@@ -207,6 +214,11 @@ def write_manifest(
     shards = locate_split(name)
     columns, constants = read_columns(mapping)
     there = column_names(shards[0])
+    if AUDIO not in there:
+        raise ValueError(
+            f"{shards[0]}: no column {AUDIO} with recordings among {' '.join(there)}: "
+            f"the one that has them must be called so (rename_column of datasets)"
+        )
     for column in _TEXTS:
         if column in there and column not in constants:
             columns.setdefault(column, column)

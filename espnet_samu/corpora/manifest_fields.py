@@ -11,7 +11,7 @@ from pathlib import Path
 
 from espnet_samu.corpora.data_dir import SAFE_PATH
 from espnet_samu.corpora.utterance import Utterance, clean_text, csv_unquote, safe_ids
-from espnet_samu.utils.language_codes import parse_code
+from espnet_samu.utils.language_codes import iso_code, parse_code
 
 
 class Mistake(ValueError):
@@ -78,8 +78,6 @@ REQUIRED = (
     "target_language",
 )
 OPTIONAL = ("speaker", "start", "end")
-# ISO 639-1 or -3, with or without a region or script (zh-CN, sr-Latn).
-LANGUAGE = re.compile(r"[a-z]{2,3}(-([A-Z]{2}|[A-Z][a-z]{3}))?")
 TIME = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 
 
@@ -102,6 +100,7 @@ class ManifestFields:
         self._all_quoted = False
         self._folder = str(folder)
         self._columns: list[str] = []
+        self._nameless: list[int] = []  # a spreadsheet writes empty columns, too
         self._recordings: dict[str, str] = {}  # path -> id, with start and end
 
     def read_header(self, fields: list[str]) -> None:
@@ -123,20 +122,27 @@ class ManifestFields:
             self._all_quoted = True
             columns = [name[1:-1] for name in columns]
         names = REQUIRED + OPTIONAL
-        for name in columns:
-            if name not in names and name.lower() in names:
-                raise Mistake(f"unknown column '{name}'", f"write '{name.lower()}'")
+        if large := [n for n in columns if n not in names and n.lower() in names]:
+            mend = " ".join(repr(name.lower()) for name in large)
+            problem = " ".join(map(repr, large))
+            raise Mistake(f"unknown column {problem}", f"write {mend}")
+        unknown = [name for name in columns if name and name not in names]
         missing = [name for name in REQUIRED if name not in columns]
         if missing:
-            raise Mistake(f"column missing: {' '.join(missing)}", allowed)
-        for name in columns:
-            if name not in names:
-                raise Mistake(f"unknown column '{name}'", allowed)
+            problem = f"column missing: {' '.join(missing)}"
+            if unknown:
+                problem += f"; not known: {' '.join(unknown)}"
+            raise Mistake(problem, allowed)
+        if unknown:
+            mend = f"rename or remove it: {allowed}"
+            raise Mistake(f"unknown column '{unknown[0]}'", mend)
+        for name in filter(None, columns):
             if columns.count(name) > 1:
                 raise Mistake(f"column '{name}' comes twice", allowed)
         if ("start" in columns) != ("end" in columns):
             raise Mistake("start and end belong together", "add the other column")
         self._columns = columns
+        self._nameless = [i for i, name in enumerate(columns) if not name]
 
     def read_line(self, values: list[str]) -> tuple[dict[str, str], Utterance]:
         """Read any other line.
@@ -159,6 +165,9 @@ class ManifestFields:
         plain = [csv_unquote(value, self._all_quoted) for value in values]
         self.unquoted += sum(map(ne, plain, values))
         row = dict(zip(self._columns, plain))
+        if self._nameless and any(plain[i] for i in self._nameless):
+            mend = "name it in the header, or remove it"
+            raise Mistake("a value in a column without a name", mend)
         if not row["id"]:
             raise Mistake("the id is empty", "give every utterance an id")
         utt, speaker = safe_ids(row["id"], row.get("speaker", ""))
@@ -213,13 +222,13 @@ class ManifestFields:
                 f"unknown {column} '{code}'",
                 f"use one of {' '.join(allowed)} or add it to --langs",
             )
-        if not LANGUAGE.fullmatch(code):
+        if not code:
+            mend = "fill it in: an ISO 639 code such as fr, cy or zh-CN"
+            raise Mistake(f"the {column} is empty", mend)
+        near = iso_code(code)
+        if code != near:
             mend = "use an ISO 639-1 or 639-3 code such as fr, cy or zh-CN"
-            first, _, second = code.replace("_", "-").partition("-")
-            second = second.upper() if len(second) == 2 else second.capitalize()
-            near = "-".join(filter(None, (first.lower(), second)))
-            if LANGUAGE.fullmatch(near):
-                mend = f"write '{near}'"
+            mend = f"write '{near}'" if near else mend
             raise Mistake(f"unknown {column} '{code}'", mend)
 
     def _text(self, column: str, row: dict[str, str]) -> str:

@@ -20,6 +20,13 @@ from espnet_samu.corpora.manifest_fields import (
 from espnet_samu.corpora.utterance import Utterance
 from espnet_samu.utils.safe_reading import is_pointer
 
+_TEXT = "save the table as text in UTF-8, with tabs between the fields"
+_KINDS = {
+    b"PK": ("a spreadsheet or another archive", _TEXT),
+    b"\xff\xfe": ("UTF-16, as Excel's Unicode text", "save it as UTF-8"),
+    b"\xfe\xff": ("UTF-16", "save it as UTF-8"),
+}
+"""What other files begin with: what they are, and what to do about it."""
 _AT_ONCE = 100_000  # utterances whose recordings are looked at; a limit to memory
 
 
@@ -122,7 +129,9 @@ class ManifestReader:
             # Decoding runs ahead of the lines: look for the line again.
             with self.path.open("rb") as lines:
                 self.line = next(n for n, line in enumerate(lines, 1) if not utf8(line))
-            raise self.error(f"not UTF-8 ({e.reason})", "save it as UTF-8") from None
+                lines.seek(0)
+                kind, mend = _KINDS.get(lines.read(2), (e.reason, "save it as UTF-8"))
+            raise self.error(f"not UTF-8 ({kind})", mend) from None
         except csv.Error as e:
             self.line += 1
             raise self.error(str(e), "mend the line") from None
@@ -201,11 +210,11 @@ class ManifestReader:
         self, path: str, fault: AudioFault, lines: Sequence[int]
     ) -> ManifestError:
         """Make an error of a recording, at the first line that names it."""
-        mend = "correct the path (relative to the manifest) or remove the line"
+        mend = "correct the path (relative to the manifest)"
         problem = f"audio file missing: {path}"
         if fault.reason != MISSING:
-            problem = f"{path}: {fault}"
-            mend = "replace the file, or leave such lines out: --drop_faulty true"
+            problem, mend = f"{path}: {fault}", "replace the file"
+        mend += ", or leave such lines out: --drop_faulty true"
         if len(lines) > 1:
             problem += f" ({len(lines)} lines name it)"
         return self.error(problem, mend, lines[0])

@@ -61,8 +61,9 @@ def find_shards(folder: Path, split: str) -> list[Path]:
     """Return the parquet files of a split.
 
     Args:
-        folder: Of a configuration: ``<split>-00000-of-00002.parquet`` and so on, or
-            ``<split>/0000.parquet``, as in the hub's own conversions.
+        folder: Of a configuration: ``<split>-00000-of-00002.parquet`` and so on,
+            ``<split>/0000.parquet``, as in the hub's own conversions, or
+            ``<split>.parquet``, as one's own are called.
         split: Such as train.
 
     Raises:
@@ -70,6 +71,7 @@ def find_shards(folder: Path, split: str) -> list[Path]:
     """
     found = sorted(folder.glob(f"{split}-*.parquet"))
     found = found or sorted(folder.glob(f"{split}/*.parquet"))
+    found = found or sorted(folder.glob(f"{split}.parquet"))
     if not found:
         raise ValueError(
             f"{folder}: no {split}-*.parquet; download it, too, or name another folder"

@@ -9,6 +9,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 # NLLB's code of each language that has two letters in ISO 639-1: its three letters are
@@ -39,11 +40,12 @@ _NLLB = dict(pair.split("=") for pair in """
 # Other names of them: ISO 639-3's for groups of languages, and older ones.
 _SYNONYMS = dict(pair.split("=") for pair in """
     ara=ar aym=ay aze=az chi=zh cmn=zh ekk=et fas=fa fil=tl ful=ff in=id iw=he ji=yi
-    jw=jv kur=ku lav=lv mlg=mg mon=mn msa=ms nb=no nep=ne nor=no ori=or orm=om per=fa
-    pus=ps que=qu sqi=sq swa=sw uzb=uz yid=yi zlm=ms
+    jw=jv kur=ku lav=lv mlg=mg mo=ro mon=mn msa=ms nb=no nep=ne nor=no ori=or orm=om
+    per=fa pus=ps que=qu sqi=sq swa=sw uzb=uz yid=yi zlm=ms
     """.split())
 # Further languages, by their usual script.
 _OTHERS = {
+    "Avst": "ae",
     "Arab": "acm acq aeb ajp apc ars ary arz azb ckb glk mzn prs skr",
     "Beng": "bpy mni",
     "Cans": "cr iu oj",
@@ -55,19 +57,21 @@ _OTHERS = {
     "Hans": "cjy gan hsn wuu",
     "Hant": "cdo hak lzh nan yue",
     "Latn": """aa ach an ast ban bem bi bug ceb ch cjk cnh co crh dga dik dsb dyu fon
-        frp fur gsw gv hil ho hsb hz ia ie ik ilo io kab kac kam kbp kea kj kl kmb kw la
-        lij lmo ltg lua luo lus mh min mos na nd nds ng nr nus nv pag pap quc rm scn sco
-        se szl to tok tpi tum tw ty umb ve vec vo vot vro wa war yua za""",
+        frp fur gsw gv hil ho hsb hz ia ie ik ilo io kab kac kam kbp kea kj kl kmb kr
+        kw la lij lmo ltg lu lua luo lus mh min mos na nd nds ng nr nus nv pag pap quc rm scn
+        sco se sh szl to tok tpi tum tw ty umb ve vec vo vot vro wa war yua za""",
     "Mymr": "shn",
     "Olck": "sat",
     "Syrc": "arc",
     "Tfng": "tzm zgh",
     "Thaa": "dv",
+    "Yiii": "ii",
 }
 _USUAL_SCRIPT = {
     **dict(code.split("_") for code in _NLLB.values()),
     **{lang: script for script, langs in _OTHERS.items() for lang in langs.split()},
 }
+_KNOWN = frozenset((*_NLLB, *_SYNONYMS, *_USUAL_SCRIPT))
 # Regions that write another script than the usual one.
 _SCRIPT_OF_REGION = {
     **{("zho", region): "Hant" for region in ("tw", "hk", "mo")},
@@ -98,6 +102,13 @@ _CODE = re.compile(
 )
 
 
+# Scripts as POSIX names them in locales, and countries that are taken for languages.
+_SCRIPTS = {"latin": "Latn", "cyrillic": "Cyrl", "arabic": "Arab", "devanagari": "Deva"}
+_COUNTRIES = dict(pair.split("=") for pair in """
+    cn=zh cz=cs dk=da gr=el jp=ja rs=sr ua=uk vn=vi
+    """.split())
+
+
 class LanguageCode(NamedTuple):
     """What a code says; "" where it is not known."""
 
@@ -122,6 +133,31 @@ def parse_code(name: str) -> LanguageCode:
     region = "".join(part for part in others if len(part) != 4 and part != "xx")
     script = script or _SCRIPT_OF_REGION.get((language, region), "")
     return LanguageCode(language, script or _USUAL_SCRIPT.get(language, ""), region)
+
+
+@lru_cache(1024)  # asked for every line of a corpus
+def iso_code(name: str) -> str:
+    """Return a code as ISO 639 and BCP 47 write it, with a script or else a region.
+
+    ``FR`` is ``fr``, ``zh_cn`` ``zh-CN``, ``sr_RS.UTF-8@latin`` ``sr-Latn``,
+    ``cmn_hans_cn`` ``cmn-Hans``, ``es-419`` ``es`` and ``jp``, a country, ``ja``.
+
+    Args:
+        name: Code of a language.
+
+    Returns:
+        The code; "" where the language cannot be one.
+    """
+    language, *others = re.split("[-_@]", re.sub(r"\.[^@]*", "", name).lower())
+    language = _COUNTRIES.get(language, language)
+    if not re.fullmatch("[a-z]{2,3}", language):
+        return ""
+    if len(language) == 2 and language not in _KNOWN:
+        return ""
+    scripts = [p.title() for p in others if len(p) == 4 and p.isalpha()]
+    scripts += [_SCRIPTS[part] for part in others if part in _SCRIPTS]
+    regions = [part.upper() for part in others if re.fullmatch("(?!xx)[a-z]{2}", part)]
+    return "-".join([language, *(scripts + regions)[:1]])
 
 
 def common_names(counts: Mapping[str, int], where: str) -> dict[str, str]:

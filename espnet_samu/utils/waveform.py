@@ -20,6 +20,7 @@ LOUDEST = 10.0
 """Largest amplitude of a waveform in [-1, 1]: decoders and filters overshoot it, but
 not by 20 dB."""
 
+_READ = "read the file by espnet_samu.corpora.audio.read_speech(path)"
 # Advice for training.
 CHECK_AUDIO = (
     ". Run samu_st.sh --stage 7 --check_audio true, which drops and counts them"
@@ -102,24 +103,23 @@ def check_waveform(
     if sampling_rate not in (None, SAMPLING_RATE):
         raise ValueError(
             f"{name}: the waveform has {sampling_rate} Hz, but speech encoders take "
-            f"{SAMPLING_RATE}; resample it, e.g. by torchaudio.functional.resample"
+            f"{SAMPLING_RATE}; resample it, or {_READ}"
         )
     if isinstance(speech, (str, os.PathLike)):
-        raise ValueError(
-            f"{name}: '{speech}' is a path, not a waveform; read it: speech, rate = "
-            "soundfile.read(path)"
-        )
+        raise ValueError(f"{name}: '{speech}' is a path, not a waveform; {_READ}")
     try:
         speech = torch.as_tensor(speech)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(
             f"{name}: a waveform is a tensor or array (samples,), but this one is a "
-            f"{type(speech).__name__}; soundfile.read gives a pair, waveform and rate"
+            f"{type(speech).__name__}; soundfile.read gives a pair, waveform and rate; "
+            f"{_READ}"
         ) from None
     if speech.dim() != 1:
         raise ValueError(
             f"{name}: a waveform is (samples,), but this one is "
-            f"{tuple(speech.shape)}; choose one channel, or take the mean of them"
+            f"{tuple(speech.shape)}; choose one channel, take the mean of them, or "
+            f"{_READ}"
         )
     if not speech.is_floating_point():
         raise ValueError(

@@ -203,6 +203,7 @@ def test_own_recordings(recipe, manifests):
     assert [line.split(maxsplit=1)[1] for line in lines] == ["words", "words"]
     for line in (data / "train" / "wav.scp").read_text("utf-8").splitlines():
         assert soundfile.info(recipe / line.split()[1]).samplerate == 16000
+    assert "of 2 utterances of test2, 2 are recordings of a training set" in output
 
 
 def test_parquet_files(recipe, manifests):
@@ -220,6 +221,15 @@ def test_parquet_files(recipe, manifests):
     assert status == 0, output
     said = (recipe / "data" / "train" / "text.tc.multi").read_text()
     assert said == "1 un\n2 deux\n"
+
+
+def test_manifest_with_a_blank(recipe, manifests):
+    manifest = (manifests / "train.tsv").rename(manifests / "my train.tsv")
+    status, output = call(
+        ["local/data.sh", "--manifest", *f"{manifest}".split()], recipe
+    )
+    assert status == 2
+    assert "required: 'train.tsv'. A path within --local_data_opts cannot" in output
 
 
 def test_mistake_in_a_manifest(recipe, manifests):

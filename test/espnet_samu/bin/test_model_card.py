@@ -56,6 +56,7 @@ def test_languages_scores_and_how_to_load(write_card):
     assert "(zero-shot): it zh-CN\n" in text
     assert "languages of the translations: no\n" in text
     assert "- frontend: samu facebook/wav2vec2-xls-r-300m\n- decoder: mbart\n" in text
+    assert 'speech = read_speech("speech.wav")' in text
     assert 'Speech2Text.from_pretrained("st_mine.zip", beam_size=5)' in text
     assert f"## Scores on test: decode\n\n{TABLE}" in text
     assert "## Licence\n\nNone is stated." in text

@@ -216,6 +216,27 @@ def test_channels_are_averaged_and_rates_changed(tmp_path):
     assert np.abs(converted - expected)[200:-200].max() < 1e-3
 
 
+def test_read_speech(tmp_path):
+    """As for stage 1: other rates and channels, and the name of what cannot be used."""
+    wave = 0.5 * np.sin(np.arange(44100) * 2 * np.pi * 440 / 44100)
+    path = tmp_path / "a b.wav"
+    soundfile.write(path, np.stack([wave, 0 * wave], 1), 44100)
+    speech = audio.read_speech(path)
+    assert speech.dtype == np.float32 and speech.shape == (16000,)
+    expected = 0.25 * np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
+    np.testing.assert_allclose(speech[2000:-2000], expected[2000:-2000], atol=0.01)
+    soundfile.write(tmp_path / "short.wav", wave[:100], 44100)
+    wave.astype(np.float32).tofile(tmp_path / "a.raw")
+    faults = {
+        "short.wav": "audio shorter",
+        "no.wav": "undec",
+        "a.raw": ".*need a header",
+    }
+    for name, why in faults.items():
+        with pytest.raises(ValueError, match=f"{name}: {why}"):
+            audio.read_speech(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", ["two words", "a;touch x;", "l'été", "talk (1)", "a|"])
 def test_names_that_a_shell_takes_for_its_own(tmp_path, files, name):
     found = look(tmp_path, files["flac"], f"{name}.flac")

@@ -6,6 +6,7 @@ from itertools import chain
 
 import pytest
 
+from espnet_samu.bin.prepare import main
 from espnet_samu.corpora.held_out import _ACCENTS, _CONTENT, sentence_key
 
 SAME = [
@@ -57,3 +58,66 @@ def test_the_fast_way_gives_the_keys_of_the_tables():
         content = folded.translate(_CONTENT).encode()
         key = hashlib.blake2b(content, digest_size=8).digest()
         assert sentence_key(text) == key, text
+
+
+def write_set(folder, rows, segments=False):
+    """Write utterances: id, recording, language, transcript."""
+    folder.mkdir(parents=True)
+    files = {"wav.scp": 1, "utt2lang": 2, "text.tc.multi": 3}
+    for name, column in files.items():
+        lines = "".join(f"{row[0]} {row[column]}\n" for row in rows)
+        (folder / name).write_text(lines, "utf-8")
+    if segments:
+        (folder / "wav.scp").write_text("rec long.flac\n")
+        pieces = "".join(f"{row[0]} rec {row[1]}\n" for row in rows)
+        (folder / "segments").write_text(pieces)
+
+
+def call_overlaps(tmp_path):
+    sets = ["--training", "train", "samu_train", "--others", "dev", "test"]
+    main(["overlaps", "--data_dir", str(tmp_path), *sets])
+
+
+def test_overlaps_with_training_sets(tmp_path, capsys):
+    rows = [("a", "1.flac", "cs", "Kde je ryba?"), ("b", "2.flac", "cs", "?")]
+    write_set(tmp_path / "train", rows)
+    write_set(tmp_path / "samu_train", [("c", "3.flac", "nl", "Waar is hij")])
+    rows = [("d", "9.flac", "cs", "Kde je pes?"), ("e", "8.flac", "nl", "kde je ryba")]
+    write_set(tmp_path / "dev", rows)
+    rows = [
+        ("f", "7.flac", "cs", "kde je ryba"),
+        ("g", "2.flac", "cs", "!"),
+        ("h", "6.flac", "nl", "Waar is hij?"),
+        ("i", "5.flac", "nl", "?"),  # without words: no sentence of a training set
+        ("j", "1.flac", "cs", "kde je ryba"),
+    ]
+    write_set(tmp_path / "test", rows)
+    call_overlaps(tmp_path)
+    file = tmp_path / "local" / "test" / "in_training.tsv"
+    assert capsys.readouterr().out == (
+        "Warning: of 5 utterances of test, 2 are recordings of a training set, 2 "
+        f"others say a sentence of one: {file}\n"
+    )
+    assert file.read_text().splitlines()[1:] == [
+        "g\trecording\ttrain",
+        "j\trecording\ttrain",
+        "f\tsentence\ttrain",
+        "h\tsentence\tsamu_train",
+    ]
+    assert not (tmp_path / "local" / "dev").exists()
+    (tmp_path / "test" / "text.tc.multi").unlink()  # --use_src_lang false
+    call_overlaps(tmp_path)
+    assert "2 are recordings of a training set, 0 others" in capsys.readouterr().out
+
+
+def test_pieces_of_one_recording_are_no_overlap(tmp_path, capsys):
+    write_set(
+        tmp_path / "train", [("a", "0 1", "cs", "ano"), ("b", "1 2", "cs", "")], 1
+    )
+    write_set(tmp_path / "samu_train", [("c", "3 4", "cs", "")], True)
+    write_set(
+        tmp_path / "dev", [("d", "2 3", "cs", "ne"), ("e", "4 5", "cs", "")], True
+    )
+    write_set(tmp_path / "test", [("f", "1 2", "cs", "ne")], True)
+    call_overlaps(tmp_path)
+    assert capsys.readouterr().out.startswith("Warning: of 1 utterances of test, 1 are")

@@ -128,6 +128,11 @@ MISTAKES = {
     "shell": ([HEADER, ["u1", "a;touch x;.wav", *GOOD[2:]]], 2, "touch x;.wav' has a"),
     "commas": ([[",".join(HEADER)], [",".join(GOOD)]], 1, "no tab in the header"),
     "upper case header": ([["ID", *HEADER[1:]], GOOD], 1, "column 'ID'; write 'id'"),
+    "capitals in the header": (
+        [["Id", "Audio", *HEADER[2:]], GOOD],
+        1,
+        "column 'Id' 'Audio'; write 'id' 'audio'",
+    ),
     "upper case language": (
         [HEADER, [*GOOD[:2], "FR", *GOOD[3:]]],
         2,
@@ -154,8 +159,11 @@ MISTAKES = {
     "no language": (
         [HEADER, ["u1", "a.wav", "", *GOOD[3:]]],
         2,
-        "unknown language ''",
+        "the language is empty; fill it in",
     ),
+    "country": ([HEADER, [*GOOD[:2], "cz", *GOOD[3:]]], 2, "'cz'; write 'cs'"),
+    "no ISO 639-1": ([HEADER, [*GOOD[:2], "xx", *GOOD[3:]]], 2, "'xx'; use an ISO"),
+    "locale": ([HEADER, [*GOOD[:5], "sr@latin"]], 2, "'sr@latin'; write 'sr-Latn'"),
     "target language": (
         [HEADER, [*GOOD[:5], "English"]],
         2,
@@ -169,6 +177,16 @@ MISTAKES = {
         "column missing: target_language",
     ),
     "column unknown": ([[*HEADER, "voice"], TIMED], 1, "unknown column 'voice'"),
+    "others' names of columns": (
+        [["id", "path", "language", "sentence", *HEADER[4:]], GOOD],
+        1,
+        "column missing: audio transcript; not known: path sentence; the header needs",
+    ),
+    "value without column": (
+        [[*HEADER, "", ""], [*GOOD, "", ""], [*SECOND, "", "x"]],
+        3,
+        "a value in a column without a name",
+    ),
     "column twice": ([[*HEADER, "id"], TIMED], 1, "column 'id' comes twice"),
     "end missing": ([[*HEADER, "start"], TIMED], 1, "belong together"),
     "fields": ([HEADER, GOOD, [*SECOND, "x"]], 3, "7 fields, but the header has 6"),
@@ -276,6 +294,12 @@ def test_not_utf8(tmp_path, capsys):
         stream.write(b"u3\ta.wav\tfr\tcaf\xe9\tx\ten\n")
     assert run(manifest)[0] == 1
     assert f"{manifest}:4: not UTF-8" in capsys.readouterr().err
+    manifest.write_text("\t".join(HEADER) + "\n", "utf-16")
+    assert run(manifest)[0] == 1
+    assert "(UTF-16, as Excel's Unicode text); save it as" in capsys.readouterr().err
+    manifest.write_bytes(b"PK\x03\x04\xe9\xff")
+    assert run(manifest)[0] == 1
+    assert "(a spreadsheet or another archive); save the" in capsys.readouterr().err
 
 
 def test_windows_file(tmp_path):
@@ -285,6 +309,12 @@ def test_windows_file(tmp_path):
     status, output = run(manifest)
     assert status == 0
     assert read(output)["utt2tgt_lang"] == ["u1 en"]
+
+
+def test_empty_columns_of_a_spreadsheet(tmp_path):
+    status, output = run(write_manifest(tmp_path, [[*HEADER, "", ""], [*GOOD, "", ""]]))
+    assert status == 0
+    assert read(output)["text.tc.en"] == ["u1 hello"]
 
 
 def test_old_directory_survives_a_mistake(tmp_path):
@@ -359,6 +389,18 @@ def test_many_mistakes_are_in_a_file(tmp_path, capsys):
     # The next good run removes it.
     assert run(write_manifest(tmp_path, [HEADER, GOOD]))[0] == 0
     assert {path.name for path in output.parent.iterdir()} == {"train", "local"}
+
+
+def test_few_mistakes_of_a_kind_are_not_hidden(tmp_path, capsys):
+    rows = [[f"n{n}", *GOOD[1:5], "de_AT"] for n in range(50)]
+    rows += [GOOD, GOOD, ["v", "c.wav", *GOOD[2:]], ["w", *GOOD[1:5], "pt_br"]]
+    assert run(write_manifest(tmp_path, [HEADER, *rows]))[0] == 1
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert [int(line.split(":")[1]) for line in lines[:20]] == [
+        *range(2, 19),
+        *range(53, 56),
+    ]
+    assert lines[20].strip() == "and 33 more"
 
 
 @pytest.mark.parametrize("everywhere", [False, True])

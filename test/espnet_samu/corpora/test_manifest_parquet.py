@@ -105,6 +105,27 @@ def test_faults(call, folder, mp3):
     assert "s0-2\tdropped\tundecodable audio (" in faults
 
 
+def test_one_file_of_a_split(call, folder):
+    """As ``to_parquet("own.parquet")`` of datasets writes it."""
+    shard, *_ = sorted(folder.glob("train-*"))
+    shard.rename(folder / "own.parquet")
+    status, error, data = call(f"{folder}:own", name="own")
+    assert status == 0, error
+    assert len((data / "wav.scp").read_text().splitlines()) == 2
+    status, error, _ = call(folder / "own.parquet", columns="")
+    assert status == 1 and f"own.parquet: write {folder}:own, the folder and" in error
+
+
+def test_recordings_in_another_column(call, tmp_path, mp3):
+    rows = [{"speech": {"bytes": mp3, "path": "1.mp3"}, "sentence": "Un"}]
+    schema = pa.schema(
+        [("speech", SCHEMA.field("audio").type), SCHEMA.field("sentence")]
+    )
+    write_shards(tmp_path / "own", "train", rows, schema)
+    status, error, _ = call(f"{tmp_path / 'own'}:train")
+    assert status == 1 and "no column audio with recordings among speech sen" in error
+
+
 def test_distillation_without_ids(call, folder, tmp_path):
     columns = "transcript=sentence,language:fr"
     status, error, data = call(f"{folder}:train", "--samu", "true", columns=columns)
@@ -146,7 +167,7 @@ def test_from_the_hub(monkeypatch, folder):
     monkeypatch.setattr("espnet_samu.corpora.manifest.download_dataset", download)
     shards = locate_split("someone/else/own:train")
     assert [path.parent for path in shards] == [folder, folder]
-    patterns = ["own/train-*.parquet", "own/train/*.parquet"]
+    patterns = ["own/train-*.parquet", "own/train/*.parquet", "own/train.parquet"]
     assert asked == [("someone/else", patterns)]
 
 

@@ -9,6 +9,7 @@ from espnet_samu.text.languages import MBART25_CODES, MBART50_CODES, TargetLangu
 from espnet_samu.utils.language_codes import (
     base_language,
     is_spaced,
+    iso_code,
     parse_code,
     scripts_of,
     to_code,
@@ -249,3 +250,39 @@ def test_blanks_between_words():
     iso = tokenization_m2m_100.FAIRSEQ_LANGUAGE_CODES["m2m100"]
     nllb = tokenization_nllb.FAIRSEQ_LANGUAGE_CODES
     assert None not in map(is_spaced, (*MBART50_CODES, *iso, *nllb))
+
+
+ISO_639_1 = """
+    aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs
+    cu cv cy da de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha
+    he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn
+    ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb
+    nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd
+    se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw
+    ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+
+
+@pytest.mark.parametrize(
+    "name, code",
+    [
+        *((code, code) for code in ISO_639_1.split()),
+        *((code, code) for code in "nds wuu zh-CN sr-Latn cmn-Hans".split()),
+        ("FR", "fr"),
+        ("pt_br", "pt-BR"),
+        ("en_XX", "en"),
+        ("eng_Latn", "eng-Latn"),
+        ("cmn_hans_cn", "cmn-Hans"),
+        ("zh-Hant-TW", "zh-Hant"),
+        ("sr@latin", "sr-Latn"),
+        ("sr_RS.UTF-8@latin", "sr-Latn"),
+        ("cs_CZ.UTF-8", "cs-CZ"),
+        ("ca@valencia", "ca"),
+        ("es-419", "es"),
+        ("cz", "cs"),
+        ("jp", "ja"),
+        *((name, "") for name in ("xx", "Czech", "cs,en", "", "-", "C", "日本")),
+    ],
+)
+def test_iso_code(name, code):
+    assert iso_code(name) == code

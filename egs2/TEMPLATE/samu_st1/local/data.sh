@@ -77,7 +77,8 @@ log "$0 $*"
 . utils/parse_options.sh
 
 if [ $# -ne 0 ]; then
-    log "Error: No positional arguments are required."
+    log "Error: No positional arguments are required: '$1'. A path within" \
+        "--local_data_opts cannot have a blank: make a link to it (ln -s)"
     exit 2
 fi
 
@@ -92,8 +93,11 @@ fi
 
 # Parallel lists: manifest, name of its set, whether the set is for the distillation.
 files=() sets=() samus=()
+training=() others=()
+# add LIST MANIFEST NAME SAMU: LIST is training or others.
 add() {
-    local file=$1 name=$2 samu=$3
+    local -n list=$1
+    local file=$2 name=$3 samu=$4
     if [ -z "${file}" ]; then
         return 0
     fi
@@ -111,15 +115,15 @@ add() {
         log "Error: two manifests would be written to data/${name}: rename one, or name its set (--train_set, --valid_set, --samu_train_set, --samu_valid_set)"
         exit 2
     fi
-    files+=("${file}") sets+=("${name}") samus+=("${samu}")
+    files+=("${file}") sets+=("${name}") samus+=("${samu}") list+=("${name}")
 }
-add "${manifest}" "${train_set}" false
-add "${valid_manifest}" "${valid_set}" false
+add training "${manifest}" "${train_set}" false
+add others "${valid_manifest}" "${valid_set}" false
 for file in ${test_manifests//,/ }; do
-    add "${file}" "" false
+    add others "${file}" "" false
 done
-add "${samu_manifest}" "${samu_train_set}" true
-add "${samu_valid_manifest}" "${samu_valid_set}" true
+add training "${samu_manifest}" "${samu_train_set}" true
+add others "${samu_valid_manifest}" "${samu_valid_set}" true
 
 prepare() {
     local check_only=$1 i use_transcripts given status=0
@@ -155,6 +159,10 @@ log "stage 3: Validate"
 for dset in "${sets[@]}"; do
     utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
 done
+if [ ${#training[@]} -gt 0 ] && [ ${#others[@]} -gt 0 ]; then
+    ${python} -m espnet_samu.bin.prepare overlaps --text "text.${src_case}.${src_lang}" \
+        --training "${training[@]}" --others "${others[@]}"
+fi
 # The sets of this corpus: samu_st.sh refuses older ones that are still in data/.
 printf '%s\n' "${sets[@]}" > data/.sets
 

@@ -59,7 +59,8 @@ log "$0 $*"
 . utils/parse_options.sh
 
 if [ $# -ne 0 ]; then
-    log "Error: No positional arguments are required."
+    log "Error: No positional arguments are required: '$1'. A path within" \
+        "--local_data_opts cannot have a blank: make a link to it (ln -s)"
     exit 2
 fi
 
