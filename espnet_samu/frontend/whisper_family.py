@@ -1,7 +1,7 @@
 """Whisper's encoder."""
 
 import math
-from types import MethodType
+from functools import cache
 from typing import Any
 
 import torch
@@ -53,7 +53,7 @@ class WhisperLogMel(torch.nn.Module):
 
     def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
         """Return the numbers of frames (B,) that cover samples (B,)."""
-        return torch.div(lengths + HOP - 1, HOP, rounding_mode="floor")
+        return (lengths + HOP - 1) // HOP
 
     @torch.no_grad()
     def forward(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -102,6 +102,12 @@ def _attend(attention, hidden_states: torch.Tensor, **_: object):
         queries, keys, values, dropout_p=dropout
     )
     return attention.out_proj(frames.transpose(1, 2).flatten(2)), None
+
+
+@cache
+def _fused(attention: type) -> type:
+    """Return a subclass of transformers' attention that computes :func:`_attend`."""
+    return type("FusedAttention", (attention,), {"forward": _attend})
 
 
 STRIDE = 2  # of the second convolution: frames of 20 ms
@@ -165,7 +171,8 @@ class WhisperFamily(AbsFamily):
         whole.conv2.register_forward_hook(_channels_last)
         if whole.config._attn_implementation == "sdpa":
             for layer in whole.layers:
-                layer.self_attn.forward = MethodType(_attend, layer.self_attn)
+                # Not a method of the instance: DataParallel's copies would share it.
+                layer.self_attn.__class__ = _fused(type(layer.self_attn))
         embedding = whole.embed_positions
         rows = embedding.weight.detach()[: self.positions].clone()
         # Sinusoids; transformers freezes those of a fresh model only.
@@ -190,8 +197,7 @@ class WhisperFamily(AbsFamily):
         self, model: torch.nn.Module, lengths: torch.Tensor
     ) -> torch.Tensor:
         """See :class:`AbsFamily`."""
-        frames = self.log_mel.output_lengths(lengths)
-        return torch.div(frames + STRIDE - 1, STRIDE, rounding_mode="floor")
+        return (self.log_mel.output_lengths(lengths) + STRIDE - 1) // STRIDE
 
     def features(
         self, model: torch.nn.Module, waveforms: torch.Tensor, lengths: torch.Tensor

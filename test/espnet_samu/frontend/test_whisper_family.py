@@ -193,6 +193,18 @@ def test_specaugment(build, noise):
     assert not (seen[1] == 0).all(1).any()
 
 
+@torch.no_grad()
+def test_a_copy_of_the_attention_has_its_own_weights(build):
+    """As DataParallel copies modules for its threads."""
+    attention = build("whisper").model.layers[0].self_attn
+    copied = attention._replicate_for_data_parallel()
+    copied.out_proj = torch.nn.Identity()
+    frames = torch.randn(2, 7, 16)
+    expected = attention.out_proj(copied(frames)[0])
+    torch.testing.assert_close(attention(frames)[0], expected)
+    assert not torch.allclose(copied(frames)[0], expected)
+
+
 def test_frames_are_laid_out_by_time(build, noise):
     frontend = build("whisper", window_seconds=0.4)
     strides = []
