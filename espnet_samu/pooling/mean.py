@@ -25,5 +25,7 @@ class MeanPooling(AbsPooling):
 
     def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Pool (B, T, D) with lengths (B,) to (B, D)."""
-        mask = valid_mask(lengths, frames.size(1)).to(frames.dtype)
-        return torch.einsum("bt,btd->bd", mask, frames) / lengths[:, None]
+        # Divided first: a sum over many frames may be beyond the range of float16,
+        # which ESPnet's use_amp multiplies in.
+        weights = valid_mask(lengths, frames.size(1)) / lengths[:, None]
+        return torch.einsum("bt,btd->bd", weights.to(frames.dtype), frames)
