@@ -78,7 +78,7 @@ def new_recipe(folder: Path) -> list[Path]:
         RecipeError: The folder is at a wrong place or holds a recipe, or ESPnet's own
             templates are missing. Nothing was made.
     """
-    egs = folder.resolve().parents[1]
+    egs = folder.resolve().parent.parent
     template = egs / "TEMPLATE"
     if not template.is_dir():
         raise RecipeError(

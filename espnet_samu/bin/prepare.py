@@ -24,7 +24,6 @@ from espnet_samu.corpora import (
     manifest,
 )
 from espnet_samu.corpora.audio_store import MODES
-from espnet_samu.corpora.data_dir import code_sum
 from espnet_samu.utils.command import run
 
 
@@ -39,6 +38,28 @@ def str2bool(value: str) -> bool:
     if value not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"'{value}' is neither true nor false")
     return value == "true"
+
+
+def count(value: str) -> int:
+    """Read a number that is not negative."""
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{value}' is not a number from 0 on")
+    return int(value)
+
+
+def threads(value: str) -> int:
+    """Read a number of threads."""
+    return max(1, count(value))
+
+
+def words(value: str) -> list[str]:
+    """Read a list, separated by commas or blanks."""
+    return value.replace(",", " ").split()
+
+
+def add_languages(parser: argparse.ArgumentParser, option: str, text: str) -> None:
+    """Add an option that is a list of languages."""
+    parser.add_argument(option, type=words, default="", help=text)
 
 
 def audio_options() -> argparse.ArgumentParser:
@@ -68,7 +89,7 @@ def clip_options(nj: int) -> argparse.ArgumentParser:
         help="Folder of the converted recordings",
     )
     parser.add_argument(
-        "--nj", type=int, default=nj, help="Threads that decode recordings"
+        "--nj", type=threads, default=nj, help="Threads that decode recordings"
     )
     return parser
 
@@ -110,7 +131,7 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
     add("--tgt_lang", default="en", help="Suffix of the translations' file")
     add("--src_case", default="tc", help="Case tag of the transcripts' file")
     add("--tgt_case", default="tc", help="Case tag of the translations' file")
-    add("--langs", default="", help="Source languages allowed, 'es fr'; empty: any")
+    add_languages(parser, "--langs", "Source languages allowed, 'es fr'; empty: any")
     add(
         "--samu",
         type=str2bool,
@@ -162,17 +183,17 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
         default="x2en",
         help="Directions that are trained on and tested",
     )
-    add("--langs", default="", help="Languages beside English, 'fr,de'; empty: all")
+    add_languages(parser, "--langs", "Languages beside English, 'fr,de'; empty: all")
     add(
         "--dev_per_direction",
-        type=int,
+        type=count,
         default=300,
         help="Utterances of a direction in the development set of all of them; 0: all",
     )
-    add(
+    add_languages(
+        parser,
         "--samu_langs",
-        default="",
-        help="Languages of the distillation, 'fr,de,cs'; empty: those of "
+        "Languages of the distillation, 'fr,de,cs'; empty: those of "
         "<conf_dir>/samu_langs.tsv that are there; none: no such sets",
     )
     add(
@@ -183,13 +204,13 @@ def add_covost2(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--samu_dev_per_lang",
-        type=int,
+        type=count,
         default=100,
         help="Sentences of a language in the distillation's development set",
     )
     add(
         "--samu_max_clips",
-        type=int,
+        type=count,
         default=100000,
         help="Most clips of a language in the distillation set; 0: all",
     )
@@ -229,14 +250,12 @@ def add_europarl_st(parser: argparse.ArgumentParser) -> None:
         "x2en, trained on --st_src_langs",
     )
     add("--tag", default="x2en", help="Name of the combined sets: train.<tag>")
-    add("--src_langs", default="", help="Languages spoken, 'de,fr'; empty: all")
-    add(
-        "--tgt_langs",
-        default="",
-        help="Languages of the translations; empty: en, for m2m all",
+    add_languages(parser, "--src_langs", "Languages spoken, 'de,fr'; empty: all")
+    add_languages(
+        parser, "--tgt_langs", "Languages of the translations; empty: en, for m2m all"
     )
-    add("--st_src_langs", default="", help="Languages that zeroshot is trained on")
-    add("--samu_langs", default="", help="Languages of the distillation; empty: all")
+    add_languages(parser, "--st_src_langs", "Languages that zeroshot is trained on")
+    add_languages(parser, "--samu_langs", "Languages of the distillation; empty: all")
     add(
         "--with_noisy",
         type=str2bool,
@@ -255,7 +274,7 @@ def add_fleurs(parser: argparse.ArgumentParser) -> None:
         ".parquet, or <lang_region>/{train,dev,test}.tsv and audio; or its hub id, "
         f"{fleurs_reader.DATASET}",
     )
-    add("--langs", default="", help="Languages beside English, 'fr,zh-CN'; empty: all")
+    add_languages(parser, "--langs", "Languages beside English, 'fr,zh-CN'; empty: all")
     add("--tag", default="x2en", help="Name of the sets: test.<tag>, nway.<tag>")
     add(
         "--test_only",
@@ -301,8 +320,6 @@ def get_parser() -> argparse.ArgumentParser:
     add("--others", nargs="+", required=True, help="Names of the others")
     add("--text", default="text.tc.multi", help="File of the transcripts in a set")
     overlaps.set_defaults(prepare=held_out.note_overlaps)
-    code = corpora.add_parser("code", help="print a checksum of the code of all this")
-    code.set_defaults(prepare=lambda args: print(code_sum()))
     return parser
 
 

@@ -2,7 +2,7 @@
 
 ``python -m espnet_samu.bin.prepare CORPUS ...`` is what a recipe's ``local/data.sh``
 calls. A corpus is read by a module of its own (:mod:`manifest`, :mod:`covost2`,
-:mod:`europarl_st`); the readers share all else:
+:mod:`europarl_st`, :mod:`fleurs`); the readers share all else:
 
 - :mod:`audio` decodes a recording to its end and checks it, :mod:`audio_store` does so
   once for all sets and keeps it as 16 kHz FLAC of one channel.
@@ -11,6 +11,5 @@ calls. A corpus is read by a module of its own (:mod:`manifest`, :mod:`covost2`,
 - :mod:`counts` names file, line, problem and mend, and writes what was kept, changed
   and left out.
 - :mod:`data_dir` writes data directories whole or not at all.
-
-:mod:`selection` chooses the utterances that a distillation can use, in stage 7.
+- :mod:`marker` says whether sets are there already, made of the same files.
 """

@@ -17,15 +17,15 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, Source, speech
-from espnet_samu.corpora.data_dir import SAFE_PATH
+from espnet_samu.corpora.data_dir import SAFE_PATH, stem
 from espnet_samu.utils.atomic import check_room, remove_stale, temporary_name
 from espnet_samu.utils.command import progress
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 MODES = ("convert", "stat")
 _WRITTEN = 1 << 19  # samples that are written at a time
-_AHEAD = 16  # recordings of each thread that wait, or wait to be noted
-_KNOWN = "known.1.tsv"  # another number after a change of what is found
+_AHEAD = 16  # recordings of each thread between the last one noted and the next one
+_KNOWN = "known.1.tsv"  # 2 where the checks of audio change: all is looked at again
 
 # Size, time of change (ns), samples and path or, of a fault, -1, reason and detail.
 _Entry = tuple[int, int, int, str, str]
@@ -115,7 +115,7 @@ def stated_samples(path: str) -> int | None:
 
 
 class AudioStore:
-    """Recordings as what stage 3 takes as it is.
+    """Recordings in the form that ESPnet's stage 3 need not convert.
 
     A table in the folder remembers what was found, by path, size and time: a recording
     is opened once for all sets, scenarios and runs.
@@ -125,29 +125,23 @@ class AudioStore:
         mode: ``convert``: decoded, checked, and written as 16 kHz FLAC; ``stat``: only
             its size is looked at, and sets name it as it is.
         jobs: Threads.
-        keep: Whether 16 kHz FLAC of one channel stays where it is.
-
-    Raises:
-        ValueError: No such mode.
     """
 
-    def __init__(
-        self, folder: Path, mode: str = "convert", jobs: int = 1, keep: bool = True
-    ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"--audio must be one of {' '.join(MODES)}: '{mode}'")
+    _keeps = True
+    """Whether 16 kHz FLAC of one channel stays where it is."""
+
+    def __init__(self, folder: Path, mode: str = "convert", jobs: int = 1) -> None:
         self.folder = folder
         self.mode = mode
         self.jobs = jobs
-        self.keep = keep
         self._known: dict[str, _Entry] | None = None
         self._place = str(folder)
 
     def output(self, path: str) -> Path:
         """Return where a recording is written."""
-        stem = re.sub(r"[^\w.-]", "_", os.path.basename(path).rpartition(".")[0])
-        name = blake2b(os.fsencode(path), digest_size=6).hexdigest()
-        return self.folder / f"{stem[:40]}-{name}.flac"
+        name = re.sub(r"[^\w.-]", "_", os.path.basename(path).rpartition(".")[0])
+        key = blake2b(os.fsencode(path), digest_size=6).hexdigest()
+        return self.folder / f"{name[:40]}-{key}.flac"
 
     def add(self, paths: Iterable[str]) -> dict[str, Recording | AudioFault]:
         """Return what recordings are, after decoding the new ones in threads.
@@ -229,7 +223,8 @@ class AudioStore:
     def _read(self) -> dict[str, _Entry]:
         """Read the table; its last line may be half written, and lines repeated.
 
-        What a later line has written over, from another copy of a corpus, is not known.
+        The FLAC of a recording may have been replaced by that of another copy of the
+        corpus, in a later line: the recording is not known then.
         """
         known: dict[str, _Entry] = {}
         sources: dict[str, str] = {}
@@ -278,7 +273,7 @@ class AudioStore:
         status = os.stat(path)
         key = (status.st_size, status.st_mtime_ns)
         try:
-            stated = stated_samples(path) if self.keep else None
+            stated = stated_samples(path) if self._keeps else None
             if stated is not None and convert(path, None) == stated:
                 kept, samples = path, stated
             else:
@@ -287,3 +282,13 @@ class AudioStore:
         except AudioFault as fault:
             return fault, (*key, -1, fault.reason, fault.detail)
         return Recording(kept, samples), (*key, samples, kept, "")
+
+
+class ClipStore(AudioStore):
+    """Recordings whose file names are unique: what is written is called as they are."""
+
+    _keeps = False
+
+    def output(self, path: str) -> Path:
+        """Return where a recording is written."""
+        return self.folder / f"{stem(os.path.basename(path))}.flac"

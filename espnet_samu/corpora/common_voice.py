@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from espnet_samu.corpora.audio import AudioFault
-from espnet_samu.corpora.audio_store import AudioStore, Recording
+from espnet_samu.corpora.audio_store import ClipStore, Recording
 from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.data_dir import stem
 from espnet_samu.corpora.utterance import clean_text, csv_unquote, single_blanks
@@ -318,31 +318,16 @@ def utterance_id(clip: Clip, lang: str, name: str, suffix: str = "") -> str:
     return f"{clip.speaker}-{lang}-{stem(name)}{suffix}"
 
 
-class ClipStore(AudioStore):
-    """Converted clips of a language, called as Common Voice calls them."""
-
-    def output(self, path: str) -> Path:
-        """Return where a clip is written."""
-        return self.folder / f"{stem(os.path.basename(path))}.flac"
-
-
 class Clips:
     """Sound files of Common Voice.
 
     Args:
-        mode: What is done about a clip that a set asks for, once for all sets:
-            ``convert``: decoded, checked, and written as FLAC of 16 kHz and one
-            channel, which ESPnet's stage 3 then takes as it is; ``stat``: only its size
-            is looked at, and sets name the mp3 file.
+        mode: See :class:`AudioStore`.
         output: Folder of the converted clips.
         jobs: Threads.
-
-    Raises:
-        ValueError: No such mode.
     """
 
     def __init__(self, mode: str, output: Path, jobs: int = 1) -> None:
-        AudioStore(output, mode)  # checks the mode
         self.mode = mode
         self.output = output
         self.jobs = jobs
@@ -350,7 +335,7 @@ class Clips:
         self._known: dict[Path, dict[str, str | None]] = {}
 
     def paths(self, folder: Path) -> Callable[[str], str]:
-        """Return what says the path of a clip in wav.scp, by its file name.
+        """Return a function that gives the path of a clip in wav.scp by its file name.
 
         Args:
             folder: Common Voice's folder of the language.
@@ -389,7 +374,7 @@ class Clips:
         self, folder: Path, names: Iterable[str]
     ) -> Mapping[str, Recording | AudioFault]:
         """Return what clips are, by name, after decoding the new ones."""
-        store = ClipStore(self.output / folder.name, self.mode, self.jobs, False)
+        store = ClipStore(self.output / folder.name, self.mode, self.jobs)
         names = list(names)
         paths = list(map(self._sources(folder), names))
         found = store.add(paths)

@@ -28,20 +28,6 @@ class CorpusError(ValueError):
     """
 
     def __init__(self, path: Path, line: int, problem: str, mend: str) -> None:
-        super().__init__(f"{path}:{line}: {problem}; {mend}")
-
-
-class ManifestError(ValueError):
-    """A mistake in a manifest, with file, line, problem and how to mend it.
-
-    Args:
-        path: The manifest.
-        line: Line number, from 1; the header is line 1.
-        problem: What is wrong.
-        mend: What to do about it.
-    """
-
-    def __init__(self, path: Path, line: int, problem: str, mend: str) -> None:
         self.line = line
         self.mend = mend
         self.problem = f"{shown(problem)}; {mend}"
@@ -58,20 +44,26 @@ class ManifestErrors(ValueError):
         mistakes: At least one.
     """
 
-    def __init__(self, path: Path, mistakes: Sequence[ManifestError]) -> None:
+    def __init__(self, path: Path, mistakes: Sequence[CorpusError]) -> None:
         self.mistakes = sorted(mistakes, key=lambda mistake: mistake.line)
         before: Counter[str] = Counter()
         ranked = []
         for mistake in self.mistakes:
-            ranked.append((before[mistake.mend], mistake.line, str(mistake)))
+            ranked.append((before[mistake.mend], mistake))
             before[mistake.mend] += 1
-        printed = sorted(ranked, key=itemgetter(0))[:MOST]
-        lines = [text for *_, text in sorted(printed, key=itemgetter(1))]
-        if len(self.mistakes) > 1:
-            lines.insert(0, f"{shown(str(path))}: {len(self.mistakes)} mistakes:")
-        if len(self.mistakes) > MOST:
-            lines.append(f"and {len(self.mistakes) - MOST} more")
-        super().__init__("\n    ".join(lines))
+        by_kind = [mistake for _, mistake in sorted(ranked, key=itemgetter(0))]
+        by_kind[:MOST] = sorted(by_kind[:MOST], key=lambda mistake: mistake.line)
+        title = f"{shown(str(path))}: {len(by_kind)} mistakes:"
+        text = listed(title, by_kind)
+        super().__init__(text if len(by_kind) > 1 else str(by_kind[0]))
+
+
+def listed(title: str, mistakes: Sequence[object]) -> str:
+    """Return a title, the first mistakes, one a line, and how many more there are."""
+    lines = [title, *map(str, mistakes[:MOST])]
+    if len(mistakes) > MOST:
+        lines.append(f"and {len(mistakes) - MOST} more")
+    return "\n    ".join(lines)
 
 
 def shown(text: str) -> str:
@@ -93,7 +85,7 @@ class SetCounts:
     dropped: Counter[str] = field(default_factory=Counter)
     """Of these, left out: by reason."""
     changed: Counter[str] = field(default_factory=Counter)
-    """Of the others, not kept as they are: by reason."""
+    """Of the others, kept in another form than listed: by reason."""
     seconds: float | None = None
     """Speech of what is kept; None: not known."""
     published: int | None = None

@@ -49,12 +49,14 @@ from espnet_samu.corpora.covost2_translations import (
     translations,
     write_direction,
 )
-from espnet_samu.corpora.data_dir import TRANSCRIPTS, Marker, combine, text_file
+from espnet_samu.corpora.data_dir import TRANSCRIPTS, combine, text_file
+from espnet_samu.corpora.marker import Marker, check_distinct
 from espnet_samu.corpora.parquet import check_mode
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.hub import download_dataset, is_path
 
-NONE = "none"
+NONE = ["none"]
+"""Languages of the distillation where it has no sets."""
 
 
 class ScenarioSets:
@@ -189,7 +191,7 @@ def prepare(args: argparse.Namespace) -> None:
     Raises:
         ValueError: The options do not fit, or a corpus is missing or malformed.
     """
-    scenario = choose_scenario(args.scenario, split_list(args.langs))
+    scenario = choose_scenario(args.scenario, args.langs)
     if args.list_directions:
         print("\n".join(direction.name for direction in scenario.test))
         return
@@ -235,11 +237,6 @@ def read_parquet(args: argparse.Namespace, scenario: Scenario) -> None:
     args.commonvoice = args.covost2 = tables
 
 
-def split_list(value: str) -> list[str]:
-    """Read 'fr,de' or 'fr de'."""
-    return value.replace(",", " ").split()
-
-
 def make_scenario(
     args: argparse.Namespace,
     scenario: Scenario,
@@ -262,14 +259,19 @@ def make_scenario(
     }
     inputs = [*sets.inputs(), published]
     marker = Marker(work / "done.json", options, inputs, fingerprints)
-    if marker.is_current(sets.outputs()):
-        logging.info(f"{scenario.tag}: the sets are there already")
-    else:
-        marker.clear()
+    check_distinct([*sets.outputs(), *distillation_sets(args).values()])
+
+    def make() -> None:
         sets.make(args.dev_per_direction)
         sets.save(work, read_published(published))
-        marker.set(sets.outputs())
-    print((work / "counts.md").read_text("utf-8"))
+
+    marker.make(sets.outputs(), make)
+
+
+def distillation_sets(args: argparse.Namespace) -> dict[str, Path]:
+    """Return the data directories of the distillation by split."""
+    names = {"train": args.samu_train_set, "dev": args.samu_valid_set}
+    return {split: args.output_dir / name for split, name in names.items()}
 
 
 def choose_release(args: argparse.Namespace, common_voice: CommonVoice) -> CommonVoice:
@@ -284,9 +286,10 @@ def choose_release(args: argparse.Namespace, common_voice: CommonVoice) -> Commo
         if has_speech(folder):
             check_mode("--samu_commonvoice", args.audio)
             tables = args.output_dir / "local" / f"parquet_{folder.name}"
-            folder = write_speech_tables(folder, tables)
+            write_speech_tables(folder, tables)
+            folder = tables
         release = CommonVoice(folder, "--samu_commonvoice")
-    langs = split_list(args.samu_langs) if args.samu_langs != NONE else []
+    langs = args.samu_langs if args.samu_langs != NONE else []
     if absent := [lang for lang in langs if release.find(lang) is None]:
         raise ValueError(
             f"--samu_langs: {' '.join(absent)}: no such folder with a validated.tsv in "
@@ -303,13 +306,9 @@ def make_distillation(
     fingerprints: dict[Path, list[int | str]],
 ) -> None:
     """Write the sets of the distillation."""
-    outputs = {
-        "train": args.output_dir / args.samu_train_set,
-        "dev": args.output_dir / args.samu_valid_set,
-    }
+    outputs = distillation_sets(args)
     work = args.output_dir / "local" / args.samu_train_set
-    langs = split_list(args.samu_langs)
-    langs = langs or read_languages(args.conf_dir / "samu_langs.tsv")
+    langs = args.samu_langs or read_languages(args.conf_dir / "samu_langs.tsv")
     held_out = CovostHeldOut(common_voice, args.covost2, release)
     limits = Limits(args.samu_dev_per_lang, args.samu_max_clips)
     distillation = Distillation(release, held_out, clips, limits, args.keep_quotes)
@@ -326,11 +325,9 @@ def make_distillation(
         "clips_dir": str(args.clips_dir),
     }
     marker = Marker(work / "done.json", options, inputs, fingerprints)
-    if marker.is_current(outputs.values()):
-        logging.info("distillation: the sets are there already")
-    else:
-        marker.clear()
+
+    def make() -> None:
         distillation.make(langs, work, outputs)
         distillation.counts.save(work, total=True)
-        marker.set(outputs.values())
-    print((work / "counts.md").read_text("utf-8"))
+
+    marker.make([*outputs.values()], make)

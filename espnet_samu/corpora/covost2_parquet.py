@@ -21,9 +21,10 @@ from espnet_samu.corpora.audio import AudioFault
 from espnet_samu.corpora.audio_store import Recording
 from espnet_samu.corpora.common_voice import Clips
 from espnet_samu.corpora.covost2_directions import SCENARIOS, Direction
-from espnet_samu.corpora.data_dir import Marker
+from espnet_samu.corpora.marker import Marker
 from espnet_samu.corpora.parquet import (
     ShardStore,
+    check_shards,
     column_names,
     find_root,
     find_shards,
@@ -82,7 +83,7 @@ def read_shards(
     return found
 
 
-def write_tables(folder: Path, directions: Iterable[Direction], output: Path) -> Path:
+def write_tables(folder: Path, directions: Iterable[Direction], output: Path) -> None:
     """Write the texts as Common Voice and CoVoST-2 have them.
 
     Args:
@@ -92,9 +93,6 @@ def write_tables(folder: Path, directions: Iterable[Direction], output: Path) ->
         output: Folder for ``<lang>/validated.tsv``, ``<lang>/clips.tsv`` and
             ``covost_v2.<source>_<target>.tsv``; left as it is if no shard has changed.
 
-    Returns:
-        The folder.
-
     Raises:
         ValueError: Shards are missing, cut, or of another dataset.
     """
@@ -102,7 +100,7 @@ def write_tables(folder: Path, directions: Iterable[Direction], output: Path) ->
     files = [path for splits in shards.values() for p in splits.values() for path in p]
     marker = _begin(output, files)
     if marker is None:
-        return output
+        return
     sources: dict[str, list[Direction]] = {}
     for direction in shards:
         sources.setdefault(direction.source, []).append(direction)
@@ -120,7 +118,6 @@ def write_tables(folder: Path, directions: Iterable[Direction], output: Path) ->
                             translated.write(f"{name}\t{text}\t{SPLITS[split]}\t\n")
             speech.log()
     marker.set([])
-    return output
 
 
 def has_speech(folder: Path) -> bool:
@@ -128,7 +125,7 @@ def has_speech(folder: Path) -> bool:
     return folder.is_dir() and any(find_root(folder).glob("*/*.parquet"))
 
 
-def write_speech_tables(folder: Path, output: Path) -> Path:
+def write_speech_tables(folder: Path, output: Path) -> None:
     """Write the texts of transcribed speech as Common Voice has them.
 
     Args:
@@ -137,19 +134,17 @@ def write_speech_tables(folder: Path, output: Path) -> Path:
         output: Folder for ``<lang>/validated.tsv`` and ``<lang>/clips.tsv``; left as it
             is if no shard has changed.
 
-    Returns:
-        The folder.
-
     Raises:
-        ValueError: A shard is cut, or has no such columns.
+        ValueError: A shard is missing or cut, or has no such columns.
     """
     languages: dict[str, list[Path]] = {}
     for path in sorted(find_root(folder).glob("*/*.parquet")):
         languages.setdefault(path.parent.name, []).append(path)
     files = [path for paths in languages.values() for path in paths]
+    check_shards(files)
     marker = _begin(output, files)
     if marker is None:
-        return output
+        return
     for lang, paths in languages.items():
         with ExitStack() as stack:
             speech = _Speech(output / lang, stack)
@@ -161,7 +156,6 @@ def write_speech_tables(folder: Path, output: Path) -> Path:
                     speech.add(path, number, *(row.get(n, "") for n in _COLUMNS[:-1]))
             speech.log()
     marker.set([])
-    return output
 
 
 def _begin(output: Path, files: Iterable[Path]) -> Marker | None:

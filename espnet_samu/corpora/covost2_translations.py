@@ -121,7 +121,6 @@ def join(
                 transcript=clip.sentence,
                 translation=translation,
                 target_language=direction.target,
-                split=split,
                 line=reader.line,
             )
     if not seen:

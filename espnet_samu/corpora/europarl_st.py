@@ -26,6 +26,7 @@ from espnet_samu.corpora.europarl_st_directions import (
     read_all,
 )
 from espnet_samu.corpora.europarl_st_reader import Recordings, Segment
+from espnet_samu.corpora.marker import Marker
 from espnet_samu.corpora.utterance import Utterance
 from espnet_samu.utils.atomic import atomic_write
 
@@ -54,17 +55,31 @@ def prepare(args: argparse.Namespace) -> None:
     plan = make_plan(args.scenario, **chosen)
     corpus = Corpus(args.root, args.with_noisy)
     folder = args.output_dir / "local" / args.tag
-    recordings = Recordings(args.root, AudioStore(args.clips_dir, jobs=args.nj))
-    recordings.find(needed(read_all(corpus, plan)))
-    sets = DataSets(corpus, plan, recordings, args.output_dir, args.tag)
-    sets.write_distillation(args.samu_train_set, args.samu_valid_set)
-    sets.write_directions()
-    for (name, split), row in sets.counts.sets.items():
-        row.published = PUBLISHED.get(f"{split}.{name}")
-    sets.counts.save(folder)
-    with atomic_write(folder / "sets") as out:
-        out.writelines(f"{name}\n" for name in sets.names)
-    print((folder / "counts.md").read_text("utf-8"))
+    distillation = (args.samu_train_set, args.samu_valid_set)
+    tested = [f"{src}-{tgt}" for src, tgt in plan.tested]
+    sets = [f"{split}.{name}" for split in SPLITS for name in (*tested, args.tag)]
+    outputs = [args.output_dir / name for name in (*distillation, *sets)]
+
+    def make() -> None:
+        recordings = Recordings(args.root, AudioStore(args.clips_dir, jobs=args.nj))
+        recordings.find(needed(read_all(corpus, plan)))
+        sets = DataSets(corpus, plan, recordings, args.output_dir, args.tag)
+        sets.write_distillation(*distillation)
+        sets.write_directions()
+        for (name, split), row in sets.counts.sets.items():
+            row.published = PUBLISHED.get(f"{split}.{name}")
+        sets.counts.save(folder)
+        with atomic_write(folder / "sets") as out:
+            out.writelines(f"{path.name}\n" for path in outputs)
+
+    settings = {name: list(langs) for name, langs in chosen.items()} | {
+        "scenario": args.scenario,
+        "sets": [path.name for path in outputs],
+        "with_noisy": args.with_noisy,
+        "clips_dir": str(args.clips_dir),
+    }
+    inputs = corpus.inputs(corpus.all_directions(plan))
+    Marker(folder / "done.json", settings, inputs).make(outputs, make)
 
 
 class Tally:
@@ -227,8 +242,6 @@ class DataSets:
         self.output = output
         self.tag = tag
         self.counts = Counts()
-        self.names: list[str] = []
-        """Of the data directories that were written."""
         self.split_of = corpus.split_of(plan.tested)
         self.samu_directions = corpus.directions(plan.samu_langs)
         self.samu_split_of = corpus.split_of(self.samu_directions)
@@ -317,7 +330,6 @@ class DataSets:
             transcript=segment.transcript,
             translation=segment.translation,
             target_language=segment.tgt,
-            split=segment.split,
             recording=segment.recording,
             start=f"{start / 1000:.3f}",
             end=f"{end / 1000:.3f}",
@@ -334,4 +346,3 @@ class DataSets:
                 "left" + (f" ({reasons})" if reasons else "")
             )
         write_data_dir(data, self.output / tally.name)
-        self.names.append(tally.name)

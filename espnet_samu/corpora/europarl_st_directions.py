@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from espnet_samu.corpora.counts import MOST, CorpusError
+from espnet_samu.corpora.counts import CorpusError, listed
 from espnet_samu.corpora.europarl_st_reader import UNPACK, Segment, SplitReader
 from espnet_samu.utils.command import progress
 
@@ -17,13 +17,12 @@ SCENARIOS = ("x2en", "m2m", "zeroshot")
 Direction = tuple[str, str]  # spoken, written
 
 
-def languages(option: str, codes: str) -> tuple[str, ...]:
-    """Read a list of languages, separated by commas or blanks.
+def languages(option: str, chosen: Sequence[str]) -> tuple[str, ...]:
+    """Return the languages of an option, sorted.
 
     Raises:
         ValueError: Not a language of the corpus, or one twice.
     """
-    chosen = codes.replace(",", " ").split()
     for code in chosen:
         if code not in LANGUAGES:
             raise ValueError(
@@ -142,6 +141,23 @@ class Corpus:
             found += [(src, tgt) for tgt in targets]
         return found
 
+    def all_directions(self, plan: Plan) -> list[Direction]:
+        """Return the directions that are read: for the distillation, and tested.
+
+        Raises:
+            ValueError: A language has none.
+        """
+        return [*dict.fromkeys((*self.directions(plan.samu_langs), *plan.tested))]
+
+    def inputs(self, directions: Iterable[Direction]) -> set[Path]:
+        """Return the folders of the splits and recordings of directions."""
+        found = set()
+        for src, tgt in directions:
+            found.add(self.root / src / "audios")
+            for folders in self.folders.values():
+                found.update(self.root / src / tgt / name for name in folders)
+        return found
+
     def _segments(self, src: str, tgt: str, split: str) -> tuple[Segment, ...]:
         """Segments of a direction, faulty ones too."""
         return tuple(
@@ -194,20 +210,16 @@ def read_all(corpus: Corpus, plan: Plan) -> Iterator[Segment]:
         ValueError: Splits are malformed or not aligned: all of them, counted.
     """
     faults: list[CorpusError] = []
-    directions = corpus.directions(plan.samu_langs)
-    tested = [pair for pair in plan.tested if pair not in directions]
-    needed = [(*pair, split) for pair in directions + tested for split in SPLITS]
+    directions = corpus.all_directions(plan)
+    needed = [(*pair, split) for pair in directions for split in SPLITS]
     for src, tgt, split in progress(needed, len(needed), "splits"):
         try:
             yield from corpus.segments(src, tgt, split)
         except CorpusError as fault:
             faults.append(fault)
     if len(faults) > 1:
-        listed = [f"{len(faults)} of {len(needed)} splits are faulty:"]
-        listed += [str(fault) for fault in faults[:MOST]]
-        if len(faults) > MOST:
-            listed.append("...")
-        raise ValueError("\n    ".join(listed))
+        title = f"{len(faults)} of {len(needed)} splits are faulty:"
+        raise ValueError(listed(title, faults))
     if faults:
         raise faults[0]
 

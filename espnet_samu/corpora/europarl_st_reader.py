@@ -11,7 +11,7 @@ from pathlib import Path
 
 from espnet_samu.corpora.audio import CUT, EMPTY, MISSING, UNDECODABLE, AudioFault
 from espnet_samu.corpora.audio_store import AudioStore
-from espnet_samu.corpora.counts import CorpusError
+from espnet_samu.corpora.counts import CorpusError, listed
 from espnet_samu.corpora.utterance import clean_text
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
@@ -50,11 +50,6 @@ class Segment:
     audio: tuple[int, int] | None = None
 
     @property
-    def direction(self) -> str:
-        """Languages, ``de-en``."""
-        return f"{self.src}-{self.tgt}"
-
-    @property
     def recording(self) -> str:
         """Id of the recording; the same speech id may stand in two languages."""
         return f"{self.src}_{self.speech}"
@@ -69,7 +64,7 @@ class Segment:
         """Speaker in letters, digits and underscores.
 
         Utterances, ``<speaker>-...``, then sort as their speakers do. A name
-        that has to be changed gets a checksum, lest two names become one; so does a
+        that has to be changed gets a checksum, so that two names stay two; so does a
         long one, since files are named after utterances.
         """
         name = self.speaker or self.recording
@@ -221,7 +216,6 @@ class SplitReader:
 # Of several files of a speech the first is taken.
 SUFFIXES = (".flac", ".wav", ".ogg", ".m4a")
 DAMAGED = (CUT, EMPTY, MISSING, UNDECODABLE)  # what another copy of the file mends
-MOST = 20  # faults that are listed
 
 
 class Recordings:
@@ -293,9 +287,6 @@ class Recordings:
             else:
                 self.faults[recording] = result.reason
         if damaged:
-            listed = "\n    ".join(damaged[:MOST])
-            more = f"\n    and {len(damaged) - MOST} more" if damaged[MOST:] else ""
-            raise ValueError(
-                f"{len(damaged)} of {len(paths)} recordings are damaged; unpack them "
-                f"again:\n    {listed}{more}"
-            )
+            number = f"{len(damaged)} of {len(paths)}"
+            title = f"{number} recordings are damaged; unpack them again:"
+            raise ValueError(listed(title, damaged))

@@ -23,7 +23,6 @@ from espnet_samu.corpora.counts import WHOLE, Counts
 from espnet_samu.corpora.data_dir import (
     TRANSCRIPTS,
     DataDir,
-    Marker,
     text_file,
     write_data_dir,
 )
@@ -37,6 +36,7 @@ from espnet_samu.corpora.fleurs_reader import (
     find_languages,
 )
 from espnet_samu.corpora.held_out import SENTENCE_OF_TEST, HeldOut, sentence_key
+from espnet_samu.corpora.marker import Marker
 from espnet_samu.corpora.utterance import Utterance, safe_ids
 from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.safe_reading import hash_file
@@ -47,6 +47,13 @@ NO_ENGLISH = "no English sentence"
 _GENDERS = ("female", "male", "other")
 _COLUMNS = ("recordings", "sentences", "of a sentence with several", *_GENDERS)
 """Of ``languages.tsv``, behind language and split."""
+
+
+def drop(
+    counts: Counts, name: str, split: str, row: Row, reason: str, detail: str = ""
+) -> None:
+    """Note a row that a set leaves out."""
+    counts.drop(name, split, row.name, reason, row.file, row.line, detail)
 
 
 class Corpus:
@@ -137,9 +144,9 @@ class Corpus:
                     self.numbers[part].add(row.sentence)
                     self.held_out[part].add([row.text])
             if row.key in usable:
-                counts.drop(code, split, row.name, DUPLICATE, row.file, row.line)
+                drop(counts, code, split, row, DUPLICATE)
             elif not row.text:
-                counts.drop(code, split, row.name, EMPTY, row.file, row.line)
+                drop(counts, code, split, row, EMPTY)
             else:
                 usable[row.key] = row
         return [*usable.values()]
@@ -155,10 +162,7 @@ class Corpus:
                 for row in rows:
                     sound = found[row.name]
                     if isinstance(sound, AudioFault):
-                        self.counts.drop(
-                            *(code, split, row.name, sound.reason, row.file, row.line),
-                            sound.detail,
-                        )
+                        drop(self.counts, code, split, row, sound.reason, sound.detail)
                     else:
                         sounds[row.name] = sound
                 seconds = [sound.seconds for sound in sounds.values()]
@@ -208,7 +212,7 @@ class Sets:
             if english:
                 data.add(self._utterance(language.code, split, row, english))
             else:
-                self.counts.drop(name, part, row.name, NO_ENGLISH, row.file, row.line)
+                drop(self.counts, name, part, row, NO_ENGLISH)
         return data
 
     def transcribed(self, name: str, split: str) -> DataDir:
@@ -225,8 +229,7 @@ class Sets:
             self.counts.of(name).listed += 1
             key = sentence_key(row.text)
             if row.sentence in numbers or key in held_out.sentences:
-                where = (name, WHOLE, row.name, SENTENCE_OF_TEST)
-                self.counts.drop(*where, row.file, row.line)
+                drop(self.counts, name, WHOLE, row, SENTENCE_OF_TEST)
             else:
                 data.add(self._utterance(language.code, split, row))
         return data
@@ -244,7 +247,6 @@ class Sets:
             transcript=row.text,
             translation=english,
             target_language=ENGLISH if english else "",
-            split=split,
             line=row.line,
         )
 
@@ -335,10 +337,9 @@ def prepare(args: argparse.Namespace) -> None:
     Raises:
         ValueError: The options do not fit, or the corpus is missing or malformed.
     """
-    langs = args.langs.replace(",", " ").split()
     splits = ("test",) if args.test_only else SPLITS
-    folder = fetch(args.fleurs, langs, splits)
-    languages = choose(find_languages(folder), langs, folder)
+    folder = fetch(args.fleurs, args.langs, splits)
+    languages = choose(find_languages(folder), args.langs, folder)
     clips, tag = args.clips_dir, args.tag
     corpus = Corpus(languages, splits, clips, args.audio, args.nj)
     distillation = {"train": args.samu_train_set, "dev": args.samu_valid_set}
@@ -354,10 +355,8 @@ def prepare(args: argparse.Namespace) -> None:
         "clips_dir": str(clips),
     }
     marker = Marker(work / "done.json", options, corpus.inputs())
-    if marker.is_current(outputs):
-        logging.info(f"{' '.join(names)}: the sets are there already")
-    else:
-        marker.clear()
+
+    def make() -> None:
         corpus.read()
         corpus.look()
         maker, sets = Sets(corpus, tag), {}
@@ -379,5 +378,5 @@ def prepare(args: argparse.Namespace) -> None:
             write_data_dir(data, args.output_dir / name)
         for split in splits[1:]:
             corpus.held_out[split].check(args.output_dir / distillation[split])
-        marker.set(outputs)
-    print((work / "counts.md").read_text("utf-8"))
+
+    marker.make(outputs, make)

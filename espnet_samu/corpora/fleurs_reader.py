@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet_samu.corpora.audio import AudioFault
-from espnet_samu.corpora.audio_store import Recording
-from espnet_samu.corpora.common_voice import ClipStore
+from espnet_samu.corpora.audio_store import ClipStore, Recording
 from espnet_samu.corpora.counts import Counts
 from espnet_samu.corpora.data_dir import stem
 from espnet_samu.corpora.parquet import (
@@ -189,7 +188,7 @@ class TsvLanguage(Language):
         """Return what recordings are, by file name, after decoding the new ones."""
         folder = os.path.abspath(self._wavs(split))
         names = {f"{folder}/{row.name}": row.name for row in rows}
-        found = ClipStore(output, mode, jobs, keep=False).add(names)
+        found = ClipStore(output, mode, jobs).add(names)
         return {names[path]: result for path, result in found.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from espnet_samu.corpora.audio_store import AudioStore
 from espnet_samu.corpora.counts import (
     MOST,
     WHOLE,
+    CorpusError,
     Counts,
     Fault,
-    ManifestError,
     ManifestErrors,
     save_faults,
 )
@@ -46,7 +47,7 @@ def prepare(args: argparse.Namespace) -> None:
         args.tgt_lang,
         args.src_case,
         args.tgt_case,
-        tuple(args.langs.replace(",", " ").split()),
+        tuple(args.langs),
         args.samu,
         args.use_src_lang,
     )
@@ -97,7 +98,7 @@ def save_ids(path: Path, renamed: Mapping[str, tuple[str, str]]) -> None:
                 f.write(f"{utt}\t{speaker}\t{own}\n")
 
 
-def fault_of(name: str, manifest: Path, mistake: ManifestError) -> Fault:
+def fault_of(name: str, manifest: Path, mistake: CorpusError) -> Fault:
     """Return a mistake as a line of ``faults.tsv``."""
     place = manifest, mistake.line
     return Fault(name, WHOLE, "-", "refused", mistake.problem, "", *place)
@@ -132,8 +133,9 @@ def count(name: str, reader: ManifestReader) -> Counts:
 
 def is_parquet(name: str) -> bool:
     """Return whether a manifest is ``<folder or hub id>:<split>``, not a file."""
-    folder, colon, split = name.rpartition(":")
-    return bool(colon and folder and split.isidentifier()) and not Path(name).exists()
+    if name.endswith(".tsv") or Path(name).exists():
+        return False
+    return re.fullmatch(r".+:\w+(\.\w+)*", name) is not None
 
 
 def locate_split(name: str) -> list[Path]:

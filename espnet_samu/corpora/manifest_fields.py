@@ -208,8 +208,8 @@ class ManifestFields:
         path = os.path.abspath(os.path.join(self._folder, audio))
         if self.safe_paths and not SAFE_PATH.fullmatch(path):
             raise Mistake(
-                f"audio '{path}' has a blank or a character that a shell takes for its "
-                "own",
+                f"audio '{path}' has a blank or a character that means something to a "
+                "shell",
                 "rename it, or let --audio convert write it to another place",
             )
         return path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from espnet_samu.corpora.audio import MISSING, AudioFault, outside
 from espnet_samu.corpora.audio_store import AudioStore, Recording
-from espnet_samu.corpora.counts import ManifestError, ManifestErrors
+from espnet_samu.corpora.counts import CorpusError, ManifestErrors
 from espnet_samu.corpora.data_dir import DataDir, PackedDataDir
 from espnet_samu.corpora.manifest_fields import (
     ManifestFields,
@@ -63,7 +63,7 @@ class ManifestReader:
         self.line = 1
         self.fields = ManifestFields(options, path.parent, audio.mode == "stat")
         self.data = PackedDataDir(options.transcripts, options.translations)
-        self.mistakes: list[ManifestError] = []
+        self.mistakes: list[CorpusError] = []
         self.dropped: list[tuple[int, str, AudioFault]] = []
         """Line, utterance id and reason of each utterance that was left out."""
         self.renamed: dict[str, tuple[str, str]] = {}
@@ -76,9 +76,9 @@ class ManifestReader:
         """The same by language of the translation."""
         self._cut = False
 
-    def error(self, problem: str, mend: str, line: int = 0) -> ManifestError:
+    def error(self, problem: str, mend: str, line: int = 0) -> CorpusError:
         """Make an error that points at a line; default is the one being read."""
-        return ManifestError(self.path, line or self.line, problem, mend)
+        return CorpusError(self.path, line or self.line, problem, mend)
 
     def read(self) -> DataDir:
         """Read the whole manifest, and check its recordings.
@@ -87,7 +87,7 @@ class ManifestReader:
             What to write.
 
         Raises:
-            ManifestError: It cannot be read any further.
+            CorpusError: It cannot be read any further.
             ManifestErrors: All mistakes.
         """
         for values in self._lines():
@@ -208,7 +208,7 @@ class ManifestReader:
 
     def _audio_error(
         self, path: str, fault: AudioFault, lines: Sequence[int]
-    ) -> ManifestError:
+    ) -> CorpusError:
         """Make an error of a recording, at the first line that names it."""
         mend = "correct the path (relative to the manifest)"
         problem = f"audio file missing: {path}"

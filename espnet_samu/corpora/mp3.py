@@ -159,7 +159,7 @@ def look_through(content: bytes) -> Mp3 | None:
     tag = content[start + kind.side.stop :][:12]
     if stated := tag[:4] in (b"Xing", b"Info"):
         places = places[1:]  # that frame has no sound
-        number = int.from_bytes(tag[8:], "big") if tag[7] & 1 else 0
+        number = int.from_bytes(tag[8:], "big") if len(tag) == 12 and tag[7] & 1 else 0
         if not len(places) <= number <= len(places) + 1:
             return None
     # 32 bits from any byte on.

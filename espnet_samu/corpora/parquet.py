@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espnet_samu.corpora.audio import EMPTY, MISSING, AudioFault, Clip
-from espnet_samu.corpora.audio_store import AudioStore, Look, Recording, convert
-from espnet_samu.corpora.data_dir import stem
+from espnet_samu.corpora.audio_store import ClipStore, Look, Recording, convert
 from espnet_samu.utils.atomic import temporary_name
 from espnet_samu.utils.safe_reading import check_no_pointer
 
@@ -24,7 +22,8 @@ if TYPE_CHECKING:
 
 AUDIO = "audio"
 """Column of the recordings: a struct of ``bytes``, a sound file, and ``path``."""
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.parquet")
+# Older versions of datasets put a checksum behind the number.
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?\.parquet")
 _ROWS = 4096  # rows of text that are read at once
 _CLIPS = 16  # the same of recordings
 _BUFFER = 2**20  # bytes that are read of a file at once
@@ -69,29 +68,49 @@ def find_shards(folder: Path, split: str) -> list[Path]:
     Raises:
         ValueError: There is none, or some are missing.
     """
-    found = sorted(folder.glob(f"{split}-*.parquet"))
+    found = [
+        path
+        for path in sorted(folder.glob(f"{split}-*.parquet"))
+        if (shard := _SHARD.fullmatch(path.name)) is None or shard[1] == split
+    ]
     found = found or sorted(folder.glob(f"{split}/*.parquet"))
     found = found or sorted(folder.glob(f"{split}.parquet"))
     if not found:
         raise ValueError(
             f"{folder}: no {split}-*.parquet; download it, too, or name another folder"
         )
-    numbers: dict[tuple[str, int], set[int]] = {}
-    for path in found:
+    check_shards(found)
+    return found
+
+
+def check_shards(paths: Iterable[Path]) -> None:
+    """Check by their names that shards are all there, and of one version.
+
+    Args:
+        paths: Parquet files, whose names need not have numbers.
+
+    Raises:
+        ValueError: Some are missing, or there are those of two versions.
+    """
+    numbers: dict[tuple[Path, str], list[tuple[int, int]]] = {}
+    for path in paths:
         if match := _SHARD.fullmatch(path.name):
-            name, number, total = match.groups()
-            numbers.setdefault((name, int(total)), set()).add(int(number))
-    if len(numbers) > 1:
-        both = " and ".join(f"{name}-*-of-{n:05d}" for name, n in numbers)
-        raise ValueError(f"{folder}: shards of {both}: remove those of the old version")
-    for (name, total), there in numbers.items():
-        if missing := sorted({*range(total)} - there):
+            place = (int(match[3]), int(match[2]))
+            numbers.setdefault((path.parent, match[1]), []).append(place)
+    for (folder, name), there in numbers.items():
+        totals = {total for total, _ in there}
+        total = max(totals)
+        if len(totals) > 1 or len(set(there)) < len(there):
+            raise ValueError(
+                f"{folder}: {name}-*.parquet are shards of two versions: remove those "
+                "of the old version"
+            )
+        if missing := sorted({*range(total)} - {number for _, number in there}):
             first = f"{name}-{missing[0]:05d}-of-{total:05d}.parquet"
             raise ValueError(
                 f"{folder}: {len(missing)} of {total} shards are missing, such as "
                 f"{first}; download them, too"
             )
-    return found
 
 
 @contextmanager
@@ -217,7 +236,7 @@ def read_clips(path: Path, rows: Sequence[int]) -> Iterator[bytes | None]:
         start = end
 
 
-class ShardStore(AudioStore):
+class ShardStore(ClipStore):
     """Recordings of shards, by name, each decoded once.
 
     Args:
@@ -230,7 +249,7 @@ class ShardStore(AudioStore):
     def __init__(
         self, folder: Path, jobs: int, places: Mapping[str, tuple[Path, int]]
     ) -> None:
-        super().__init__(folder, "convert", jobs, keep=False)
+        super().__init__(folder, "convert", jobs)
         self.places = places
         self._shards: dict[Path, tuple[int, int] | AudioFault] = {}
 
@@ -246,10 +265,6 @@ class ShardStore(AudioStore):
         # Strings are compared faster than paths.
         places = {path: (str(shard), row) for path, (shard, row) in self.places.items()}
         return super().add(sorted(paths, key=places.__getitem__))
-
-    def output(self, path: str) -> Path:
-        """Return where a recording is written."""
-        return self.folder / f"{stem(os.path.basename(path))}.flac"
 
     def _status(self, path: str) -> tuple[int, int] | AudioFault:
         """Return size and time of change of the shard."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import regex
 
 LONGEST = 128  # characters of an id
-_LONGEST_SPEAKER = 100  # characters; the rest is the utterance's
+_LONGEST_SPEAKER = 100  # bytes; the rest is the utterance's
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # by far the most, and fast
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _READABLE = 40  # characters of an id that stay in its replacement
@@ -41,8 +41,6 @@ class Utterance(NamedTuple):
     """In the target language; empty: not known."""
     target_language: str = ""
     """Language of the translation."""
-    split: str = ""
-    """Such as train, dev or test; empty: the corpus has none."""
     recording: str = ""
     """Id of the recording that the utterance is cut out of; empty: it is all of it."""
     start: str = ""
@@ -99,13 +97,15 @@ def safe_ids(utt: str, speaker: str = "") -> tuple[str, str]:
     if id_fault(speaker) or len(speaker.encode()) > _LONGEST_SPEAKER:
         speaker = _replaced(speaker)
     if id_fault(f"{speaker}-{rest}"):
-        rest = _replaced(rest)
+        rest = _replaced(rest, LONGEST - len(speaker) - 1)
     return f"{speaker}-{rest}", speaker
 
 
-def _replaced(value: str) -> str:
-    end = _UNSAFE.sub("_", value)[-_READABLE:]
-    return f"{end}_{blake2b(value.encode(), digest_size=6).hexdigest()}"
+def _replaced(value: str, most: int = LONGEST) -> str:
+    """Return the end of an id and a checksum, of at most so many characters."""
+    checksum = f"_{blake2b(value.encode(), digest_size=6).hexdigest()}"
+    readable = min(_READABLE, most - len(checksum))
+    return _UNSAFE.sub("_", value)[-readable:] + checksum
 
 
 def clean_text(text: str) -> str:

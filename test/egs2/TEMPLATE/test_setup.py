@@ -291,3 +291,24 @@ def test_training_is_on_all_cores(recipe, threads):
         text=True,
     )
     assert f"threads: {threads or CORES}\n" in result.stdout
+
+
+def test_at_the_top_of_a_container(monkeypatch):
+    monkeypatch.chdir("/")
+    with pytest.raises(
+        new_recipe.RecipeError, match="^/TEMPLATE should exist: <target"
+    ):
+        new_recipe.new_recipe(Path("my_corpus"))
+
+
+def test_a_split_keeps_its_name(tree):
+    """Of parquet files; of a manifest the name without .tsv."""
+    assert setup(tree)[0] == 0
+    folder = tree / "egs2" / "my_corpus" / "samu_st1"
+    (folder / "hub").mkdir()
+    command = ["local/data.sh", "--manifest", "hub:train.clean.100"]
+    status, output = call([*command, "--python", "echo"], folder)
+    assert "--output_dir data/train.clean.100 " in output
+    (folder / "a.b.tsv").write_text("")
+    command[2] = "a.b.tsv"
+    assert "--output_dir data/a.b " in call([*command, "--python", "echo"], folder)[1]

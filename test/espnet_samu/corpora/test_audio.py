@@ -352,8 +352,3 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path, files, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         audio_store.convert(tmp_path / "a.wav", tmp_path / "a.flac")
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
-
-
-def test_no_such_mode(tmp_path):
-    with pytest.raises(ValueError, match="--audio must be one of convert stat: 'sox'"):
-        AudioStore(tmp_path, "sox")

@@ -1,14 +1,11 @@
 """Sound files: which can be used, and what they become."""
 
-import os
-
 import numpy as np
 import pytest
 import soundfile
 
 from espnet_samu.corpora.audio import CUT, EMPTY, MISSING, UNDECODABLE
 from espnet_samu.corpora.common_voice import Clips
-from espnet_samu.corpora.data_dir import Marker
 
 from .covost2_tree import SECONDS, clip
 
@@ -67,11 +64,6 @@ def test_a_clip_keeps_its_name(folder, tmp_path):
     assert abs(info.frames / 16000 - SECONDS) <= 2 * 1152 / 48000
 
 
-def test_no_such_mode(tmp_path):
-    with pytest.raises(ValueError, match="--audio must be one of convert stat: 'sox'"):
-        Clips("sox", tmp_path)
-
-
 def test_another_copy_of_the_corpus_is_converted_again(tmp_path):
     for root, seconds in (("cv", 1.0), ("repaired", 2.0)):
         samples = np.random.default_rng(0).normal(size=int(16000 * seconds)) * 0.1
@@ -86,21 +78,3 @@ def test_another_copy_of_the_corpus_is_converted_again(tmp_path):
         assert clips.faults(folder, ["a.mp3"]) == {}
         path = clips.paths(folder)("a.mp3")
         assert soundfile.info(path).duration == seconds
-
-
-@pytest.mark.parametrize("older", [False, True])
-def test_a_clip_that_is_replaced_in_place_is_no_finished_set(tmp_path, older):
-    clip = tmp_path / "clips" / "a.mp3"
-    clip.parent.mkdir()
-    clip.write_bytes(b"cut")
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "wav.scp").write_text(f"a {clip}\n")
-    sets = [tmp_path / "set"]
-    Marker(tmp_path / "done.json", {}, [clip.parent]).set(sets)
-    assert Marker(tmp_path / "done.json", {}, [clip.parent]).is_current(sets)
-    stat = clip.parent.stat()
-    clip.write_bytes(b"new")
-    if older:
-        os.utime(clip, ns=(1, 1))
-    assert clip.parent.stat().st_mtime_ns == stat.st_mtime_ns
-    assert not Marker(tmp_path / "done.json", {}, [clip.parent]).is_current(sets)

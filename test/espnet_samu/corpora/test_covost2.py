@@ -17,7 +17,7 @@ from espnet_samu.corpora.covost2_directions import (
     read_published,
 )
 from espnet_samu.corpora.covost2_distillation import CovostHeldOut
-from espnet_samu.corpora.data_dir import Marker, combine
+from espnet_samu.corpora.data_dir import combine
 from espnet_samu.corpora.held_out import sentence_key
 from espnet_samu.utils.command import run
 
@@ -651,28 +651,6 @@ def test_merging_is_sorting(tmp_path, monkeypatch):
     expected = sorted([*lines[0::3], *lines[1::3], *lines[2:100:3]])
     assert (tmp_path / "all").read_text() == "".join(expected)
     assert count == len(expected)
-
-
-def test_marker(tmp_path):
-    (tmp_path / "in").write_text("1")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "wav.scp").write_text(f"utt {tmp_path}/in\n")
-
-    def marker(**options):
-        return Marker(tmp_path / "done.json", options, [tmp_path / "in"])
-
-    outputs = [tmp_path / "out"]
-    assert not marker(a=1).is_current(outputs)
-    marker(a=1).set(outputs)
-    assert marker(a=1).is_current(outputs)
-    assert not marker(a=2).is_current(outputs)
-    (tmp_path / "in").write_text("12")
-    assert not marker(a=1).is_current(outputs)
-    marker(a=1).set(outputs)
-    (tmp_path / "out" / "wav.scp").unlink()
-    assert not marker(a=1).is_current(outputs)
-    marker(a=1).clear()
-    assert not (tmp_path / "done.json").exists()
 
 
 def test_directions_are_those_of_the_corpus():

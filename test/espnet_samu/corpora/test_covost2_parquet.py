@@ -121,6 +121,12 @@ def test_other_speech_for_the_distillation(prepare, shards, tmp_path, mp3):
     assert set(wavs) == names and all(map(os.path.isfile, names))
     faults = (data / "local" / "samu_train" / "faults.tsv").read_text()
     assert "voice_40.mp3\tdropped\tsentence of a dev or test set" in faults
+    # Half of a corpus is not taken for all of it.
+    path = tmp_path / "speech" / "cs" / "train-00001-of-00002.parquet"
+    pq.write_table(table, path)
+    with pytest.raises(ValueError, match="1 of 2 shards are missing, such as train-00"):
+        prepare("--covost2_parquet", shards, *options, samu="cs")
+    path.unlink()
     # A direction that is gone holds nothing out any more.
     shutil.rmtree(shards / "en_de")
     prepare("--covost2_parquet", shards, *options, samu="cs")

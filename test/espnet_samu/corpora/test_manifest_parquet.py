@@ -5,6 +5,7 @@ import pytest
 
 from espnet_samu.bin import prepare
 from espnet_samu.corpora.manifest import is_parquet, locate_split, read_columns
+from espnet_samu.corpora.parquet import find_shards
 from espnet_samu.utils.command import run
 
 from .covost2_parquet_tree import write_shards
@@ -157,6 +158,21 @@ def test_mistakes(call, folder):
     assert "parquet files need --audio convert" in error
 
 
+def test_shards_with_checksums(tmp_path):
+    """As older versions of datasets push them to the hub."""
+    names = [f"train-{n:05d}-of-00002-{n:016x}.parquet" for n in range(2)]
+    for name in (*names, "train-other-00000-of-00001.parquet"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_shards(tmp_path, "train")] == names
+    (tmp_path / f"train-00001-of-00002-{9:016x}.parquet").touch()
+    with pytest.raises(ValueError, match="train-.*: remove those of the old version"):
+        find_shards(tmp_path, "train")
+    for path in tmp_path.glob("train-00001-*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="1 of 2 shards are missing, such as train-00"):
+        find_shards(tmp_path, "train")
+
+
 def test_from_the_hub(monkeypatch, folder):
     asked = []
 
@@ -173,6 +189,7 @@ def test_from_the_hub(monkeypatch, folder):
 
 def test_names(tmp_path):
     assert is_parquet("a/b:train") and is_parquet("folder:test")
+    assert is_parquet("openslr/librispeech_asr/all:train.clean.100")
     assert not is_parquet("a.tsv") and not is_parquet("train:a.tsv")
     (tmp_path / "a:b").write_text("")
     assert not is_parquet(f"{tmp_path}/a:b")

@@ -142,3 +142,9 @@ def test_damage_is_found(tmp_path):
     path.write_bytes(damage(PLAIN, np.random.default_rng(0), 0.5, 4))
     with pytest.raises(AudioFault, match="undecodable audio .*packets are damaged"):
         samples_of(decode(path))
+
+
+def test_a_tag_that_ends_early():
+    """One frame of 26 bytes, 72 * 8000 / 22050, with five of them behind its header."""
+    frame = b"\xff\xf3\x10\x00" + bytes(17) + b"Xing\0"
+    assert len(frame) == 26 and look_through(frame) is None

@@ -3,7 +3,13 @@ import io
 import pytest
 import sentencepiece
 
-from espnet_samu.corpora.utterance import clean_text, csv_unquote
+from espnet_samu.corpora.utterance import (
+    LONGEST,
+    clean_text,
+    csv_unquote,
+    id_fault,
+    safe_ids,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,16 @@ from espnet_samu.corpora.utterance import clean_text, csv_unquote
 def test_clean_text(text, expected):
     assert clean_text(text) == expected
     assert clean_text(expected) == expected
+
+
+@pytest.mark.parametrize("length", [1, 60, 74, 75, 87, 99, 100])
+def test_a_long_speaker_leaves_room_for_the_utterance(length):
+    """What is replaced can be used itself: an id of 129 characters stopped stage 1."""
+    speaker = "s" * length
+    ids = {safe_ids(f"{n}" + "x" * 130, speaker) for n in range(3)}
+    assert {own for _, own in ids} == {speaker}
+    assert all(id_fault(utt) is None and len(utt) <= LONGEST for utt, _ in ids)
+    assert len(ids) == 3
 
 
 def test_empty_is_what_is_empty_to_a_tokenizer():

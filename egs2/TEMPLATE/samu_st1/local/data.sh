@@ -103,7 +103,7 @@ add() {
     fi
     if [ -z "${name}" ]; then
         name=$(basename "${file##*:}")
-        name=${name%.*}
+        [ ! -f "${file}" ] || name=${name%.*}
     fi
     if [[ ! "${name}" =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]*$ ]]; then
         log "Error: '${name}' cannot be the name of a set: use letters, digits and _ . -;" \

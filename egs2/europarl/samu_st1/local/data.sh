@@ -88,53 +88,27 @@ if ! compgen -G "${root}/*/audios" > /dev/null; then
 fi
 [ -z "${tag}" ] && tag=${scenario}
 
-options=(
-    --root "$(realpath "${root}")"
-    --scenario "${scenario}" --tag "${tag}"
-    --src_langs "${src_langs}" --tgt_langs "${tgt_langs}"
-    --st_src_langs "${st_src_langs}" --samu_langs "${samu_langs}"
-    --samu_train_set "${samu_train_set}" --samu_valid_set "${samu_valid_set}"
-    --with_noisy "${with_noisy}" --clips_dir "${clips_dir}"
-)
+log "stage 1: Prepare ${tag} from ${root}"
+${python} -m espnet_samu.bin.prepare europarl_st \
+    --root "$(realpath "${root}")" \
+    --scenario "${scenario}" \
+    --tag "${tag}" \
+    --src_langs "${src_langs}" \
+    --tgt_langs "${tgt_langs}" \
+    --st_src_langs "${st_src_langs}" \
+    --samu_langs "${samu_langs}" \
+    --samu_train_set "${samu_train_set}" \
+    --samu_valid_set "${samu_valid_set}" \
+    --with_noisy "${with_noisy}" \
+    --clips_dir "${clips_dir}" \
+    --nj "${nj}" \
+    --output_dir data
 report=data/local/${tag}
+log "What was left out or changed: ${report}/counts.md; each case: ${report}/faults.tsv"
 
-# Not -c: that is no option of "coverage run".
-code=$(${python} -m espnet_samu.bin.prepare code)
-# What the content of the sets depends on: options, code, files of the corpus.
-state=$(
-    printf '%s\n' "${options[@]}"
-    echo "${code}"
-    cd "${root}"
-    find -L . -maxdepth 4 \( -name "*.lst" -o -name "segments.*" -o -name audios \) \
-        -printf '%p %s %T@\n' | LC_ALL=C sort | cksum
-)
-# Whether all sets of the last run are there, and no other run has written them since.
-is_done() {
-    local dset
-    [ "$(cat "${report}/done" 2> /dev/null)" = "${state}" ] || return 1
-    while read -r dset; do
-        [ -s "data/${dset}/wav.scp" ] || return 1
-        [ ! "data/${dset}/wav.scp" -nt "${report}/done" ] || return 1
-        cut -d " " -f 2- "data/${dset}/wav.scp" | xargs -d '\n' ls > /dev/null 2>&1 \
-            || return 1
-    done < "${report}/sets"
-}
-
-if is_done; then
-    log "stages 1 and 2: data/*.${tag} are there already, see ${report}/counts.md"
-else
-    log "stage 1: Read ${root}, write data directories"
-    rm -f "${report}/done"
-    ${python} -m espnet_samu.bin.prepare europarl_st "${options[@]}" \
-        --output_dir data --nj "${nj}"
-    log "What was left out or changed: ${report}/counts.md; each case: ${report}/faults.tsv"
-
-    log "stage 2: Validate"
-    while read -r dset; do
-        utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
-    done < "${report}/sets"
-    echo "${state}" > "${report}/.done.tmp"
-    mv "${report}/.done.tmp" "${report}/done"
-fi
+log "stage 2: Validate"
+while read -r dset; do
+    utils/validate_data_dir.sh --no-feats --no-text "data/${dset}"
+done < "${report}/sets"
 
 log "Successfully finished. [elapsed=${SECONDS}s]"

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from espnet_samu.bin import samu_select
-from espnet_samu.corpora.selection import audio_fault, language_rows, select
+from espnet_samu.bin.samu_select import audio_fault, language_rows, select
 from espnet_samu.utils.kaldi_io import read_text, write_text, write_vectors
 
 GOOD = ("good1", "good2")
