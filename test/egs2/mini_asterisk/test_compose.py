@@ -17,9 +17,16 @@ sys.path.insert(0, str(RECIPE / "local"))
 import compose  # noqa: E402
 import grammar  # noqa: E402
 import spoken  # noqa: E402
-from audio import EDGE_PAUSE, PHRASE_PAUSE, RATE, UNIT_PAUSE, join  # noqa: E402
-from corpus import Corpus, read_rows  # noqa: E402
-from english import english_number, english_ordinal  # noqa: E402
+from corpus import (  # noqa: E402
+    EDGE_PAUSE,
+    PHRASE_PAUSE,
+    RATE,
+    UNIT_PAUSE,
+    Corpus,
+    join,
+    read_rows,
+)
+from grammar import english_number, english_ordinal  # noqa: E402
 
 SMALL = ["--train_per_lang", "80", "--dev_per_lang", "3", "--test_per_lang", "4"]
 SMALL += ["--bitext_contents", "60"]

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from corpus import Corpus, Utterance, write_pairs
+from corpus import Corpus, Utterance
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import run
+from espnet_samu.utils.kaldi_io import write_text
 from grammar import (
     LANGUAGES,
     SLOT_WORDS,
@@ -135,16 +136,11 @@ def compose(corpus: Corpus, args: argparse.Namespace) -> None:
     # A floor for the scores, without listening: the right template with the contents
     # of a random utterance of it.
     whole = group(every + [utt.content for utt in prompts])
-    floor = [
-        (
-            utt.utt,
-            random.Random(f"floor {utt.utt}")
-            .choice(whole[utt.content.template])
-            .english,
-        )
-        for utt in sorted(tests + second + prompts, key=lambda utt: utt.utt)
-    ]
-    write_pairs(corpus.folders["template_floor"] / "text", floor)
+    floor = {}
+    for utt in sorted(tests + second + prompts, key=lambda utt: utt.utt):
+        draw = random.Random(f"floor {utt.utt}")
+        floor[utt.utt] = draw.choice(whole[utt.content.template]).english
+    write_text(corpus.folders["template_floor"] / "text", floor)
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,10 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from audio import RATE, join, read_recording
 from espnet_samu.utils.command import progress
+from espnet_samu.utils.kaldi_io import write_text
 from grammar import LANGUAGES, Content
 from spoken import Phrase, speak, transcript
+
+RATE = 16_000  # samples/s
+UNIT_PAUSE = (0.00, 0.02)  # seconds, uniform: between the parts of a number
+PHRASE_PAUSE = (0.02, 0.10)  # seconds, uniform: between phrases
+EDGE_PAUSE = (0.02, 0.10)  # seconds, uniform: before and after the utterance
+FADE = int(0.005 * RATE)  # samples (5 ms): a cut recording would click
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,54 @@ class Utterance:
     lang: str
     content: Content
     phrases: tuple[Phrase, ...]
+
+
+def read_recording(path: Path) -> np.ndarray:
+    """Read a unit, faded in and out.
+
+    Returns:
+        Samples ``(N,)``, int16.
+
+    Raises:
+        ValueError: It is not sampled at 16 kHz.
+    """
+    samples, rate = soundfile.read(path, dtype="int16")
+    if rate != RATE:
+        raise ValueError(f"{path}: {rate} Hz, expected {RATE} Hz")
+    gain = np.ones(len(samples))
+    gain[:FADE] = np.linspace(0.0, 1.0, FADE)
+    gain[-FADE:] = np.linspace(1.0, 0.0, FADE)
+    return (samples * gain).astype(np.int16)
+
+
+def join(
+    phrases: Iterable[Phrase], recordings: Mapping[str, np.ndarray], seed: str
+) -> np.ndarray:
+    """Join recordings with short pauses.
+
+    Args:
+        phrases: What is said.
+        recordings: Unit id -> samples ``(N,)`` of one speaker.
+        seed: Decides the pauses: of this utterance alone, so that the number of
+            utterances or the order of writing changes nothing.
+
+    Returns:
+        Samples ``(N,)``, int16.
+    """
+    rng = random.Random(seed)
+
+    def pause(limits: tuple[float, float]) -> np.ndarray:
+        return np.zeros(round(rng.uniform(*limits) * RATE), np.int16)
+
+    parts = [pause(EDGE_PAUSE)]
+    for i, phrase in enumerate(phrases):
+        if i:
+            parts.append(pause(PHRASE_PAUSE))
+        for j, unit in enumerate(phrase.units):
+            if j:
+                parts.append(pause(UNIT_PAUSE))
+            parts.append(recordings[unit])
+    return np.concatenate([*parts, pause(EDGE_PAUSE)])
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
@@ -138,23 +193,15 @@ class Corpus:
             columns["utt2tgt_lang"] = ["en"] * len(utterances)
             columns["text.tc.en"] = [utt.content.english for utt in utterances]
         for file, values in columns.items():
-            pairs = [(utt.utt, value) for utt, value in zip(utterances, values)]
-            write_pairs(folder / file, pairs)
+            write_text(folder / file, dict(zip((u.utt for u in utterances), values)))
         by_speaker: dict[str, list[str]] = {}
         for utt in utterances:
             by_speaker.setdefault(utt.speaker, []).append(utt.utt)
-        spk2utt = [(spk, " ".join(utts)) for spk, utts in by_speaker.items()]
-        write_pairs(folder / "spk2utt", spk2utt)
+        spk2utt = {spk: " ".join(utts) for spk, utts in by_speaker.items()}
+        write_text(folder / "spk2utt", spk2utt)
         for lang in LANGUAGES:
             mine = [utt for utt in utterances if utt.lang == lang]
             if mine:
                 hours = sum(self.seconds[utt.utt] for utt in mine) / 3600
                 distinct = len({utt.content.english for utt in mine})
                 self.table.append((name, lang, len(mine), hours, distinct))
-
-
-def write_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
-    """Write lines of ``key value``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = "".join(f"{key} {value}\n" for key, value in pairs)
-    path.write_text(lines, encoding="utf-8")

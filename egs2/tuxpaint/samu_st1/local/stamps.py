@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import soundfile
+from espnet_samu.utils.atomic import atomic_write
 from espnet_samu.utils.command import run
 
 COLUMNS = "id audio language transcript translation target_language speaker".split()
@@ -131,13 +132,11 @@ def read_stamps(
 
 def write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
     """Write a tab-separated file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as file:
         options = {"delimiter": "\t", "lineterminator": "\n", "quoting": csv.QUOTE_NONE}
         writer = csv.DictWriter(file, columns, quotechar=None, **options)
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
