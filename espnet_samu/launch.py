@@ -28,8 +28,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run ``-m MODULE ARGUMENT ...`` as ``python`` itself would."""
     args = list(sys.argv[1:] if cmd is None else cmd)
     if len(args) < 2 or args[0] != "-m":
-        print(__doc__ if args[:1] in (["-h"], ["--help"]) else _USAGE, file=sys.stderr)
-        raise SystemExit(0 if args[:1] in (["-h"], ["--help"]) else 2)
+        is_help = args[:1] in (["-h"], ["--help"])
+        print(__doc__ if is_help else _USAGE, file=sys.stderr)
+        raise SystemExit(0 if is_help else 2)
     module = registry.BINS.get(args[1], args[1])
     sys.argv = [module, *args[2:]]
     # `python -m` looks in the current directory first; so does a recipe's local/.

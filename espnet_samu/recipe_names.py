@@ -14,7 +14,7 @@ SWITCHES = (
     "allow_missing",
 )
 """Options of samu_st.sh that are true or false."""
-_PRODUCT_OPTIONS = (
+PRODUCT_OPTIONS = (
     "data_feats expdir train_set perturbed_set valid_set test_sets durations "
     "transcripts translations use_src_lang samu_train_set samu_valid_set "
     "retrieval_sets label_text teacher teacher_prompt teacher_dir own_student named "
@@ -23,6 +23,7 @@ _PRODUCT_OPTIONS = (
     "st_stats_dir st_config st_args inference_tag inference_config inference_args "
     "inference_st_model baseline_exp train_langs command"
 ).split()
+"""Options of check_products."""
 
 
 class OptionError(ValueError):
@@ -69,6 +70,9 @@ class Names:
         for name in SWITCHES:
             if own[name] not in ("true", "false"):
                 raise OptionError(f"--{name} must be true or false: '{own[name]}'")
+        for name in ("stage", "stop_stage", "ngpu", "num_splits_st"):
+            if not own[name].isdecimal():
+                raise OptionError(f"--{name} must be a number: '{own[name]}'")
         if self.is_on("test_only"):
             # To st.sh, which asks for a training set, one of the test sets is that, of
             # which no utterance is too long.
@@ -375,4 +379,4 @@ class Names:
             "token_args": own["trim_vocab_args"],
         }
         values = {**own, **vars(self), **changed}
-        return [f"--{name}={values[name]}" for name in _PRODUCT_OPTIONS]
+        return [f"--{name}={values[name]}" for name in PRODUCT_OPTIONS]

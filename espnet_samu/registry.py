@@ -39,43 +39,25 @@ class Plugin(NamedTuple):
     """Name of the ``ClassChoices`` object in the task module."""
     target: str
     """``module:Class``, imported only when a task module is."""
-    hosts: tuple[str, ...]
-    """Task modules that get it."""
 
-
-_SPEECH_TASKS = (
-    "espnet2.tasks.st",
-    "espnet2.tasks.asr",
-    "espnet2.tasks.slu",
-    "espnet2.tasks.s2t",
-)
 
 PLUGINS = (
-    Plugin(
-        "samu",
-        "frontend_choices",
-        "espnet_samu.frontend.samu:SamuFrontend",
-        _SPEECH_TASKS,
-    ),
+    Plugin("samu", "frontend_choices", "espnet_samu.frontend.samu:SamuFrontend"),
     Plugin(
         "passthrough",
         "encoder_choices",
         "espnet_samu.encoder.passthrough:PassthroughEncoder",
-        _SPEECH_TASKS,
     ),
     Plugin(
-        "mbart",
-        "postencoder_choices",
-        "espnet_samu.postencoder.mbart:MBartPostEncoder",
-        _SPEECH_TASKS,
+        "mbart", "postencoder_choices", "espnet_samu.postencoder.mbart:MBartPostEncoder"
     ),
-    Plugin(
-        "mbart",
-        "decoder_choices",
-        "espnet_samu.decoder.mbart:MBartDecoder",
-        _SPEECH_TASKS,
-    ),
+    Plugin("mbart", "decoder_choices", "espnet_samu.decoder.mbart:MBartDecoder"),
 )
+
+_HOSTS = frozenset(
+    ("espnet2.tasks.st", "espnet2.tasks.asr", "espnet2.tasks.slu", "espnet2.tasks.s2t")
+)
+"""Task modules that get them."""
 
 _LOADER = "load_pretrained_model"
 """Function of ESPnet's tasks and of ours, utils.init_param, that takes its place: it
@@ -87,8 +69,6 @@ BINS = {
     "espnet2.bin.st_inference": "espnet_samu.bin.st_inference",
     "espnet2.bin.pack": "espnet_samu.bin.pack",
 }
-
-_HOSTS = frozenset(host for plugin in PLUGINS for host in plugin.hosts)
 
 
 def check_espnet() -> None:
@@ -124,9 +104,9 @@ def register(host: ModuleType) -> None:
         AttributeError: The host lacks one of the tables: another ESPnet version.
     """
     check_espnet()
+    if host.__name__ not in _HOSTS:
+        return
     for plugin in PLUGINS:
-        if host.__name__ not in plugin.hosts:
-            continue
         module, _, name = plugin.target.partition(":")
         cls = getattr(importlib.import_module(module), name)
         choices = getattr(host, plugin.choices)

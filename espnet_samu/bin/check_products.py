@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_samu.recipe import Product, Recipe
+from espnet_samu.recipe_names import PRODUCT_OPTIONS
+from espnet_samu.recipe_products import Product, Recipe
 from espnet_samu.teacher.cache import differences as teacher_differences
 from espnet_samu.utils import provenance
 from espnet_samu.utils.command import run
@@ -30,23 +31,13 @@ def get_parser() -> argparse.ArgumentParser:
         help="sets, tokens, selection, student, retrieval, stats, model, translations, "
         "results; for check: the number of a stage",
     )
-    for name in (
-        "data_feats expdir train_set perturbed_set valid_set test_sets samu_train_set "
-        "samu_valid_set retrieval_sets label_text transcripts translations teacher "
-        "teacher_prompt teacher_dir samu_model samu_exp samu_stats_dir samu_config "
-        "samu_args token_list bpemodel token_texts token_model token_args st_exp "
-        "st_stats_dir st_config st_args inference_tag inference_config inference_args "
-        "inference_st_model retrieval_dir baseline_exp durations named train_langs "
-        "command"
-    ).split():
+    for name in PRODUCT_OPTIONS:
         parser.add_argument(f"--{name}", default="", help="As in samu_st.sh")
-    for name in ("own_student", "use_src_lang", "check_audio"):
-        parser.add_argument(f"--{name}", default="false", help="true or false")
     return parser
 
 
 def stale(product: Product, named: bool = False) -> str:
-    """Return in which way a product was made from something else; "" if not.
+    """Return how a product's inputs differ from those it was made from; "" if not.
 
     Args:
         product: As it would be made now.
@@ -79,10 +70,7 @@ def stale(product: Product, named: bool = False) -> str:
 
 
 def is_linked(product: Product) -> bool:
-    """Return whether a product was made elsewhere: its files are links to there.
-
-    Nothing that is here was it made from.
-    """
+    """Return whether a product was made elsewhere: its files are links to there."""
     folder = product.folder.resolve()
     files = [file.resolve() for file in product.folder.glob(product.sign)]
     return not any(file.is_relative_to(folder) for file in files)

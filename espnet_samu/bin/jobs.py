@@ -2,7 +2,6 @@
 """What a scheduler's jobs do not get from the shell, and what ended a failed job."""
 
 import argparse
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -89,39 +88,27 @@ def find_error(logs: Sequence[Path]) -> str:
         return errors[-1]
     for file in texts:
         if file not in logs and not (file.parents[1] / file.name).exists():
-            return f"Error: a job never began, cancelled in the queue? See {file}"
+            return (
+                f"Error: a job never began; was it cancelled in the queue? See {file}"
+            )
     named = " ".join(map(str, logs))
-    return f"Error: a job ended without a word, was it killed? See {named}"
+    return f"Error: a job ended without an error message; was it killed? See {named}"
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    group = parser.add_mutually_exclusive_group(required=True)
-    group.add_argument(
-        "--cmd",
-        nargs="+",
-        help="commands that submit jobs (cmd.sh): print a warning where they do not "
-        "export variables that are set here and lead to models or the network",
+    parser = argparse.ArgumentParser(
+        description="Print what ended failed jobs, one line."
     )
-    group.add_argument(
-        "--log",
-        nargs="+",
-        type=Path,
-        help="logs of failed jobs: print what ended them, one line",
+    parser.add_argument(
+        "--log", nargs="+", type=Path, required=True, help="Logs of the jobs"
     )
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
-    args = get_parser().parse_args(cmd)
-    if args.log:
-        print(find_error(args.log))
-        return
-    warnings = (find_unexported(command, os.environ) for command in args.cmd)
-    for warning in dict.fromkeys(w for w in warnings if w):
-        print(warning)
+    print(find_error(get_parser().parse_args(cmd).log))
 
 
 if __name__ == "__main__":

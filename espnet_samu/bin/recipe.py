@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check a recipe's options, and say what samu_st.sh and its programs get of them."""
+"""Check a recipe's options, and print what samu_st.sh and its programs get."""
 
 import argparse
 import os
@@ -205,7 +205,8 @@ def target_languages(names: Names, split: str) -> str:
 def _languages(path: Path) -> list[str]:
     """Return the languages that a file of lines `id language` names."""
     text = path.read_text("utf-8") if path.is_file() else ""
-    return sorted({line.split(" ")[1] for line in text.splitlines() if " " in line})
+    rows = (line.split() for line in text.splitlines())
+    return sorted({row[1] for row in rows if len(row) > 1})
 
 
 VARIABLES = (

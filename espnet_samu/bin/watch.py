@@ -39,7 +39,7 @@ _ENDED = re.compile(r"# Ended \(code")
 
 
 class Log:
-    """A job's log: what its lines have said until now.
+    """A job's log, and what was read of it until now.
 
     Args:
         path: The file, which another process writes.

@@ -80,6 +80,15 @@ def base_of(checkpoint: Path | str) -> Path | None:
         FileNotFoundError: There is no such file.
         ValueError: Its content is another one.
     """
+    named = _named_base(checkpoint)
+    if named is None:
+        return None
+    read_base(*named)
+    return named[0]
+
+
+def _named_base(checkpoint: Path | str) -> tuple[Path, str] | None:
+    """Return file and checksum of the frozen weights that config.yaml names."""
     config = Path(checkpoint).parent / "config.yaml"
     if not config.is_file():
         return None
@@ -88,11 +97,7 @@ def base_of(checkpoint: Path | str) -> Path | None:
     if b"base_weights:" not in config.read_bytes():
         return None
     base = read_yaml(config).get("base_weights")
-    if base is None:
-        return None
-    path = config.parent / base["file"]
-    read_base(path, base["sha256"])
-    return path
+    return None if base is None else (config.parent / base["file"], base["sha256"])
 
 
 def read_weights(
@@ -102,15 +107,15 @@ def read_weights(
 
     Args:
         checkpoint: File of the model.
-        shapes_only: As in :func:`read_state_dict`.
+        shapes_only: As in :func:`read_state_dict`, of the checkpoint.
 
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: The frozen weights are others than those of the training.
     """
     state = read_state_dict(checkpoint, shapes_only)
-    base = base_of(checkpoint)
-    return state if base is None else {**read_state_dict(base, shapes_only), **state}
+    named = _named_base(checkpoint)
+    return state if named is None else {**read_base(*named), **state}
 
 
 def load_base(model: torch.nn.Module, path: Path | str, sha256: str) -> None:

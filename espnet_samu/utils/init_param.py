@@ -207,7 +207,7 @@ def _check_source(
     if adapters:
         raise ValueError(
             f"{what}: the file has adapters ({len(adapters)} tensors, e.g. "
-            f"{adapters[0]}), the model has not such ones; set adapters as in its "
+            f"{adapters[0]}), the model has none like them; set adapters as in its "
             "config.yaml, or merge LoRA into the weights first: python -m "
             "espnet_samu.bin.st_import --from FILE --merge_lora true (of a student: "
             "espnet_samu.bin.samu_export)"

@@ -262,16 +262,14 @@ def write_vectors(
     folder: str | os.PathLike[str],
     vectors: Iterable[tuple[str, np.ndarray]],
     entry_of: Mapping[str, str] | None = None,
-    name: str = "embed",
 ) -> Path:
-    """Write vectors to `name.ark` and `name.scp`, atomically.
+    """Write vectors to `embed.ark` and `embed.scp`, atomically.
 
     Args:
         folder: Output folder; the scp names the ark by it, as it is given.
         vectors: Pairs of id and vector (D,), stored as float32; may be a generator.
         entry_of: For every id of the scp the id in `vectors` whose entry it shares;
             default is one line for every vector.
-        name: Stem of the two files.
 
     Returns:
         Path of the scp file.
@@ -281,7 +279,7 @@ def write_vectors(
     """
     from kaldiio.matio import write_array
 
-    ark, scp = Path(folder) / f"{name}.ark", Path(folder) / f"{name}.scp"
+    ark, scp = Path(folder) / "embed.ark", Path(folder) / "embed.scp"
     places: dict[str, str] = {}
     with atomic_write(ark, "wb") as f:
         for key, vector in vectors:

@@ -11,7 +11,7 @@ import espnet_samu
 ORDER = (
     ("launch", "bin", "sentence_transformer"),
     ("speech2text", "speech2embedding"),
-    ("decoding", "checkpoint", "report", "recipe", "recipe_data"),
+    ("decoding", "checkpoint", "report", "recipe_products", "recipe_data"),
     ("recipe_names",),
     ("tasks",),
     ("samu_model", "st_model", "teacher"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from espnet_samu.bin.recipe import check, vocabulary_arguments
 from espnet_samu.recipe_names import SWITCHES, Names, OptionError, tag_of
 
 SCRIPT = Path(__file__).parents[2] / "egs2/TEMPLATE/samu_st1/samu_st.sh"
@@ -41,6 +42,12 @@ def test_switches_are_those_of_the_script(defaults):
 def test_a_switch_is_true_or_false(names):
     with pytest.raises(OptionError, match="--use_src_lang must be true or false: 'ye"):
         names(use_src_lang="yes")
+
+
+def test_what_is_no_number(names):
+    for name in ("stage", "stop_stage", "ngpu", "num_splits_st"):
+        with pytest.raises(OptionError, match=f"--{name} must be a number: 'two'"):
+            names(**{name: "two"})
 
 
 def test_options_as_part_of_a_name():
@@ -87,3 +94,22 @@ def test_which_calls_embed(names):
     assert not names(samu_model="a.pth").makes_embeddings
     assert not names(test_only="true").makes_embeddings
     assert not names(skip_train="true").makes_embeddings
+
+
+@pytest.mark.parametrize("blank", " \t")
+def test_target_languages_of_stage_5(names, tmp_path, monkeypatch, blank):
+    """Kaldi's files may have tabs behind the id."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    table = tmp_path / "data" / "train" / "utt2tgt_lang"
+    table.write_text(f"a{blank}de\nb{blank}fr\n")
+    mbart = {"hugging_face_model_name_or_path": "mbart"}
+    arguments = vocabulary_arguments(names(tgt_token_type="hugging_face", **mbart))
+    assert arguments[2:6] == ["--tgt_lang", "de", "--tgt_lang", "fr"]
+
+
+def test_warnings_of_several_commands_are_one(names, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    check(names(train_cmd="slurm.pl", cuda_cmd="slurm.pl", decode_cmd="run.pl"))
+    assert len(capsys.readouterr().err.splitlines()) == 1

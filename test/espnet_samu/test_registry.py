@@ -106,7 +106,7 @@ def test_finder_registers_what_is_imported_later(tmp_path, monkeypatch):
     source = "class choices:\n    classes = {}\n    base_type = None\n"
     (tmp_path / "tiny_host.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    plugin = registry.Plugin("od", "choices", "collections:OrderedDict", ("tiny_host",))
+    plugin = registry.Plugin("od", "choices", "collections:OrderedDict")
     monkeypatch.setattr(registry, "PLUGINS", (plugin,))
     monkeypatch.setattr(registry, "_HOSTS", frozenset({"tiny_host"}))
     registry.install()

@@ -541,7 +541,7 @@ def coverage(recipe):
         ("ValueError: 3", None),
         ("torch.OutOfMemoryError: CUDA out of memory", None),
         ("embed.py: error: the following arguments are required", None),
-        ("Killed", "Error: a job ended without a word, was it killed? See exp/teacher"),
+        ("Killed", "Error: a job ended without an error message; was it killed? See "),
     ],
 )
 def test_a_failed_job_says_why_on_the_console(run, coverage, monkeypatch, line, shown):

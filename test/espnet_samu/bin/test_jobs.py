@@ -38,13 +38,6 @@ def test_unexported(tmp_path, monkeypatch, command, config, line, missing):
     assert find_unexported(command, {"PATH": "/bin"}) is None
 
 
-def test_warnings_of_several_commands_are_one(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    main(["--cmd", "slurm.pl", "slurm.pl", "run.pl"])
-    assert len(capsys.readouterr().out.splitlines()) == 1
-
-
 @pytest.mark.parametrize(
     "queue, log, said",
     [
@@ -74,7 +67,7 @@ def test_warnings_of_several_commands_are_one(tmp_path, monkeypatch, capsys):
         (
             "Submitted batch job 137",
             "said nothing",
-            "Error: a job ended without a word",
+            "Error: a job ended without an error message",
         ),
     ],
 )
