@@ -57,8 +57,8 @@ def prepare(args: argparse.Namespace) -> None:
     folder = args.output_dir / "local" / args.tag
     distillation = (args.samu_train_set, args.samu_valid_set)
     tested = [f"{src}-{tgt}" for src, tgt in plan.tested]
-    sets = [f"{split}.{name}" for split in SPLITS for name in (*tested, args.tag)]
-    outputs = [args.output_dir / name for name in (*distillation, *sets)]
+    names = [f"{split}.{name}" for split in SPLITS for name in (*tested, args.tag)]
+    outputs = [args.output_dir / name for name in (*distillation, *names)]
 
     def make() -> None:
         recordings = Recordings(args.root, AudioStore(args.clips_dir, jobs=args.nj))
