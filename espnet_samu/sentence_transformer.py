@@ -12,7 +12,7 @@ from sentence_transformers.base.modules import InputModule
 
 from espnet_samu.checkpoint.export import write_student
 from espnet_samu.speech2embedding import Speech2Embedding
-from espnet_samu.utils.torch_modules import encoder_lock
+from espnet_samu.utils.torch_modules import encoder_lock, waveform_dtype
 from espnet_samu.utils.waveform import check_waveform, named_waveforms
 
 
@@ -38,6 +38,8 @@ class Student(InputModule):
         self.student = speech2embedding.samu_model
         self.train_args = speech2embedding.samu_train_args
         self.formatter = InputFormatter("samu", "flat", supported_modalities=["audio"])
+        # One for all calls: threads that share the object wait for each other.
+        self.lock = encoder_lock(self.student)
 
     @property
     def modalities(self) -> list[Any]:
@@ -83,9 +85,9 @@ class Student(InputModule):
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Add ``sentence_embedding`` (B, E), L2-normalised, to a batch."""
-        dtype = next(self.student.parameters()).dtype
+        dtype = waveform_dtype(self.student, next(self.student.parameters()).dtype)
         names = [f"inputs[{i}]" for i in range(len(features["speech"]))]
-        lock = nullcontext() if self.training else encoder_lock(self.student)
+        lock = nullcontext() if self.training else self.lock
         with lock, named_waveforms(names, what=""):
             output = self.student.embed(
                 features["speech"].to(dtype), features["speech_lengths"]

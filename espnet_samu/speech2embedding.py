@@ -13,8 +13,11 @@ from espnet_samu.layers.adapters import check_quantize, quantize_linear
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.safe_reading import Configuration
 from espnet_samu.utils.torch_modules import (
+    MODEL_DTYPES,
     encoder_lock,
     host_settings_kept,
+    parse_dtype,
+    waveform_dtype,
     without_autocast,
 )
 from espnet_samu.utils.waveform import (
@@ -57,10 +60,7 @@ class Speech2Embedding:
         dtype: str = "float32",
         quantize: bool = False,
     ):
-        allowed = ("float16", "bfloat16", "float32", "float64")
-        if dtype not in allowed:
-            raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
-        self.dtype = getattr(torch, dtype)
+        self.dtype = parse_dtype("dtype", dtype, MODEL_DTYPES)
         if quantize:
             check_quantize(device, dtype)
         if samu_model_file is None:
@@ -141,7 +141,8 @@ class Speech2Embedding:
         Raises:
             ValueError: There is none, or one is no such waveform; says which.
         """
-        labels, tensors = check_speeches(speeches, sampling_rate, self.dtype)
+        dtype = waveform_dtype(self.samu_model, self.dtype)
+        labels, tensors = check_speeches(speeches, sampling_rate, dtype)
         lengths = torch.tensor([len(speech) for speech in tensors])
         padded = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
         with named_waveforms(labels, what=""):
@@ -162,7 +163,7 @@ class Speech2Embedding:
             UnusableWaveforms: Some are too short or too long, or have an embedding
                 that is not finite.
         """
-        speech = speech.to(device=self.device, dtype=self.dtype)
+        speech = speech.to(self.device, waveform_dtype(self.samu_model, self.dtype))
         with self._lock:
             output = self.samu_model.embed(speech, speech_lengths.to(self.device))
         embedding = output.embedding.cpu()

@@ -35,8 +35,11 @@ from espnet_samu.text.tokenizer_files import own_tokenizer
 from espnet_samu.utils.safe_reading import Configuration
 from espnet_samu.utils.state_dict import StateDictError
 from espnet_samu.utils.torch_modules import (
+    MODEL_DTYPES,
     encoder_lock,
     host_settings_kept,
+    parse_dtype,
+    waveform_dtype,
     without_autocast,
 )
 from espnet_samu.utils.waveform import SAMPLING_RATE, check_speeches, named_waveforms
@@ -111,10 +114,7 @@ class Speech2Text:
                 "nothing to decoder: mbart; leave it out"
             )
         self.settings = SearchSettings(**search)
-        allowed = ("float16", "bfloat16", "float32", "float64")
-        if dtype not in allowed:
-            raise ValueError(f"dtype '{dtype}' is not one of {', '.join(allowed)}")
-        self.dtype = getattr(torch, dtype)
+        self.dtype = parse_dtype("dtype", dtype, MODEL_DTYPES)
         if quantize:
             check_quantize(device, dtype)
         self.limit = int(chunk_seconds * SAMPLING_RATE)
@@ -249,7 +249,8 @@ class Speech2Text:
                     "rate is given by sampling_rate"
                 )
         pieces = []
-        labels, tensors = check_speeches(speeches, sampling_rate, self.dtype)
+        dtype = waveform_dtype(self.model, self.dtype)
+        labels, tensors = check_speeches(speeches, sampling_rate, dtype)
         for i, speech in enumerate(tensors):
             cuts = translation.cut(speech, self.limit) if self.limit else [speech]
             pieces += [(i, piece) for piece in cuts]
@@ -292,7 +293,7 @@ class Speech2Text:
         languages = self.languages.rows(tgt_langs)
         if languages is not None:
             languages = languages.to(self.device)
-        speech = speech.to(device=self.device, dtype=self.dtype)
+        speech = speech.to(self.device, waveform_dtype(self.model, self.dtype))
         with self._lock:
             frames, lengths = self.model.encode(speech, speech_lengths.to(self.device))
         found = self.search(frames, lengths, languages)

@@ -14,7 +14,12 @@ from espnet_samu.decoder.cached_scorer import CachedScorer
 from espnet_samu.decoder.generation import Generation
 from espnet_samu.decoder.pretrained import build_decoder, load_decoder_config
 from espnet_samu.utils import hub, huggingface
-from espnet_samu.utils.torch_modules import eval_frozen, valid_mask
+from espnet_samu.utils.torch_modules import (
+    AUTOCAST_DTYPES,
+    eval_frozen,
+    parse_dtype,
+    valid_mask,
+)
 
 
 class MBartDecoder(AbsDecoder, CachedScorer, Generation):
@@ -83,11 +88,7 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
         dtype: str = "float32",
     ):
         super().__init__()
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise ValueError(
-                f"decoder_conf: dtype '{dtype}' is not one of float32, bfloat16, "
-                "float16"
-            )
+        self.dtype = parse_dtype("decoder_conf: dtype", dtype, AUTOCAST_DTYPES)
         source = None
         if pretrained and model is not None:
             source = hub.locate(model, revision)
@@ -111,7 +112,6 @@ class MBartDecoder(AbsDecoder, CachedScorer, Generation):
             if encoder_output_size != config.d_model
             else torch.nn.Identity()
         )
-        self.dtype = getattr(torch, dtype)
         self.options: dict[str, Any] = {
             "model": model,
             "revision": revision,

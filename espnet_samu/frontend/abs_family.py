@@ -60,7 +60,7 @@ class AbsFamily(torch.nn.Module, ABC):
     def freeze_feature_encoder(self, model: torch.nn.Module) -> None:
         """Freeze the convolutions over the waveform, if there are any."""
 
-    def checkpoint(self, model: Any) -> None:
+    def checkpoint_activations(self, model: Any) -> None:
         """Turn on activation checkpointing."""
         model.activation_checkpointing_enable()
 

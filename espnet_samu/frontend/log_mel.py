@@ -83,8 +83,7 @@ class LogMel(torch.nn.Module):
         Returns:
             Frames (B,).
         """
-        frames = torch.div(lengths - WINDOW, HOP, rounding_mode="floor") + 1
-        return torch.div(frames.clamp(min=0), self.stack, rounding_mode="floor")
+        return _n_frames(lengths).clamp(min=0) // self.stack
 
     def _windowed_frames(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return windowed frames (B, T, 400) of waveforms (B, N).
@@ -135,7 +134,7 @@ class LogMel(torch.nn.Module):
             else:
                 mel = self._log_mel(waveforms)
 
-            n_frames = torch.div(lengths - WINDOW, HOP, rounding_mode="floor") + 1
+            n_frames = _n_frames(lengths)
             mask = torch.arange(mel.size(1), device=mel.device) < n_frames[:, None]
             mask = mask[..., None]
             count = n_frames[:, None, None].clamp(min=2)
@@ -154,6 +153,11 @@ class LogMel(torch.nn.Module):
         # padding; it is not one of the utterance's frames.
         keep = torch.arange(n_out, device=mel.device) < out_lengths[:, None]
         return mel * keep[..., None], out_lengths
+
+
+def _n_frames(lengths: torch.Tensor) -> torch.Tensor:
+    """Return the numbers of frames of 10 ms (B,), not stacked, below 1 for none."""
+    return (lengths - WINDOW) // HOP + 1
 
 
 class LogMelFamily(AbsFamily):

@@ -39,7 +39,7 @@ class MaskedConv1d(torch.nn.Conv1d):
 
     @classmethod
     def from_conv1d(cls, conv: torch.nn.Conv1d) -> "MaskedConv1d":
-        """Return a masked convolution that shares the parameters of `conv`."""
+        """Return a masked convolution that shares the parameters of ``conv``."""
         masked = cls(
             conv.in_channels,
             conv.out_channels,
@@ -57,7 +57,7 @@ class MaskedConv1d(torch.nn.Conv1d):
     def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
         """Return the numbers of output frames (B,) for numbers of input frames (B,)."""
         reach = self.dilation[0] * (self.kernel_size[0] - 1) - 2 * self.padding[0]
-        return torch.div(lengths - reach - 1, self.stride[0], rounding_mode="floor") + 1
+        return (lengths - reach - 1) // self.stride[0] + 1
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Convolve (B, C, T)."""
@@ -77,7 +77,7 @@ class MaskedGroupNorm(torch.nn.GroupNorm):
 
     @classmethod
     def from_group_norm(cls, norm: torch.nn.GroupNorm) -> "MaskedGroupNorm":
-        """Return a masked norm that shares the parameters of `norm`."""
+        """Return a masked norm that shares the parameters of ``norm``."""
         if norm.num_groups != norm.num_channels:
             raise ValueError(
                 f"{norm.num_groups} groups of {norm.num_channels} channels: only one "
@@ -112,7 +112,7 @@ class FixedBatchNorm1d(torch.nn.BatchNorm1d):
 
     @classmethod
     def from_batch_norm(cls, norm: torch.nn.BatchNorm1d) -> "FixedBatchNorm1d":
-        """Return a fixed norm that shares parameters and statistics of `norm`."""
+        """Return a fixed norm that shares parameters and statistics of ``norm``."""
         fixed = cls(norm.num_features, norm.eps, device="meta")
         fixed._parameters.update(norm._parameters)
         fixed._buffers.update(norm._buffers)

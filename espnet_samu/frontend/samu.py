@@ -19,7 +19,12 @@ from espnet_samu.frontend.waveform_family import WaveformFamily
 from espnet_samu.frontend.whisper_family import WhisperFamily
 from espnet_samu.utils import hub, huggingface
 from espnet_samu.utils.init_param import MASK_VECTOR
-from espnet_samu.utils.torch_modules import eval_frozen, valid_mask
+from espnet_samu.utils.torch_modules import (
+    AUTOCAST_DTYPES,
+    eval_frozen,
+    parse_dtype,
+    valid_mask,
+)
 from espnet_samu.utils.waveform import SAMPLING_RATE, UnusableWaveforms
 
 if TYPE_CHECKING:
@@ -148,6 +153,7 @@ class SamuFrontend(AbsFrontend):
     """
 
     keeps_batch_state = False
+    input_dtype = torch.float32
     cache: FramesCache | None = None
     """Frames of an earlier epoch, in the training of a model that it is frozen in."""
 
@@ -183,11 +189,7 @@ class SamuFrontend(AbsFrontend):
                 f"frontend_conf: fs is {fs}, but speech encoders take {SAMPLING_RATE} "
                 "Hz; let the recipe resample with --fs 16k"
             )
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise ValueError(
-                f"frontend_conf: dtype '{dtype}' is not one of float32, bfloat16, "
-                "float16"
-            )
+        self.dtype = parse_dtype("frontend_conf: dtype", dtype, AUTOCAST_DTYPES)
         if average_frames < 1:
             raise ValueError(
                 f"frontend_conf: average_frames is {average_frames}; 1 or more"
@@ -215,12 +217,7 @@ class SamuFrontend(AbsFrontend):
             source, model_conf or {}, revision, is_written=not pretrained
         )
         self.family = make_family(
-            config,
-            source,
-            revision,
-            normalize_waveform,
-            log_mel_conf,
-            window_seconds,
+            config, source, revision, normalize_waveform, log_mel_conf, window_seconds
         )
         huggingface.set_attention(
             config, self.family.model_class(config), attn_implementation
@@ -236,7 +233,6 @@ class SamuFrontend(AbsFrontend):
             self.state_choice = StateChoice(
                 n_layers, layer, layer_mix_norm, layer_mix_first, size
             )
-        self.dtype = getattr(torch, dtype)
         self._config = config
         self.model = self._build(revision, keep_layers is not None)
         self.family.mask_padding(self.model)
@@ -248,7 +244,7 @@ class SamuFrontend(AbsFrontend):
         if freeze:
             self.model.requires_grad_(False)
         if gradient_checkpointing:
-            self.family.checkpoint(self.model)
+            self.family.checkpoint_activations(self.model)
         if self.state_choice is not None:
             self.state_choice.attach(
                 self.family.encoder(self.model),
@@ -317,11 +313,6 @@ class SamuFrontend(AbsFrontend):
         settings = {k: v for k, v in self.portable_conf().items() if k not in others}
         return fingerprint(self, settings)
 
-    @property
-    def normalize_waveform(self) -> bool:
-        """Whether each waveform gets zero mean and unit variance."""
-        return self.family.portable_conf().get("normalize_waveform", False)
-
     def output_size(self) -> int:
         """Dimension D of the frames."""
         config: Any = self.model.config
@@ -373,8 +364,7 @@ class SamuFrontend(AbsFrontend):
 
     def _averaged(self, lengths: torch.Tensor) -> torch.Tensor:
         """Return the numbers of averaged frames (B,)."""
-        size = self.average_frames
-        return torch.div(lengths + size - 1, size, rounding_mode="floor")
+        return (lengths + self.average_frames - 1) // self.average_frames
 
     def _model_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
         """Return the numbers of frames (B,) that the model makes of samples (B,)."""

@@ -71,9 +71,9 @@ class WaveformFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         model.feature_extractor._freeze_parameters()
 
-    def checkpoint(self, model: torch.nn.Module) -> None:
+    def checkpoint_activations(self, model: torch.nn.Module) -> None:
         """See :class:`AbsFamily`."""
-        super().checkpoint(model)
+        super().checkpoint_activations(model)
         # Its norm has no lengths outside of the forward pass.
         if model.config.feat_extract_norm == "group":
             model.feature_extractor.conv_layers[0].gradient_checkpointing = False
@@ -83,7 +83,7 @@ class WaveformFamily(AbsFamily):
     ) -> torch.Tensor:
         """See :class:`AbsFamily`."""
         for kernel, stride in zip(model.config.conv_kernel, model.config.conv_stride):
-            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            lengths = (lengths - kernel) // stride + 1
         return lengths
 
     def features(
@@ -115,13 +115,9 @@ class WaveformFamily(AbsFamily):
         """See :class:`AbsFamily`."""
         config, masked = model.config, {}
         if config.feat_extract_norm == "group":
-            frames = torch.div(
-                lengths - config.conv_kernel[0],
-                config.conv_stride[0],
-                rounding_mode="floor",
-            )
+            kernel, stride = config.conv_kernel[0], config.conv_stride[0]
             first = model.feature_extractor.conv_layers[0]
-            masked[first.layer_norm] = frames + 1
+            masked[first.layer_norm] = (lengths - kernel) // stride + 1
         if getattr(config, "conv_pos_batch_norm", False):
             position = model.encoder.pos_conv_embed
             masked[position.conv] = self.frame_lengths(model, lengths)

@@ -1,9 +1,9 @@
-"""Helpers for torch modules: masks, autocast, frozen parts, locks, memory, loading."""
+"""Helpers for torch modules: masks, types, frozen parts, locks, memory, loading."""
 
 import ctypes
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -13,6 +13,37 @@ Model = TypeVar("Model", bound=torch.nn.Module)
 
 _M_TRIM_THRESHOLD = -1  # bytes at the heap's end that are not returned; of malloc.h
 _M_MMAP_THRESHOLD = -3  # bytes from which on a block is returned as soon as it is free
+
+
+AUTOCAST_DTYPES = ("float32", "bfloat16", "float16")
+"""Types of autocast inside frontend and decoder; ``float32`` is none."""
+MODEL_DTYPES = ("float16", "bfloat16", "float32", "float64")
+"""Types of a whole model in inference."""
+
+
+def parse_dtype(option: str, name: str, allowed: Sequence[str]) -> torch.dtype:
+    """Return the torch type that an option names.
+
+    Raises:
+        ValueError: It is not one of those allowed.
+    """
+    if name not in allowed:
+        raise ValueError(f"{option} '{name}' is not one of {', '.join(allowed)}")
+    return getattr(torch, name)
+
+
+def waveform_dtype(model: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
+    """Return the type of the waveforms that a model of a dtype reads.
+
+    Our frontend computes its features in float32 (class attribute ``input_dtype``),
+    whatever the model's type: waveforms in bfloat16 have noise at -50 dB, louder than
+    the high frequencies of speech. ESPnet's frontends read the model's type.
+
+    Args:
+        model: Translation model or student.
+        dtype: Of its parameters.
+    """
+    return getattr(getattr(model, "frontend", None), "input_dtype", dtype)
 
 
 def without_autocast(model: Model) -> Model:

@@ -1,6 +1,8 @@
 """The exported folder in sentence-transformers."""
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -73,9 +75,37 @@ def test_saved_again(model, recordings, expected, tmp_path):
         model_kwargs={"dtype": torch.bfloat16},
     )
     assert again.dtype == torch.bfloat16
+    seen = []
+    again[0].student.frontend.register_forward_pre_hook(
+        lambda _, args: seen.append(args[0].dtype)
+    )
     found = again.encode(recordings, convert_to_tensor=True).float().numpy()
     cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1)
     assert (cosines > 0.99).all()
+    assert seen == [torch.float32]
+
+
+def test_threads_wait_for_each_other(folder, recordings, monkeypatch):
+    """For an encoder that keeps something of a batch, as ESPnet's do."""
+    from espnet_samu.frontend.samu import SamuFrontend
+    from espnet_samu.sentence_transformer import Student
+
+    monkeypatch.setattr(SamuFrontend, "keeps_batch_state", True)
+    student = Student(folder).eval()
+    embed, inside, most = student.student.embed, [], []
+
+    def slow(*args):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return embed(*args)
+
+    monkeypatch.setattr(student.student, "embed", slow)
+    features = [student.preprocess([speech]) for speech in recordings]
+    with ThreadPoolExecutor(3) as pool, torch.no_grad():
+        list(pool.map(student, features))
+    assert most == [1, 1, 1]
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,19 @@ def test_double_precision(samu_exp, speech2embedding, batch):
         Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth", dtype="int8")
 
 
+def test_half_precision(samu_exp, batch):
+    """The model is bfloat16, the waveforms that its features are made of are not."""
+    from espnet_samu.speech2embedding import Speech2Embedding
+
+    half = Speech2Embedding(samu_model_file=samu_exp / "1epoch.pth", dtype="bfloat16")
+    seen = []
+    half.samu_model.frontend.register_forward_pre_hook(
+        lambda _, args: seen.append(args[0].dtype)
+    )
+    assert half(batch[0][0, :3000]).dtype == torch.bfloat16
+    assert seen == [torch.float32]
+
+
 def test_refused(speech2embedding):
     good = np.zeros(3000) + 0.1
     with pytest.raises(ValueError, match=r"speeches\[1\]: .*\(3000, 2\).*one channel"):

@@ -57,6 +57,18 @@ def assert_same(ours, theirs):
     assert [t.score for t in ours] == pytest.approx(scores, abs=1e-4)
 
 
+def test_half_precision(files):
+    """The model is bfloat16, the waveforms that its features are made of are not."""
+    half = Speech2Text(**files, dtype="bfloat16", beam_size=1, maxlenratio=-2)
+    seen = []
+    half.model.frontend.register_forward_pre_hook(
+        lambda _, args: seen.append(args[0].dtype)
+    )
+    half(noise(0.2))
+    assert seen == [torch.float32]
+    assert {p.dtype for p in half.model.parameters()} == {torch.bfloat16}
+
+
 def test_call(speech2text):
     speech = noise(0.2)
     best = speech2text(speech)

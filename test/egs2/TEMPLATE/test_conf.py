@@ -132,7 +132,7 @@ def test_distillation(built):
 
     model = built[0]["train_samu.yaml"].train()
     assert model.frontend.dtype == torch.bfloat16
-    assert model.frontend.normalize_waveform
+    assert model.frontend.family.normalize
     embed = torch.nn.functional.normalize(torch.ones(2, 768), dim=-1)
     loss, stats, weight = model(**batch(), embed=embed)
     loss.backward()

@@ -125,7 +125,7 @@ def test_pretrained_waveform(save, noise, family, do_normalize):
     extractor = Wav2Vec2FeatureExtractor(do_normalize=do_normalize)
     folder, plain = save(family, extractor)
     frontend = SamuFrontend(model=folder).eval()
-    assert frontend.normalize_waveform is do_normalize
+    assert frontend.family.normalize is do_normalize
     speech, lengths = noise(3000)
     speech = speech + 0.3  # a mean that normalisation removes
     inputs = extractor(speech[0].numpy(), sampling_rate=16000, return_tensors="pt")
@@ -159,11 +159,11 @@ def test_pretrained_log_mel(save, noise):
 
 def test_folder_without_extractor(save, noise, caplog):
     folder, _ = save("wav2vec2-layer", Wav2Vec2FeatureExtractor(do_normalize=True))
-    assert SamuFrontend(model=folder).normalize_waveform
+    assert SamuFrontend(model=folder).family.normalize
     (Path(folder) / "preprocessor_config.json").unlink()
     with caplog.at_level("WARNING"):
         # As XLS-R, whose convolutions have layer norms.
-        assert SamuFrontend(model=folder).normalize_waveform
+        assert SamuFrontend(model=folder).family.normalize
     assert "no preprocessor_config.json says whether" in caplog.text
 
 
