@@ -40,9 +40,9 @@ class FramesCache:
     """Frames of one encoder on disk, by the content of the waveform.
 
     Every process that trains appends to a pair of files of its own, ``*.frames`` and
-    ``*.index``, and reads those of all earlier ones. Frames are written before their
-    entry in the index, which has a checksum: what a killed process has half-written is
-    computed again. Other audio has another key, and another encoder another folder.
+    ``*.index``, and reads those of all others. Frames are written before their entry in
+    the index, which has a checksum: what a killed process has half-written is computed
+    again. Other audio has another key, and another encoder another folder.
 
     All frames are rounded to the type that is stored, those that were just computed
     too: a training does not depend on what was there before.
@@ -62,11 +62,12 @@ class FramesCache:
         self.n_read = self.n_computed = 0
         self._files: list[int] = []
         self._places: dict[bytes, _Place] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        for index in sorted(folder.glob("*.index")):
-            self._read_index(index)
+        # Of the other processes: number of the file, bytes of the index that were read.
+        self._others: dict[Path, tuple[int, int]] = {}
         self._frames: Any = None
         self._index: Any = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self.refresh()
 
     def __len__(self) -> int:
         """Number of waveforms whose frames are there."""
@@ -85,7 +86,9 @@ class FramesCache:
         Raises:
             UnusableWaveforms: As ``compute`` does; rows are those of the batch.
         """
-        keys = [_key(row[:n]) for row, n in zip(speech, lengths.tolist())]
+        # Whole batches go to the host and back, not row by row.
+        waveforms = speech.detach().float().cpu()
+        keys = [_key(row[:n]) for row, n in zip(waveforms, lengths.tolist())]
         found: dict[bytes, torch.Tensor] = {}
         for key in dict.fromkeys(keys):
             there = self._read(key)
@@ -103,18 +106,23 @@ class FramesCache:
                 # Rows of the batch, not of those that are computed.
                 reasons = {missing[row]: why for row, why in error.reasons.items()}
                 raise UnusableWaveforms(reasons) from None
-            rounded = frames.to(self.dtype)
+            rounded = frames.to(self.dtype).cpu()
             for i, row, n in zip(missing, rounded, n_frames.tolist()):
                 found[keys[i]] = row[:n]
             self._write({keys[i]: found[keys[i]] for i in missing})
         self.n_computed += len(missing)
         self.n_read += len(keys) - len(missing)
-        some_rows = [found[key].to(speech.device) for key in keys]
-        numbers = torch.tensor([len(row) for row in some_rows], device=speech.device)
-        return (
-            torch.nn.utils.rnn.pad_sequence(some_rows, batch_first=True).float(),
-            numbers,
-        )
+        all_rows = [found[key] for key in keys]
+        numbers = torch.tensor([len(row) for row in all_rows], device=speech.device)
+        padded = torch.nn.utils.rnn.pad_sequence(all_rows, batch_first=True)
+        return padded.to(speech.device).float(), numbers
+
+    def refresh(self) -> None:
+        """Read what other processes have written since the last call."""
+        own = None if self._index is None else Path(self._index.name)
+        for index in sorted(self.folder.glob("*.index")):
+            if index != own:
+                self._read_index(index)
 
     def close(self) -> None:
         """Close the files."""
@@ -123,25 +131,28 @@ class FramesCache:
         for file in (self._frames, self._index):
             if file is not None:
                 file.close()
-        self._files, self._places = [], {}
+        self._files, self._places, self._others = [], {}, {}
         self._frames = self._index = None
 
     def _read_index(self, path: Path) -> None:
-        frames = path.with_suffix(".frames")
         try:
-            content = path.read_bytes()
-            file = os.open(frames, os.O_RDONLY)
+            if path not in self._others:
+                self._files.append(os.open(path.with_suffix(".frames"), os.O_RDONLY))
+                self._others[path] = len(self._files) - 1, 0
+            file, n_read = self._others[path]
+            with path.open("rb") as index:
+                index.seek(n_read)
+                content = index.read()
         except OSError as error:
             logging.warning(f"{path} is not used: {error}")
             return
-        size = os.fstat(file).st_size
         entries = np.frombuffer(content, _ENTRY, len(content) // _ENTRY.itemsize)
+        self._others[path] = file, n_read + entries.nbytes
+        size = os.fstat(self._files[file]).st_size
         key: Any
         for key, start, n_frames, crc in entries.tolist():
             if start + self._bytes(n_frames) <= size:
-                place = _Place(len(self._files), start, n_frames, crc)
-                self._places[key] = place
-        self._files.append(file)
+                self._places[key] = _Place(file, start, n_frames, crc)
 
     def _bytes(self, n_frames: int) -> int:
         return n_frames * self.size * self.dtype.itemsize
@@ -171,7 +182,7 @@ class FramesCache:
                     "are not kept; set frames_cache_dtype to bfloat16"
                 )
                 continue
-            content = row.cpu().contiguous().view(torch.uint8).numpy().tobytes()
+            content = row.contiguous().view(torch.uint8).numpy().tobytes()
             try:
                 self._append(key, content, len(row))
             except OSError as error:
@@ -200,8 +211,8 @@ class FramesCache:
 
 
 def _key(waveform: torch.Tensor) -> bytes:
-    """Return a hash of a waveform, 32 hexadecimal digits."""
-    samples = waveform.detach().float().cpu().contiguous().numpy()
+    """Return a hash of a waveform (N,) on the host, 32 hexadecimal digits."""
+    samples = waveform.contiguous().numpy()
     return hashlib.blake2b(samples.data, digest_size=16).hexdigest().encode()
 
 

@@ -19,9 +19,9 @@ from espnet_samu.utils.waveform import SAMPLING_RATE
 class UpdateCounter(torch.nn.Module):
     """Mixin for a model: ``model_conf: {freeze_encoder_updates: 10000}``.
 
-    What reads the pre-trained encoder can settle before gradients reach it. The
-    model calls :meth:`init_updates` at the end of its constructor, and computes
-    ``frontend`` and ``encoder`` inside :meth:`encoder_mode`; its task registers
+    So layers with random weights settle before they send gradients to the pre-trained
+    encoder. The model calls :meth:`init_updates` at the end of its constructor, and
+    computes ``frontend`` and ``encoder`` inside :meth:`encoder_mode`; its task registers
     :meth:`count_update` with the optimiser.
     """
 
@@ -42,7 +42,7 @@ class UpdateCounter(torch.nn.Module):
                 f"{freeze_encoder_updates}"
             )
         self.freeze_encoder_updates = freeze_encoder_updates
-        self.register_load_state_dict_post_hook(_do_without_count)
+        self.register_load_state_dict_post_hook(_ignore_count)
         if freeze_encoder_updates > 0:
             # In the checkpoint: a resumed training goes on counting.
             self.register_buffer("updates", torch.tensor(0))
@@ -80,7 +80,7 @@ class UpdateCounter(torch.nn.Module):
         return torch.no_grad() if frozen else contextlib.nullcontext()
 
 
-def _do_without_count(model: UpdateCounter, incompatible) -> None:
+def _ignore_count(model: UpdateCounter, incompatible) -> None:
     """Accept a state dict with a count that the model does not need (load hook)."""
     if model.freeze_encoder_updates == 0:
         incompatible.unexpected_keys[:] = [
@@ -98,13 +98,13 @@ class FramesSettings(NamedTuple):
     limit: int
     """Most bytes of all encoders' frames."""
     seconds: float
-    """Speech of the training, validation included."""
+    """Speech of the training, validation included; 0: not known."""
 
 
 def frames_settings(
     args: argparse.Namespace, model: torch.nn.Module
 ) -> FramesSettings | None:
-    """Return what the options say of the cache; log why there is none.
+    """Return the settings of the frames cache; None, and a reason in the log, without.
 
     Args:
         args: Options of a training.
@@ -132,7 +132,7 @@ def frames_settings(
     if not isinstance(frontend, SamuFrontend):
         return None
     reason = ""
-    if any(parameter.requires_grad for parameter in frontend.parameters()):
+    if _is_trained(frontend):
         reason = "it is trained"
     elif augmented:
         reason = f"{augmented[0]} makes other speech in every epoch"
@@ -148,6 +148,10 @@ def frames_settings(
         int(args.frames_cache_gb * 1e9),
         sum(map(_samples, files)) / SAMPLING_RATE,
     )
+
+
+def _is_trained(module: torch.nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def _samples(shape_file: str) -> int:
@@ -167,12 +171,18 @@ def _samples(shape_file: str) -> int:
 def open_frames_cache(model: torch.nn.Module) -> None:
     """Open the cache of a model that has settings for it, once its weights are loaded.
 
+    An open one gets what other processes have written: in every epoch utterances come
+    to other processes.
+
     Args:
         model: To be trained, in this process.
     """
     settings: FramesSettings | None = getattr(model, "frames_settings", None)
     frontend: Any = getattr(model, "frontend", None)
-    if settings is None or frontend.cache is not None:
+    if settings is None:
+        return
+    if frontend.cache is not None:
+        frontend.cache.refresh()
         return
     dtype = str(settings.dtype).removeprefix("torch.")
     folder = settings.root / f"{frontend.fingerprint()}_{dtype}"
@@ -182,11 +192,12 @@ def open_frames_cache(model: torch.nn.Module) -> None:
     frontend.cache = FramesCache(folder, size, settings.dtype, room)
     second = torch.tensor([SAMPLING_RATE])
     n_frames = int(frontend.output_lengths(second)) * frontend.average_frames
-    a_second = n_frames * size * settings.dtype.itemsize
+    needed = settings.seconds * n_frames * size * settings.dtype.itemsize
+    hours = settings.seconds / 3600
+    estimate = f", about {needed / 1e9:.1f} GB for {hours:.1f} hours of speech"
     logging.info(
-        f"The encoder is frozen: its frames are kept in {folder}, about "
-        f"{settings.seconds * a_second / 1e9:.1f} GB for {settings.seconds / 3600:.1f} "
-        f"hours of speech; {len(frontend.cache)} utterances are there. "
+        f"The encoder is frozen: its frames are kept in {folder}"
+        f"{estimate if needed else ''}; {len(frontend.cache)} utterances are there. "
         f"{used / 1e9:.1f} of {settings.limit / 1e9:g} GB (--frames_cache_gb) are used "
         f"in {settings.root}; what is beyond is computed in every epoch"
     )
@@ -206,7 +217,7 @@ def keep_frames(
     frontend: Any = getattr(model, "frontend", None)
     if folder is None or not isinstance(frontend, SamuFrontend):
         return
-    if not frontend.options["freeze"] or frontend.state_choice is not None:
+    if _is_trained(frontend):
         logging.info("The encoder's frames are not kept: it was trained")
         return
     dtype = getattr(args, "frames_cache_dtype", "float16")

@@ -76,6 +76,24 @@ def test_computed_once(frontend, cache, speech):
     assert (later.n_computed, later.n_read) == (1, 5)
 
 
+def test_written_by_another_process(frontend, cache, speech, tmp_path):
+    """Found by a refresh, each entry once."""
+    one, size = cache(), frontend.output_size()
+    other = FramesCache(tmp_path / "frames", size, torch.float32, LIMIT)
+    waveforms, lengths = speech
+    check(frontend, (waveforms[:2], lengths[:2]))
+    frontend.cache = other
+    other.refresh()
+    check(frontend, speech)
+    assert (other.n_computed, other.n_read) == (1, 2)
+    frontend.cache = one
+    assert len(one) == 2
+    one.refresh()
+    one.refresh()
+    check(frontend, speech)
+    assert (one.n_computed, one.n_read) == (2, 3)
+
+
 @pytest.mark.parametrize("dtype, atol", [("float16", 2e-3), ("bfloat16", 2e-2)])
 def test_rounded_at_once(frontend, cache, speech, dtype, atol):
     """What is computed is what will be read."""
