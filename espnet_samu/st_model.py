@@ -23,6 +23,7 @@ from espnet_samu.utils.distributed import process_share
 from espnet_samu.utils.waveform import (
     CHECK_AUDIO,
     DURATIONS,
+    UnusableWaveforms,
     check_waveforms,
     named_waveforms,
 )
@@ -152,7 +153,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
                 loss.size, loss.padding_idx, loss.smoothing, loss.normalize_length
             )
         self.distillation: DistillationHead | None = None
-        self.register_load_state_dict_post_hook(_do_without_distillation)
+        self.register_load_state_dict_post_hook(_ignore_distillation)
         self.init_updates(freeze_encoder_updates)
         if freeze_encoder_updates > 0:
             # ESPnet's encode() goes on to the post-encoder, which is trained.
@@ -242,6 +243,32 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
         stats = {**stats, **samu_stats, "loss": loss.detach()}
         return force_gatherable((loss, stats, weight), loss.device)
 
+    def encode(
+        self,
+        speech: torch.Tensor,
+        speech_lengths: torch.Tensor,
+        return_int_enc: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ESPnet's encoder frames and their numbers, at least 1 each.
+
+        ESPnet's post-encoders leave no frame of a short utterance beside longer ones,
+        and the decoder would make up a translation.
+
+        Raises:
+            UnusableWaveforms: Utterances are too short for one frame.
+        """
+        encoded = super().encode(speech, speech_lengths, return_int_enc)
+        short = (encoded[1] < 1).nonzero()[:, 0].tolist()
+        if short:
+            raise UnusableWaveforms(
+                {
+                    row: f"{int(speech_lengths[row])} samples are too short for a "
+                    "frame behind encoder and post-encoder"
+                    for row in short
+                }
+            )
+        return encoded
+
     def _distil(
         self,
         head: DistillationHead,
@@ -310,7 +337,7 @@ class SamuSTModel(UpdateCounter, ESPnetSTModel):
         return (frames.detach(), *others)
 
 
-def _do_without_distillation(model: SamuSTModel, incompatible) -> None:
+def _ignore_distillation(model: SamuSTModel, incompatible) -> None:
     """Drop the distillation's weights from a load for decoding (hook)."""
     if model.distillation is None:
         incompatible.unexpected_keys[:] = [

@@ -24,6 +24,7 @@ from espnet_samu.utils.kaldi_io import (
     write_vectors,
 )
 from espnet_samu.utils.resume_store import ResumeStore, file_identity
+from espnet_samu.utils.torch_modules import MODEL_DTYPES
 
 
 def embed(
@@ -124,7 +125,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dtype",
         default="float32",
-        choices=["float16", "bfloat16", "float32", "float64"],
+        choices=MODEL_DTYPES,
         help="Precision of the whole model",
     )
     parser.add_argument("--ngpu", type=int, default=0, help="0: run on the CPU")
@@ -155,15 +156,16 @@ def main(cmd: Sequence[str] | None = None) -> None:
         parser.error(
             f"{len(args.wav_scp)} --wav_scp, but {len(args.output_dir)} --output_dir"
         )
-    if args.model_tag is not None:
-        if args.samu_train_config is not None:
-            parser.error("--samu_train_config belongs to --samu_model_file")
-        files = {}
-    else:
-        files = {
-            "samu_train_config": args.samu_train_config,
-            "samu_model_file": args.samu_model_file,
-        }
+    if len(set(map(Path, args.output_dir))) < len(args.output_dir):
+        parser.error(f"--output_dir: {', '.join(args.output_dir)} are not distinct")
+    if args.batch_size < 1:
+        parser.error(f"--batch_size {args.batch_size} must be 1 or more")
+    if args.model_tag is not None and args.samu_train_config is not None:
+        parser.error("--samu_train_config belongs to --samu_model_file")
+    files = {}
+    if args.model_tag is None:
+        files["samu_train_config"] = args.samu_train_config
+        files["samu_model_file"] = args.samu_model_file
     speech2embedding = Speech2Embedding.from_pretrained(
         args.model_tag,
         **files,

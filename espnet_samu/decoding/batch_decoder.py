@@ -40,7 +40,7 @@ class Run:
     Args:
         apply: Takes waveforms and target languages; ``Speech2Text.batch``.
         store: Where results are saved, and those of an earlier run are found, by
-            `Utterance.identity`.
+            ``Utterance.identity``.
         batch_size: Utterances that are translated or embedded together.
     """
 
@@ -138,7 +138,8 @@ class Run:
                 [utterance.tgt_lang for utterance, _ in batch],
             )
         except Exception as error:
-            reason, without_memory = reason_of(error), is_out_of_memory(error)
+            reason = reason_of(error, is_alone=len(batch) == 1)
+            without_memory = is_out_of_memory(error)
         # Outside of the except clause, which holds the tensors of the batch.
         if without_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -179,7 +180,7 @@ def _ratio(part: float, whole: float) -> float:
 
 @typechecked
 def translation_store(folder: Path, settings: Mapping[str, Any]) -> ResumeStore:
-    """Return the n-best translations of a run, best first, by `Utterance.identity`.
+    """Return the n-best translations of a run, best first, by ``Utterance.identity``.
 
     Args:
         folder: Of the parts of all runs.

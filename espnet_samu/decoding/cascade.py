@@ -67,14 +67,16 @@ class Cascade:
         self.tokenizer = library.AutoTokenizer.from_pretrained(place, **options)
         self.generates = generates
         self.is_whisper = config.model_type == "whisper"
-        names: dict[str, int] = {}  # {"<|en|>": 50259, ...}
+        tokens: dict[str, int] = {}  # {"<|en|>": 50259, ...}
         if self.is_whisper:
             _complete(self.asr.generation_config, self.tokenizer)
-            names = getattr(self.asr.generation_config, "lang_to_id", None) or {}
-        self.heard = {parse_code(name.strip("<|>")).language: name for name in names}
+            tokens = getattr(self.asr.generation_config, "lang_to_id", None) or {}
+        self.asr_languages = {
+            parse_code(token.strip("<|>")).language: token for token in tokens
+        }
         self.mt = self.mt_tokenizer = None
         if mt is None:
-            if not self.heard:
+            if not self.asr_languages:
                 raise ValueError(
                     f"{asr} is no multilingual Whisper, which could translate by "
                     "itself: name a model for the translation, --mt"
@@ -97,13 +99,15 @@ class Cascade:
         self.languages = TargetLanguages(tokens)
 
     def check(self, src_lang: str, tgt_langs: Sequence[str]) -> None:
-        """Check languages before any work; log what is detected instead of told.
+        """Check the languages of a data set before any work.
+
+        A spoken language that Whisper does not know is logged: it detects one.
 
         Raises:
             ValueError: The translation model does not have one of them.
         """
         language = parse_code(src_lang).language
-        if self.heard and language not in self.heard:
+        if self.asr_languages and language not in self.asr_languages:
             logging.warning(
                 f"the model for speech recognition does not know '{src_lang}': it "
                 "detects the language of each utterance"
@@ -126,52 +130,53 @@ class Cascade:
 
         Args:
             speeches: B waveforms (N,) at 16 kHz.
-            tgt_langs: Of each.
-            src_lang: Of all.
+            tgt_langs: Target language of each.
+            src_lang: Spoken language of all.
 
         Returns:
             For each the translation and, with a translation model, the transcript.
         """
         # Whisper reads speech that is longer than its window in another way.
         window = self.extractor.n_samples if self.is_whisper else 0
-        recognized: dict[int, str] = {}
+        transcripts = [""] * len(speeches)
         for is_long in (False, True):
             rows = [i for i, x in enumerate(speeches) if (len(x) > window) is is_long]
             if rows:
                 texts = self._recognize([speeches[i] for i in rows], src_lang, is_long)
-                recognized.update(zip(rows, texts))
-        heard = [recognized[i] for i in range(len(speeches))]
+                for i, text in zip(rows, texts):
+                    transcripts[i] = text
         if self.mt is None:
-            return [[_plain(text)] for text in heard]
-        found: dict[int, str] = {}
+            return [[_plain(text)] for text in transcripts]
+        translations = [""] * len(speeches)
         for tgt_lang in dict.fromkeys(tgt_langs):
             rows = [i for i, name in enumerate(tgt_langs) if name == tgt_lang]
-            texts = self._translate([heard[i] for i in rows], src_lang, tgt_lang)
-            found.update(zip(rows, texts))
-        return [[_plain(found[i]), _plain(text)] for i, text in enumerate(heard)]
+            texts = self._translate([transcripts[i] for i in rows], src_lang, tgt_lang)
+            for i, text in zip(rows, texts):
+                translations[i] = text
+        return [[*map(_plain, texts)] for texts in zip(translations, transcripts)]
 
     def _recognize(
         self, speeches: Sequence[torch.Tensor], src_lang: str, is_long: bool
     ) -> list[str]:
         """Return transcripts or, by Whisper alone, English translations."""
         asr = self.asr
-        padding: dict[str, Any] = {"padding": True}
+        options: dict[str, Any] = {"padding": True}
         search: dict[str, Any] = {"num_beams": self.beam_size}
         if self.is_whisper:
             # Without options the extractor fills a window.
-            padding = {"truncation": False, "padding": "longest"} if is_long else {}
+            options = {"truncation": False, "padding": "longest"} if is_long else {}
+            options["return_attention_mask"] = True
             search["return_timestamps"] = is_long
-            if self.heard:
+            if self.asr_languages:
                 search["task"] = "translate" if self.mt is None else "transcribe"
-                name = self.heard.get(parse_code(src_lang).language)
+                name = self.asr_languages.get(parse_code(src_lang).language)
                 if name is not None:
                     search["language"] = name
         inputs = self.extractor(
             [speech.float().numpy() for speech in speeches],
             sampling_rate=SAMPLING_RATE,
             return_tensors="pt",
-            return_attention_mask=True,
-            **padding,
+            **options,
         ).to(asr.device, asr.dtype)
         if self.generates:
             ids = asr.generate(**inputs, **search)
@@ -191,7 +196,7 @@ class Cascade:
             # M2M-100 writes the token __fr__ and calls the language fr.
             tokenizer.src_lang = self.mt_tokens[source].strip("_")
             search["forced_bos_token_id"] = target
-        # What was not understood is not translated: a model would make up a sentence.
+        # No transcript is not translated: a model would make up a sentence.
         rows = [i for i, text in enumerate(texts) if text]
         translations = [""] * len(texts)
         if rows:

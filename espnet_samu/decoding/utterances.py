@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +15,17 @@ from espnet_samu.utils.kaldi_io import read_text
 from espnet_samu.utils.waveform import CheckedPreprocessor, UnusableWaveforms
 
 
-def reason_of(error: BaseException) -> str:
-    """Return the reason of an error, for failed.scp."""
+def reason_of(error: BaseException, is_alone: bool = True) -> str:
+    """Return the reason of an error, for failed.scp.
+
+    Args:
+        error: What was raised.
+        is_alone: Whether the utterance was alone in its batch.
+    """
     message = " ".join(str(error).split())
     if is_out_of_memory(error):
+        if not is_alone:
+            return f"out of memory: {message[:200]}"
         return (
             f"out of memory, alone in its batch: {message[:200]}; --chunk_seconds cuts "
             "long utterances in decoding"
@@ -56,7 +63,7 @@ class Utterance(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What its result is found again by."""
+        """Key of its result in the store of a run."""
         return self.key, self.source
 
 
@@ -91,27 +98,25 @@ def list_utterances(
     """
     files = read_text(wav_scp)
     keys = list(files if key_file is None else read_text(key_file))
-    languages = None
-    if tgt_lang is None:
-        languages = find_tgt_langs(wav_scp)
-        if languages is not None and not has_languages:
-            logging.info(
-                f"utt2tgt_lang beside {wav_scp} is not read: the model was trained "
-                "without target-language tokens"
-            )
-            languages = None
-    if languages is not None:
-        without = [key for key in keys if key not in languages]
+    languages: Mapping[str, str | None] = dict.fromkeys(keys, tgt_lang)
+    known = find_tgt_langs(wav_scp) if tgt_lang is None else None
+    if known is not None and has_languages:
+        without = [key for key in keys if key not in known]
         if without:
             raise ValueError(
                 f"utt2tgt_lang beside {wav_scp} has no target language of "
                 f"{len(without)} of {len(keys)} utterances, e.g. {without[0]}"
             )
-        return [
-            Utterance(key, source_of(files.get(key), languages[key]), languages[key])
-            for key in keys
-        ]
-    return [Utterance(k, source_of(files.get(k), tgt_lang), tgt_lang) for k in keys]
+        languages = known
+    elif known is not None:
+        logging.info(
+            f"utt2tgt_lang beside {wav_scp} is not read: the model was trained "
+            "without target-language tokens"
+        )
+    return [
+        Utterance(key, source_of(files.get(key), languages[key]), languages[key])
+        for key in keys
+    ]
 
 
 def source_of(file: str | None, language: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What is added to linear layers: adapters, and int8 weights for decoding.
+"""Adapters of pre-trained layers, and int8 weights of linear layers for decoding.
 
 ``adapters`` names one kind of adapters for the encoder, the decoder or both::
 
@@ -237,6 +237,11 @@ def _checked(name: str, conf: Any) -> dict[str, Any]:
     dropout = conf.get("dropout", 0.0)
     if not 0 <= dropout < 1:
         raise ValueError(f"adapters: {name}: dropout is {dropout}; 0 <= dropout < 1")
+    alpha = conf.get("alpha")
+    if alpha is not None and not alpha > 0:
+        raise ValueError(
+            f"adapters: {name}: alpha is {alpha}; LoRA has an effect above 0 only"
+        )
     targets = conf.get("targets")
     if isinstance(targets, str) or targets == []:
         raise ValueError(

@@ -17,6 +17,7 @@ from espnet_samu.projector.tanh import TanhProjector
 from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.st_model import DistillationHead, SamuSTModel, SmoothedCrossEntropy
 from espnet_samu.tasks.st import STTask
+from espnet_samu.utils.waveform import UnusableWaveforms
 
 TEXTS = ("ab", "bcd", "e", "dcba")  # of the data folder
 # Rows after 2 special tokens and 26 letters.
@@ -72,6 +73,24 @@ def test_loss_is_that_of_espnet(smoothing, normalized):
         found.append((value, *torch.autograd.grad(value, logits)))
     torch.testing.assert_close(*found)
     assert found[0][0] > 0
+
+
+def test_no_frame_is_left(build, batch, text):
+    """Of two frames a post-encoder makes one, of one none."""
+    model = build(
+        tgt_lang_token="en_XX",
+        postencoder="length_adaptor",
+        postencoder_conf={"length_adaptor_n_layers": 1},
+    )
+    n_frames = model.frontend.output_lengths(torch.arange(2000)).tolist()
+    names = ["utt1", "utt2", "utt3", "utt4"]
+    lengths = batch[1].clone()
+    lengths[1] = n_frames.index(2)
+    assert model(batch[0], lengths, *text, utt_id=names)[0].isfinite()
+    lengths[1] = n_frames.index(1)
+    message = f"^utterance utt2: {n_frames.index(1)} samples are too short for a frame "
+    with pytest.raises(UnusableWaveforms, match=message):
+        model(batch[0], lengths, *text, utt_id=names)
 
 
 @pytest.mark.parametrize("normalized", [False, True])

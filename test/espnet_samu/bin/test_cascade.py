@@ -196,8 +196,12 @@ def test_whisper_alone(asr, test_set, tmp_path):
     assert len(read_text(out / "text")) == 3 and not (out / "transcripts").exists()
 
 
-def test_ctc(mt, test_set, speech_models, tmp_path):
-    """A recogniser without a decoder; an utterance that is broken fails alone."""
+@pytest.mark.parametrize("masked", [True, False])
+def test_ctc(mt, test_set, speech_models, tmp_path, masked):
+    """A recogniser without a decoder; an utterance that is broken fails alone.
+
+    The attention mask is a matter of preprocessor_config.json: wav2vec2-base has none.
+    """
     import transformers
 
     torch.manual_seed(0)
@@ -206,7 +210,7 @@ def test_ctc(mt, test_set, speech_models, tmp_path):
     folder = tmp_path / "ctc"
     config = transformers.Wav2Vec2Config(**conf, vocab_size=8)
     transformers.Wav2Vec2ForCTC(config).save_pretrained(folder)
-    extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True)
+    extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=masked)
     extractor.save_pretrained(folder)
     letters = {letter: i for i, letter in enumerate(["<pad>", "|", *"abcde", "<unk>"])}
     (folder / "vocab.json").write_text(json.dumps(letters))
@@ -233,6 +237,13 @@ def test_ctc(mt, test_set, speech_models, tmp_path):
     assert set("".join(read_text(out / "transcripts").values())) <= {*"abcde "}
     main(command(folder, mt, broken, tmp_path / "exp", "--allow_missing", "true"))
     assert len(read_text(out / "text")) == 2
+    cascade, seen = Cascade(str(folder), str(mt)), []
+    cascade.asr.register_forward_pre_hook(
+        lambda _, args, options: seen.append("attention_mask" in options),
+        with_kwargs=True,
+    )
+    cascade.batch([torch.ones(900), torch.ones(600)], ["en", "en"], "fr")
+    assert seen == [masked]
 
 
 def test_errors(asr, mt, test_set, tmp_path, caplog):

@@ -44,6 +44,13 @@ def test_refused(cmd, data, tmp_path, capsys):
         main([*cmd, "--output_dir", f"{tmp_path}/b"])
     assert info.value.code == 2
     assert "1 --wav_scp, but 2 --output_dir" in capsys.readouterr().err
+    for options, message in (
+        (["--batch_size", "0"], "--batch_size 0 must be 1 or more"),
+        (cmd[-4:], f"--output_dir: {tmp_path}/a, {tmp_path}/a are not distinct"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*cmd, *options])
+        assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     assert get_parser().description
 

@@ -68,6 +68,21 @@ def test_failures_do_not_stop_the_rest(tmp_path, caplog):
     assert report["real_time_factor"] == pytest.approx(run.seconds / (23 / 16000))
 
 
+def test_out_of_memory(tmp_path, caplog):
+    """The message says which of two it was: a batch, or an utterance alone."""
+
+    class Small(Translator):
+        def __call__(self, waveforms, tgt_langs):
+            if sum(map(len, waveforms)) > 9:
+                raise torch.OutOfMemoryError("Tried 9 GiB")
+            return super().__call__(waveforms, tgt_langs)
+
+    run = Run(Small(), translation_store(tmp_path, {}), 3)
+    run.run(UTTERANCES[1:3], make_reader, 0)
+    assert "of 2 are tried one by one: out of memory: Tried 9 GiB" in caplog.text
+    assert run.failures["u1"].startswith("out of memory, alone in its batch: Tried 9")
+
+
 def test_only_what_is_missing(tmp_path):
     Run(Translator(), translation_store(tmp_path, {}), 3).run(
         UTTERANCES[:3], make_reader, 0

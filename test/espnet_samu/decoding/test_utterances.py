@@ -46,6 +46,7 @@ def test_out_of_memory(error):
     assert is_out_of_memory(error)
     assert reason_of(error).startswith("out of memory, alone in its batch: ")
     assert reason_of(error).endswith("--chunk_seconds cuts long utterances in decoding")
+    assert reason_of(error, is_alone=False) == f"out of memory: {error}"
 
 
 def test_out_of_memory_of_the_cpu():

@@ -438,6 +438,10 @@ HOULSBY = {"type": "houlsby", "size": 3}
             {"decoder": {"type": "lora", "size": 2, "dropout": 1.0}},
             "dropout is 1.0; 0 <= dropout < 1",
         ),
+        (
+            {"decoder": {"type": "lora", "size": 2, "alpha": 0}},
+            "alpha is 0; LoRA has an effect above 0 only",
+        ),
     ],
 )
 def test_adapters_mistakes(make_model, adapters, message):
