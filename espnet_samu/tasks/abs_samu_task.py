@@ -32,7 +32,8 @@ from espnet_samu.train.option_checks import (
     has_unused_parameters,
 )
 from espnet_samu.train.saved_state import EARLIER_CONFIG, check_resume, kept_config
-from espnet_samu.train.window import set_default
+from espnet_samu.train.window import set_window_seconds
+from espnet_samu.utils.distributed import is_first
 from espnet_samu.utils.init_param import (
     add_base_weights,
     check_init_param,
@@ -133,7 +134,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
             check_numbers(vars(args))
             if not args.collect_stats:
                 handlers = list(logging.root.handlers)
-                set_default(args)
+                set_window_seconds(args)
                 # A line that it logs sets up logging, which ESPnet does later and
                 # only where nobody has.
                 logging.root.handlers[:] = handlers
@@ -170,7 +171,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
 
     @staticmethod
     def make_portable(args: argparse.Namespace, model: AbsESPnetModel) -> None:
-        """Set in `args` the options that rebuild the model from config.yaml alone."""
+        """Set in ``args`` the options that rebuild the model from config.yaml alone."""
         for name in ("frontend", "postencoder", "decoder"):
             module: Any = getattr(model, name, None)
             if hasattr(module, "portable_conf"):
@@ -210,7 +211,7 @@ class AbsSamuTask(BalancedTask, FineTuningTask):
         check_not_own_folder(args.init_param, args.output_dir)
         if not args.ignore_init_mismatch:
             check_init_param(args.init_param, model)
-        if getattr(args, "dist_rank", None) in (None, 0):
+        if is_first():
             save_budget(counts, Path(args.output_dir) / "budget.json")
         if has_unused_parameters(model):
             args.unused_parameters = True

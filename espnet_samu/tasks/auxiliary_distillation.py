@@ -1,7 +1,6 @@
 """Distillation as an auxiliary loss of translation training: head, data, options."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ from espnet_samu.loss.distillation import DistillationLoss
 from espnet_samu.samplers.iter_factory import PairedIterFactory
 from espnet_samu.st_model import DistillationHead
 from espnet_samu.tasks.samu import SAMUBuilder, SAMUTask
-from espnet_samu.teacher import cache
-from espnet_samu.teacher.identity import TEACHER_FILE, check_teacher
+from espnet_samu.teacher.same_teacher import (
+    check_embeddings_of_student,
+    check_teacher,
+)
 from espnet_samu.utils.base_weights import read_weights
 from espnet_samu.utils.kaldi_io import check_data_files
 from espnet_samu.utils.safe_reading import read_yaml
@@ -85,33 +86,8 @@ class AuxiliaryDistillation:
         """
         for path, name, _ in self.data:
             if name == "embed":
-                self._check_embeddings(path)
-        check_teacher(
-            argparse.Namespace(
-                train_data_path_and_name_and_type=self.data,
-                valid_data_path_and_name_and_type=[],
-                output_dir=args.output_dir,
-                resume=args.resume,
-                dist_rank=args.dist_rank,
-            )
-        )
-
-    def _check_embeddings(self, path: str) -> None:
-        saved = self.student.parent / TEACHER_FILE
-        table = cache.read_cache(Path(path).parent)
-        if not saved.exists() or not table:
-            return
-        known = json.loads(saved.read_text(encoding="utf-8"))
-        differing = cache.differing_entries(table, known)
-        if differing:
-            values = ", ".join(
-                f"{key} {table.get(key)} and {known.get(key)}" for key in differing
-            )
-            raise ValueError(
-                f"samu_weight: {path} is of another teacher than the student "
-                f"{self.student}: {values}; distil again (stages 6-8), or name the "
-                f"embeddings of the student's teacher by {_DATA}"
-            )
+                check_embeddings_of_student(path, self.student, _DATA)
+        check_teacher(self.data, args.output_dir, args.resume)
 
     def head(self, model: torch.nn.Module) -> DistillationHead:
         """Build pooling, projector and loss, and load the student's weights.

@@ -185,8 +185,9 @@ def describe_languages(
         in_samples: Whether the first shape file counts samples at 16 kHz.
 
     Returns:
-        For each language: `hours` (None if not known), `utterances`, `share` in the
-        corpus, `expected_share` (P(l)) and `first_epoch_share` of the draws, 0 to 1.
+        For each language: ``hours`` (None if not known), ``utterances``; ``share`` in
+        the corpus, ``expected_share`` (P(l)) and ``first_epoch_share`` of the draws, 0
+        to 1.
     """
     languages, n_draws = sampler.languages, len(sampler.languages.codes)
     lengths = sampler.shapes.lengths[:, 0]
@@ -212,7 +213,7 @@ def describe_languages(
 
 
 def format_languages(languages: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the markdown table of `describe_languages`, largest language first."""
+    """Return the markdown table of ``describe_languages``, largest language first."""
     shares = ("share", "expected_share", "first_epoch_share")
     ordered = sorted(languages.items(), key=lambda item: -item[1]["utterances"])
     rows = [
@@ -231,7 +232,7 @@ def format_languages(languages: Mapping[str, Mapping[str, Any]]) -> str:
 def save_languages(
     folder: Path, languages: Mapping[str, Mapping[str, Any]], **settings: Any
 ) -> None:
-    """Write `languages.json`, with the settings, and `languages.md`."""
+    """Write ``languages.json``, with the settings, and ``languages.md``."""
     with atomic_write(folder / "languages.json") as f:
         json.dump({**settings, "languages": languages}, f, indent=2)
         f.write("\n")

@@ -15,6 +15,7 @@ from espnet_samu.layers.adapters import TYPES, add_adapters
 from espnet_samu.layers.trainable import MODEL_PRESETS, PRESETS, set_trainable
 from espnet_samu.train.saved_state import has_state
 from espnet_samu.utils import base_weights, init_param
+from espnet_samu.utils.distributed import is_first
 from espnet_samu.utils.safe_reading import read_yaml
 
 BASE = "base.pth"
@@ -123,7 +124,7 @@ class FineTuningTask(AbsTask):
         for spec in args.init_param:
             init_param.load_pretrained_model(spec, model, args.ignore_init_mismatch)
         weights = base_weights.frozen_weights(model)
-        if getattr(args, "dist_rank", None) in (None, 0):
+        if is_first():
             output_dir = Path(args.output_dir)
             sha256 = base_weights.checksum(weights)
             before = _earlier_checksum(output_dir) if args.resume else None

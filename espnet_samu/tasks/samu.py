@@ -17,6 +17,7 @@ from espnet2.asr.specaug.abs_specaug import AbsSpecAug
 from espnet2.asr.specaug.specaug import SpecAug
 from espnet2.layers.abs_normalize import AbsNormalize
 from espnet2.layers.utterance_mvn import UtteranceMVN
+from espnet2.torch_utils.initialize import INITIALIZATIONS
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.preprocessor import CommonPreprocessor
@@ -39,7 +40,7 @@ from espnet_samu.projector.identity import IdentityProjector
 from espnet_samu.projector.tanh import TanhProjector
 from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.tasks.abs_samu_task import AbsSamuTask
-from espnet_samu.teacher.identity import check_teacher
+from espnet_samu.teacher.same_teacher import check_teacher
 from espnet_samu.train.samu_trainer import SAMUTrainer
 
 frontend_choices = ClassChoices(
@@ -189,13 +190,7 @@ class SAMUTask(AbsSamuTask):
             type=lambda x: str_or_none(x.lower()),
             default=None,
             help="The initialization method",
-            choices=[
-                "xavier_uniform",
-                "xavier_normal",
-                "kaiming_uniform",
-                "kaiming_normal",
-                None,
-            ],
+            choices=[*INITIALIZATIONS, None],
         )
         group.add_argument(
             "--losses",
@@ -270,7 +265,7 @@ class SAMUTask(AbsSamuTask):
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetSAMUModel:
-        """Build the model; `args` gets the options that rebuild it."""
+        """Build the model; ``args`` gets the options that rebuild it."""
         model = SAMUBuilder(args).build()
         cls.initialize(args, model)
         cls.set_up_fine_tuning(args, model)
@@ -294,7 +289,9 @@ class SAMUTask(AbsSamuTask):
                     f"distillation on {args.ngpu} GPUs needs "
                     "--multiprocessing_distributed true"
                 )
-            check_teacher(args)
+            files = args.train_data_path_and_name_and_type
+            files = [*files, *args.valid_data_path_and_name_and_type]
+            check_teacher(files, args.output_dir, args.resume)
         optimizers = super().build_optimizers(args, model)
         for optimizer in optimizers:
             optimizer.register_step_post_hook(model.count_update)

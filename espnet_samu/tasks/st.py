@@ -35,6 +35,7 @@ from espnet_samu.text.tokenizer_files import (  # noqa: E402
 )
 from espnet_samu.text.vocabulary import check_bpemodel, read_token_list  # noqa: E402
 from espnet_samu.train.safe_trainer import SafeTrainer  # noqa: E402
+from espnet_samu.utils.distributed import is_first  # noqa: E402
 
 registry.register(host)
 
@@ -172,7 +173,7 @@ class STTask(AuxiliaryDistillationTask, AbsSamuTask, host.STTask):
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SamuSTModel:
-        """Build the model; `args` gets the options that rebuild it."""
+        """Build the model; ``args`` gets the options that rebuild it."""
         if not args.src_token_list and args.model_conf.get("asr_weight", 0.0) > 0.0:
             raise ValueError(
                 "model_conf: asr_weight > 0 needs transcripts: pass "
@@ -206,9 +207,8 @@ class STTask(AuxiliaryDistillationTask, AbsSamuTask, host.STTask):
         for optimizer in optimizers:
             optimizer.register_step_post_hook(model.count_update)
         # Other processes read the same files where they were.
-        if not args.collect_stats and not args.dry_run:
-            if getattr(args, "dist_rank", None) in (None, 0):
-                keep_tokenizers(args)
+        if not args.collect_stats and not args.dry_run and is_first():
+            keep_tokenizers(args)
         return optimizers
 
 
@@ -227,27 +227,27 @@ def _token_id(token: str, token_list: list[str], model: SamuSTModel) -> int:
 
 def _check_target_languages(args: argparse.Namespace, model: SamuSTModel) -> None:
     """Check that the model can use the target languages of the data."""
-    said = [
+    given = [
         any(name == "tgt_lang" for _, name, _ in files)
         for files in (
             args.train_data_path_and_name_and_type,
             args.valid_data_path_and_name_and_type,
         )
     ]
-    if said[0] != said[1]:
+    if given[0] != given[1]:
         one, other = "training", "validation"
-        if said[1]:
+        if given[1]:
             one, other = other, one
         raise ValueError(
             f"the {one} data have target languages (tgt_lang), the {other} data do "
             "not; write utt2tgt_lang for both"
         )
-    if any(said) and not model.has_target_languages:
+    if any(given) and not model.has_target_languages:
         raise ValueError(
             "the data have target languages (tgt_lang), but decoder "
             f"{args.decoder} has none; they are for decoder: mbart"
         )
-    if any(said) and args.ngpu > 1 and not args.distributed:
+    if any(given) and args.ngpu > 1 and not args.distributed:
         # DataParallel's threads would share the languages of one part of the batch.
         raise ValueError(
             f"target languages (tgt_lang) on {args.ngpu} GPUs need "
@@ -257,7 +257,7 @@ def _check_target_languages(args: argparse.Namespace, model: SamuSTModel) -> Non
     if (
         len(codes) > 1
         and model.has_target_languages
-        and not any(said)
+        and not any(given)
         and model.decoder.lang_token_id is None
     ):
         raise ValueError(

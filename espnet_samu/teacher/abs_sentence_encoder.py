@@ -22,7 +22,7 @@ class AbsSentenceEncoder(ABC):
     @property
     @abstractmethod
     def prompts(self) -> list[str]:
-        """What is put before every sentence, for every model inside; "" for nothing."""
+        """Text put before every sentence, for every model inside; "" for none."""
 
     @abstractmethod
     def truncated(self, texts: Sequence[str]) -> dict[str, int]:
@@ -46,7 +46,7 @@ class AbsSentenceEncoder(ABC):
             on_batch: Called after every batch with its number of sentences.
 
         Returns:
-            Embeddings (N, D), float32, in the order of `texts`.
+            Embeddings (N, D), float32, in the order of ``texts``.
 
         Raises:
             ValueError: Naming a sentence whose embedding is not finite or zero.

@@ -64,7 +64,7 @@ def hash_folder(path: str | os.PathLike[str]) -> str | None:
         path: Local folder; anything else (a hub id) has no hash.
 
     Returns:
-        Hexadecimal hash, or None when `path` is not a folder.
+        Hexadecimal hash, or None when ``path`` is not a folder.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -84,7 +84,7 @@ def teacher_key(
     dtype: str,
     prompts: Sequence[str | None] | None = None,
 ) -> dict[str, Any]:
-    """Return the entries of `embed.json` that name the teacher.
+    """Return the entries of ``embed.json`` that name the teacher.
 
     Args:
         teachers: Hub ids or local folders, as given by the user.
@@ -112,12 +112,12 @@ def teacher_key(
 
 
 def text_key(text_file: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the entry of `embed.json` that names the content of a text file."""
+    """Return the entry of ``embed.json`` that names the content of a text file."""
     return {"text_sha256": hash_file(text_file)}
 
 
 def describe_files(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the entries of `embed.json` that reveal a replaced scp or ark.
+    """Return the entries of ``embed.json`` that reveal a replaced scp or ark.
 
     The ark may have gigabytes: its size and both its ends (1 MiB each) are looked at.
     """
@@ -140,7 +140,7 @@ def library_versions() -> dict[str, str]:
 
 
 def read_cache(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the content of `embed.json`, {} when it is missing or broken."""
+    """Return the content of ``embed.json``, {} when it is missing or broken."""
     try:
         table = json.loads((Path(scp_dir) / CACHE_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -149,7 +149,7 @@ def read_cache(scp_dir: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def write_cache(scp_dir: str | os.PathLike[str], table: dict[str, Any]) -> None:
-    """Write `embed.json`, atomically, after all other files of a cache."""
+    """Write ``embed.json``, atomically, after all other files of a cache."""
     with atomic_write(Path(scp_dir) / CACHE_FILE) as f:
         json.dump(table, f, indent=2, ensure_ascii=False)
         f.write("\n")
@@ -165,7 +165,7 @@ def identity(table: Mapping[str, Any]) -> dict[str, Any]:
     The name of a local folder does not: the same teacher elsewhere is the same.
 
     Args:
-        table: Content of `embed.json`, or what this function returned.
+        table: Content of ``embed.json``, or what this function returned.
     """
     return {
         **{key: table.get(key) for key in IDENTITY},
@@ -195,7 +195,7 @@ def differences(
     """Return, in words, in which way embeddings were made from something else.
 
     Args:
-        scp_dir: Folder of the embeddings; without `embed.json` nothing is known.
+        scp_dir: Folder of the embeddings; without ``embed.json`` nothing is known.
         teachers: Hub ids or folders. A folder that is gone is not compared.
         prompt: That of all teachers; "": not compared.
         text_file: Kaldi text file.
@@ -223,11 +223,11 @@ def differences(
 
 
 def is_up_to_date(scp_dir: str | os.PathLike[str], key: dict[str, Any]) -> bool:
-    """Return whether a folder's embeddings exist and were made from `key`.
+    """Return whether a folder's embeddings exist and were made from ``key``.
 
     Args:
-        scp_dir: Folder with `embed.scp` and `embed.json`.
-        key: Entries of `teacher_key` and `text_key`.
+        scp_dir: Folder with ``embed.scp`` and ``embed.json``.
+        key: Entries of ``teacher_key`` and ``text_key``.
     """
     table = read_cache(scp_dir)
     if "teachers" in table and "teachers" in key:
@@ -244,24 +244,20 @@ def _contains(table: dict[str, Any], entries: dict[str, Any]) -> bool:
     return all(name in table and table[name] == v for name, v in entries.items())
 
 
-def check_scp(
-    scp_file: str | os.PathLike[str],
-    text_file: str | os.PathLike[str] | None = None,
-) -> dict[str, Any]:
-    """Raise an error for teacher embeddings of another text.
+def check_scp(scp_file: str | os.PathLike[str]) -> dict[str, Any]:
+    """Check that teacher embeddings are those of their text, as it is now.
 
     Args:
-        scp_file: `embed.scp`, beside its `embed.ark` and `embed.json`.
-        text_file: Kaldi text file that training uses. Default is the one that was
-            embedded; if that does not exist any more, texts are not compared.
+        scp_file: ``embed.scp``, beside its ``embed.ark`` and ``embed.json``. If the
+            text that was embedded does not exist any more, it is not compared.
 
     Returns:
-        The content of `embed.json`.
+        The content of ``embed.json``.
 
     Raises:
         ValueError: When a file is missing, when the text's hash is another one than
-            that of the embedded text, or when `embed.scp` or `embed.ark` is not the
-            one that `embed.json` describes.
+            that of the embedded text, or when ``embed.scp`` or ``embed.ark`` is not the
+            one that ``embed.json`` describes.
     """
     folder = Path(scp_file).parent
     table = read_cache(folder)
@@ -270,9 +266,8 @@ def check_scp(
             f"{folder / CACHE_FILE} is missing or broken, so it is unknown what "
             f"{scp_file} was made from: run {COMMAND} --output_dir {folder}"
         )
-    if text_file is None and Path(table.get("text", "")).is_file():
-        text_file = table["text"]
-    if text_file is not None:
+    text_file = table.get("text", "")
+    if Path(text_file).is_file():
         expected, actual = table.get("text_sha256"), hash_file(text_file)
         if expected != actual:
             raise ValueError(

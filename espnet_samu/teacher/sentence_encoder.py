@@ -30,7 +30,7 @@ def token_batches(
         batch_tokens: Most tokens a batch, with padding; a longer sentence is alone.
 
     Yields:
-        Positions in `lengths`; every position once.
+        Positions in ``lengths``; every position once.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0
@@ -53,8 +53,8 @@ class SentenceEncoder(AbsSentenceEncoder):
     """Sentence-transformers model as the teacher of the distillation.
 
     The whole module list of the model is run (LaBSE: BERT, CLS pooling, Dense with
-    tanh, L2), not a bare transformer: its `pooler_output` is another vector. Offline
-    mode (`HF_HUB_OFFLINE=1`) is honoured, code from the hub is never run.
+    tanh, L2), not a bare transformer: its ``pooler_output`` is another vector. Offline
+    mode (``HF_HUB_OFFLINE=1``) is honoured, code from the hub is never run.
 
     Reference:
         Feng et al., "Language-agnostic BERT Sentence Embedding", ACL 2022.
@@ -63,11 +63,11 @@ class SentenceEncoder(AbsSentenceEncoder):
         name: Hub id or local folder.
         revision: Branch, tag or commit of a hub model.
         device: "auto", "cpu", "cuda", "cuda:1", ...
-        batch_size: Most sentences a batch; long ones are fewer, see `BATCH_TOKENS`.
+        batch_size: Most sentences a batch; long ones are fewer, see ``BATCH_TOKENS``.
         normalize: Scale every embedding to length 1.
         dtype: Precision of weights and activations; embeddings are float32 always.
-        prompt: What is put before every sentence, e.g. "query: "; None, the model's
-            own default prompt, which few have.
+        prompt: Text put before every sentence, e.g. "query: "; None: the model's own
+            default prompt, which few have.
 
     Raises:
         ValueError: For a batch size or dtype that is not allowed, and for a model that
@@ -131,7 +131,7 @@ class SentenceEncoder(AbsSentenceEncoder):
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """Return embeddings: see `AbsSentenceEncoder.encode`."""
+        """Return embeddings: see ``AbsSentenceEncoder.encode``."""
         row: dict[str, int] = {}
         rows = [row.setdefault(text, len(row)) for text in texts]
         sentences = list(row)
@@ -252,7 +252,7 @@ class EncoderEnsemble(AbsSentenceEncoder):
         normalize: Scale the result to length 1 again.
 
     Raises:
-        ValueError: For fewer encoders, another `combine`, and a mean of embeddings of
+        ValueError: For fewer encoders, another ``combine``, and a mean of embeddings of
             different sizes.
     """
 
@@ -304,9 +304,9 @@ class EncoderEnsemble(AbsSentenceEncoder):
     def encode(
         self, texts: Sequence[str], on_batch: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """Return embeddings: see `AbsSentenceEncoder.encode`.
+        """Return embeddings: see ``AbsSentenceEncoder.encode``.
 
-        `on_batch` counts what the last encoder does, i.e. what is finished.
+        ``on_batch`` counts what the last encoder does, i.e. what is finished.
         """
         last = len(self.encoders) - 1
         vectors = [

@@ -27,7 +27,7 @@ _SLOWED = ("speed_perturb", "time_stretch")
 """Effects of ESPnet's data augmentation that make an utterance longer."""
 
 
-def set_default(args: argparse.Namespace) -> None:
+def set_window_seconds(args: argparse.Namespace) -> None:
     """Set ``window_seconds`` of a Whisper encoder for which frontend_conf has none.
 
     It is that of the training that goes on in this folder; else that of the student

@@ -73,9 +73,9 @@ def process_share(count: int, weight: int, device: torch.device) -> torch.Tensor
     Returns:
         Scalar; 1 in one process, or where both are shared alike.
     """
-    here = torch.tensor([count, weight], dtype=torch.float32, device=device)
     if not is_distributed():
         return torch.ones((), device=device)
+    here = torch.tensor([count, weight], dtype=torch.float32, device=device)
     total = here.clone()
     torch.distributed.all_reduce(total)
     share = here / total

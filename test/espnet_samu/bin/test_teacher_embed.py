@@ -77,7 +77,7 @@ def test_embeds_and_is_up_to_date(teacher, tmp_path, capsys, monkeypatch):
     places = dict(line.split() for line in open("exp/a/embed.scp"))
     assert places["u3"] == places["u2"] != places["u1"]
     assert places["u3"].startswith("exp/a/embed.ark:")
-    info = cache.check_scp("exp/a/embed.scp", "a")
+    info = cache.check_scp("exp/a/embed.scp")
     assert (info["dimension"], info["utterances"], info["distinct_texts"]) == (8, 3, 2)
     fingerprint = cache.hash_folder(teacher)
     assert info["teachers"] == [
@@ -176,13 +176,13 @@ def test_a_failure_leaves_no_false_cache_behind(teacher, tmp_path, monkeypatch):
         with pytest.raises(RuntimeError, match="killed"):
             main(cmd)
     with pytest.raises(ValueError, match="belong to another text"):
-        cache.check_scp(out / "embed.scp", text)
+        cache.check_scp(out / "embed.scp")
     # While the files are replaced there is no description at all
     monkeypatch.setattr("espnet_samu.utils.kaldi_io.write_text", fail)
     with pytest.raises(RuntimeError, match="killed"):
         main(cmd)
     with pytest.raises(ValueError, match="missing or broken"):
-        cache.check_scp(out / "embed.scp", text)
+        cache.check_scp(out / "embed.scp")
 
 
 class HashEncoder(AbsSentenceEncoder):

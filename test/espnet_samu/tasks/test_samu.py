@@ -53,6 +53,11 @@ def test_one_update(samu_exp, data, batch):
     assert counts["total"] - counts["trainable"] == frozen > 0
 
 
+def test_ways_to_initialise():
+    words = ["--output_dir", "x", "--init", "normal"]
+    assert SAMUTask.get_parser().parse_args(words).init == "normal"
+
+
 def test_checkpoint(samu_exp, batch):
     model, args = SAMUTask.build_model_from_file(None, samu_exp / "1epoch.pth")
     state = torch.load(samu_exp / "1epoch.pth")

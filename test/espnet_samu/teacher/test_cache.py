@@ -48,17 +48,15 @@ def embedded(tmp_path, monkeypatch):
 
 def test_check_scp_takes_what_belongs_together(embedded):
     for scp in ("exp/embed.scp", embedded[0] / "exp" / "embed.scp"):
-        for text in ("text", None):
-            assert cache.check_scp(scp, text)["dtype"] == "float32"
+        assert cache.check_scp(scp)["dtype"] == "float32"
     os.remove("text")  # nothing to compare with
     assert cache.check_scp("exp/embed.scp")
 
 
 def test_check_scp_refuses_another_text(embedded):
     (embedded[0] / "text").write_text("a two\n")
-    for text in ("text", None):
-        with pytest.raises(ValueError, match="exp belong to another text: text_sha256"):
-            cache.check_scp("exp/embed.scp", text)
+    with pytest.raises(ValueError, match="exp belong to another text: text_sha256"):
+        cache.check_scp("exp/embed.scp")
 
 
 def test_check_scp_refuses_other_files(embedded):

@@ -1,4 +1,4 @@
-"""Tests of espnet_samu.teacher.identity."""
+"""Tests of espnet_samu.teacher.same_teacher."""
 
 import json
 from argparse import Namespace
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from espnet_samu.bin import samu_select
 from espnet_samu.teacher import cache
-from espnet_samu.teacher.identity import check_teacher
+from espnet_samu.teacher.same_teacher import check_teacher
+from espnet_samu.utils import distributed
 from espnet_samu.utils.kaldi_io import (
     read_text,
     read_vectors,
@@ -36,7 +38,6 @@ def training(tmp_path):
         valid_data_path_and_name_and_type=paths["valid"],
         output_dir=str(tmp_path / "exp"),
         resume=True,
-        dist_rank=None,
     )
 
 
@@ -48,48 +49,62 @@ def describe(folder, **changes):
     cache.write_cache(folder, {**table, **cache.describe_files(folder), **changes})
 
 
+def check(args):
+    files = args.train_data_path_and_name_and_type
+    files = [*files, *args.valid_data_path_and_name_and_type]
+    check_teacher(files, args.output_dir, args.resume)
+
+
 def test_one_teacher(training, tmp_path):
-    check_teacher(training)
+    check(training)
     saved = json.loads((tmp_path / "exp" / "teacher.json").read_text())
     assert saved["teachers"] == [{"name": "LaBSE", "revision": None, "sha256": None}]
-    check_teacher(training)
+    check(training)
+
+
+def test_another_process_writes_nothing(training, tmp_path, monkeypatch):
+    """Also where a launcher gives its rank, and no option has it."""
+    monkeypatch.setattr(distributed, "is_distributed", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    check(training)
+    assert not (tmp_path / "exp").exists()
 
 
 def test_two_teachers(training, tmp_path):
     describe(tmp_path / "valid", teachers=[{"name": "SONAR"}])
     with pytest.raises(ValueError, match="of different teachers: teachers .*SONAR"):
-        check_teacher(training)
+        check(training)
     assert not (tmp_path / "exp").exists()
 
 
 def test_resumed_with_another_teacher(training, tmp_path):
-    check_teacher(training)
+    check(training)
     for part in ("train", "valid"):
         describe(tmp_path / part, normalized=False)
-    check_teacher(training)  # nothing has been trained yet
+    check(training)  # nothing has been trained yet
     (tmp_path / "exp" / "checkpoint.pth").touch()
     for part in ("train", "valid"):
         describe(tmp_path / part)
     message = "teacher.json are of .* normalized True and"
     with pytest.raises(ValueError, match=message):
-        check_teacher(training)
+        check(training)
     # killed while it wrote the next state
     (tmp_path / "exp" / "checkpoint.pth").unlink()
     (tmp_path / "exp" / "checkpoint.earlier.pth").write_bytes(b"state")
     with pytest.raises(ValueError, match=message):
-        check_teacher(training)
+        check(training)
 
 
 def test_another_text(training, tmp_path):
     write_text(tmp_path / "train" / "text", {"u1": "good-bye"})
     with pytest.raises(ValueError, match="train belong to another text"):
-        check_teacher(training)
+        check(training)
 
 
 def test_embeddings_from_elsewhere(training, tmp_path, caplog):
     for part in ("train", "valid"):
         (tmp_path / part / "embed.json").unlink()
-    check_teacher(training)
+    check(training)
     assert "no embed.json beside it" in caplog.text
     assert not (tmp_path / "exp").exists()
 
@@ -117,5 +132,5 @@ def test_hand_made_as_the_readme_says(training, tmp_path, monkeypatch, caplog):
     for part, name in (("train", "train"), ("valid", "dev")):
         embed = (f"exp/teacher_mine/{name}/embed.scp", "embed", "kaldi_ark")
         setattr(training, f"{part}_data_path_and_name_and_type", [embed])
-    check_teacher(training)
+    check(training)
     assert "exp/teacher_mine/dev/embed.scp: no embed.json beside it" in caplog.text

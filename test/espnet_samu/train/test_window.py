@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from espnet_samu.train.window import set_default, window_of
+from espnet_samu.train.window import set_window_seconds, window_of
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def options(speech_models, tmp_path):
 
 def default_of(args):
     before = dict(args.frontend_conf)
-    set_default(args)
+    set_window_seconds(args)
     after = dict(args.frontend_conf)
     seconds = after.pop("window_seconds", None)
     before.pop("window_seconds", None)
@@ -100,7 +100,9 @@ def test_logging_is_left_to_espnet(samu_cmd, tmp_path, monkeypatch):
     from espnet_samu.tasks.samu import SAMUTask
 
     monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr(abs_samu_task, "set_default", lambda args: logging.info("x"))
+    monkeypatch.setattr(
+        abs_samu_task, "set_window_seconds", lambda args: logging.info("x")
+    )
     found = []
     monkeypatch.setattr(
         SAMUTask, "main_worker", lambda args: found.extend(logging.root.handlers)
