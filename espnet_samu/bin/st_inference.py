@@ -70,20 +70,20 @@ def inference(args: argparse.Namespace) -> int:
     output_dir = Path(args.output_dir)
     settings = {**_dependencies(args), "backend": speech2text.backend}
     store = translation_store(output_dir / ".parts", settings)
-    run = Run(speech2text.batch, store, args.batch_size)
+    work = Run(speech2text.batch, store, args.batch_size)
     model = speech2text.model
     if args.dtype == "float32" and not args.quantize:
         keep_frames(model, speech2text.st_train_args, args.frames_cache_dir)
     preprocess = STTask.build_preprocess_fn(speech2text.st_train_args, False)
-    run.run(
+    work.run(
         utterances,
         lambda some: UtteranceReader(wav_scp, kind, some, preprocess),
         args.num_workers,
     )
     close_frames_cache(model)
-    write_results(output_dir, utterances, store, run.failures, args.nbest)
+    write_results(output_dir, utterances, store, work.failures, args.nbest)
     report = {
-        **run.report(),
+        **work.report(),
         "batch_size": args.batch_size,
         "ngpu": args.ngpu,
         "settings": settings,
@@ -91,16 +91,16 @@ def inference(args: argparse.Namespace) -> int:
     with atomic_write(output_dir / "decode.json") as file:
         json.dump(report, file, indent=2)
     logging.info(
-        f"{report['translated']} utterances, {run.seconds_of_audio / 60:.1f} minutes "
-        f"of speech, in {run.seconds:.1f} s: {report['utterances_per_second']:.1f} "
+        f"{report['translated']} utterances, {work.seconds_of_audio / 60:.1f} minutes "
+        f"of speech, in {work.seconds:.1f} s: {report['utterances_per_second']:.1f} "
         f"utterances/s, real-time factor {report['real_time_factor']:.4f}"
     )
-    if run.failures:
+    if work.failures:
         logging.error(
-            f"{len(run.failures)} of {len(utterances)} utterances failed, see "
+            f"{len(work.failures)} of {len(utterances)} utterances failed, see "
             f"{output_dir / FAILED}; the same command tries only them again"
         )
-    return len(run.failures)
+    return len(work.failures)
 
 
 def _search_options(args: argparse.Namespace) -> dict[str, Any]:

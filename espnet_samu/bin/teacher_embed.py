@@ -37,7 +37,7 @@ class TextEmbedder:
 
     Args:
         encoder: The teacher.
-        key: What its embeddings depend on, see `cache.teacher_key`.
+        key: What its embeddings depend on, see ``cache.teacher_key``.
         part_size: Distinct sentences a part; so many are lost by a kill, at most.
 
     Raises:
@@ -63,8 +63,8 @@ class TextEmbedder:
 
         Args:
             text_file: Kaldi text file.
-            output_dir: Its folder, for which `cache.is_up_to_date` holds. It is passed
-                over if the hub gave another commit of the model then.
+            output_dir: Its folder, for which ``cache.is_up_to_date`` holds. Not used if
+                the hub gave another commit of the model then.
         """
         if cache.read_cache(output_dir).get("commits") != self.encoder.commits:
             return

@@ -38,7 +38,7 @@ class Pair(NamedTuple):
 
 
 def read_bitext(path: str | os.PathLike[str]) -> list[Pair]:
-    """Read a TSV file with the header `lang text english`, without quoting.
+    """Read a TSV file with the header ``lang text english``, without quoting.
 
     Args:
         path: File in UTF-8; further columns are not allowed.
@@ -86,7 +86,7 @@ def distinct_batches(
         seed: Seed of the order.
 
     Yields:
-        `batch_size` pairs, or fewer where there are not so many distinct ones.
+        ``batch_size`` pairs, or fewer where there are not so many distinct ones.
 
     Raises:
         ValueError: When not even two pairs can stand in one batch.
@@ -159,7 +159,7 @@ def build_model(
 
     Args:
         sentences: Sentences of all languages that the vocabulary is taken from.
-        dim: Size D of an embedding; a multiple of `heads`.
+        dim: Size D of an embedding; a multiple of ``heads``.
         layers: Number of transformer layers.
         heads: Number of attention heads.
         vocab_size: Most tokens to keep.
@@ -169,7 +169,7 @@ def build_model(
         The model on the CPU; its weights follow torch's random generator.
 
     Raises:
-        ValueError: When `dim` is not a multiple of `heads`.
+        ValueError: When ``dim`` is not a multiple of ``heads``.
     """
     if dim % heads:
         raise ValueError(f"dim must be a multiple of heads ({heads}): {dim}")
@@ -284,7 +284,7 @@ def train(
 
 
 def is_up_to_date(output_dir: str | os.PathLike[str], key: dict[str, Any]) -> bool:
-    """Return whether a folder holds a teacher that was trained from `key`."""
+    """Return whether a folder holds a teacher that was trained from ``key``."""
     try:
         table = json.loads((Path(output_dir) / INFO_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -116,11 +116,11 @@ class ReleaseScores(StoppingCriteria):
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
-class FramesCache(EncoderDecoderCache):
+class BeamCache(EncoderDecoderCache):
     """Key-value cache for beam search that never copies the frames' part.
 
     Beams of an utterance change places among themselves, and read the same frames:
-    only what they have said has to follow them. transformers copies both, and the
+    only their own tokens have to follow them. transformers copies both, and the
     frames' part is the larger one.
     """
 
@@ -148,10 +148,7 @@ class Hypotheses(NamedTuple):
 
 
 class Generation:
-    """Search by transformers' ``generate``; mixin for a decoder.
-
-    The decoder has these attributes.
-    """
+    """Search by ``generate``; mixin for a decoder with these attributes."""
 
     model: Any
     languages: BatchLanguages
@@ -166,18 +163,17 @@ class Generation:
         hlens: torch.Tensor,
         sos: int,
         eos: int,
-        lang_token_ids: torch.Tensor | None = None,
         **options: Any,
     ):
         """Translate with transformers' cached ``generate``.
+
+        Target languages are those of :meth:`target_languages`, or ``lang_token_id``.
 
         Args:
             hs_pad: Speech frames (B, T, D).
             hlens: Number of frames (B,).
             sos: Id of the start token.
             eos: Id of the end token.
-            lang_token_ids: Target-language token of each utterance (B,). None: those
-                of :meth:`target_languages`, or ``lang_token_id``.
             options: Of ``GenerationMixin.generate``: num_beams, max_new_tokens, ...
 
         Returns:
@@ -188,7 +184,7 @@ class Generation:
             ValueError: The longest translation would be longer than the decoder can
                 read.
         """
-        tokens = self._prefix(hs_pad, sos, lang_token_ids)
+        tokens = self._prefix(hs_pad, sos)
         longest = options.get("max_length")
         if options.get("max_new_tokens") is not None:
             longest = tokens.size(1) + options["max_new_tokens"]
@@ -196,7 +192,7 @@ class Generation:
             # The last token is not read.
             self.check_length(longest - 1)
         if options.get("num_beams", 1) > 1:
-            options.setdefault("past_key_values", FramesCache())
+            options.setdefault("past_key_values", BeamCache())
         with self.autocast(hs_pad):
             return self.model.generate(
                 encoder_outputs=BaseModelOutput(self.encode_frames(hs_pad)),
@@ -222,7 +218,6 @@ class Generation:
         eos: int,
         longest: torch.Tensor,
         shortest: torch.Tensor | None = None,
-        lang_token_ids: torch.Tensor | None = None,
         num_beams: int = 1,
         length_penalty: float = 1.0,
         **options: Any,
@@ -239,7 +234,6 @@ class Generation:
             eos: Id of the end token.
             longest: Greatest number of tokens (B,), the end token among them.
             shortest: Least number of tokens (B,); None: no limit.
-            lang_token_ids: As for :meth:`generate`.
             num_beams: Number of beams.
             length_penalty: Exponent of the length by which log-probabilities are
                 divided; 0: not divided.
@@ -248,7 +242,7 @@ class Generation:
         Raises:
             ValueError: As for :meth:`generate`.
         """
-        prefix = self._prefix(hs_pad, sos, lang_token_ids).size(1)
+        prefix = self._prefix(hs_pad, sos).size(1)
         criteria = [LongestLengths(longest, prefix), ReleaseScores()]
         processors = LogitsProcessorList()
         chosen = ChosenScores()
@@ -264,7 +258,6 @@ class Generation:
             hlens,
             sos,
             eos,
-            lang_token_ids,
             num_beams=num_beams,
             max_new_tokens=int(longest.max()),
             logits_processor=processors,
@@ -284,14 +277,8 @@ class Generation:
         scores = chosen.sums(output.sequences, lengths)
         return Hypotheses(tokens, lengths, scores / lengths**length_penalty)
 
-    def _prefix(
-        self, hs_pad: torch.Tensor, sos: int, rows: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _prefix(self, hs_pad: torch.Tensor, sos: int) -> torch.Tensor:
         """Return the first tokens of every translation (B, 1 or 2)."""
         start = torch.full((len(hs_pad), 1), sos, device=hs_pad.device)
-        if rows is None:
-            rows = self.languages.rows(len(hs_pad), hs_pad.device)
-        else:
-            with self.languages.of_batch(rows):
-                rows = self.languages.rows(len(hs_pad), hs_pad.device)
+        rows = self.languages.rows(len(hs_pad), hs_pad.device)
         return insert_language_tokens(start, rows)

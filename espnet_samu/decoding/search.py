@@ -266,19 +266,15 @@ class GenerateSearch(AbsSearch):
         languages: torch.Tensor | None = None,
     ) -> list[list[Hypothesis]]:
         """See :class:`AbsSearch`."""
-        model, nbest = self.model, self.settings.nbest
-        positions = model.decoder.model.config.max_position_embeddings
+        model, decoder, nbest = self.model, self.model.decoder, self.settings.nbest
+        if languages is None:
+            languages = decoder.languages.rows(len(frames), frames.device)
+        positions = decoder.model.config.max_position_embeddings
         shortest, longest = self.settings.length_limits(lengths, positions)
-        found = model.decoder.generate_with_scores(
-            frames,
-            lengths,
-            model.sos,
-            model.eos,
-            longest,
-            shortest,
-            languages,
-            **self.options,
-        )
+        with decoder.target_languages(languages):
+            found = decoder.generate_with_scores(
+                frames, lengths, model.sos, model.eos, longest, shortest, **self.options
+            )
         rows = zip(found.tokens.tolist(), found.lengths.tolist(), found.scores.tolist())
         hypotheses = [self._hypothesis(*row) for row in rows]
         groups = [hypotheses[i : i + nbest] for i in range(0, len(hypotheses), nbest)]

@@ -78,8 +78,8 @@ FAMILIES = {
 }
 
 
-# Modules of ESPnet's models that are meant by a part, and the one of them that has the
-# pre-trained transformer as its ``model``.
+# Modules of ESPnet's models by part; below the one of them whose ``model`` is the
+# pre-trained transformer.
 PARTS = {
     "encoder": ("frontend", "preencoder", "encoder", "postencoder"),
     "decoder": ("decoder",),

@@ -11,11 +11,11 @@ r"""Selection of the parameters to train: presets and name rules.
 
     trainable: {encoder: [none, [layer_norm, true]], decoder: lna_d}
 
-The presets (``PRESETS``) speak of the pre-trained transformer of a part. They leave
-alone what is beside it: linear_in, pooling, projector, CTC, length adaptor, adapters.
-Rules reach all. A rule is a regular expression, searched in the names that parameters
-have in the state dict, and whether they are trained. What no preset and no rule speaks
-of is trained.
+Presets (``PRESETS``) apply to the pre-trained transformer of a part, not to the modules
+beside it: linear_in, pooling, projector, CTC, length adaptor, adapters. Rules apply to
+all parameters: a rule is a regular expression, searched in the names of the state dict,
+and whether the parameters are trained. Those that no preset and no rule names are
+trained.
 
 Nothing is thawed that was frozen when the model was built (``freeze``,
 ``freeze_feature_encoder`` and ``layer`` of frontend_conf).

@@ -118,7 +118,7 @@ class BalancedSampler:
         upsampling_factor: alpha, 0 to 1.
         batch_bins: Largest size of a batch over all processes, in elements, padding
             included.
-        min_batch_size: Fewest utterances of a batch; at least `world_size`.
+        min_batch_size: Fewest utterances of a batch; at least ``world_size``.
         max_batch_size: Most utterances of a batch.
         sort_in_batch: ``descending`` or ``ascending``.
         seed: Seed of the run.
@@ -127,7 +127,7 @@ class BalancedSampler:
 
     Raises:
         ValueError: A value is out of its range, or there are fewer utterances than
-            `min_batch_size`.
+            ``min_batch_size``.
     """
 
     @typechecked
@@ -179,7 +179,7 @@ class BalancedSampler:
 
         Returns:
             Batches with N utterances. Where the last one had less than
-            `min_batch_size`, it is filled up with utterances of the one before.
+            ``min_batch_size``, it is filled up with utterances of the one before.
         """
         rng = np.random.default_rng(self.seed + epoch)
         rows = self.draws.draw(epoch, rng)

@@ -15,11 +15,11 @@ class EpochBatches:
     Args:
         shapes: The corpus.
         rows: Utterances (M,) of all batches, one batch after the other.
-        borders: Borders (B + 1,) of the batches in `rows`.
+        borders: Borders (B + 1,) of the batches in ``rows``.
         order: Batches (B,) in the order in which they are read.
         sort_in_batch: ``descending`` or ``ascending`` in the first shape file.
         rank: Which process reads.
-        world_size: Number of processes; each gets every `world_size`-th utterance.
+        world_size: Number of processes; each gets every ``world_size``-th utterance.
     """
 
     @typechecked
@@ -46,7 +46,7 @@ class EpochBatches:
         return len(self.order)
 
     def read(self, start: int, stop: int) -> Iterator[tuple[str, ...]]:
-        """Yield the utterances of the batches `start` to `stop` for this process."""
+        """Yield this process's utterances of the batches ``start`` to ``stop``."""
         sign = -1 if self.sort_in_batch == "descending" else 1
         for batch in self.order[start:stop]:
             rows = self.rows[self.borders[batch] : self.borders[batch + 1]]
@@ -98,7 +98,7 @@ class BatchSequence(AbsSampler):
 
 
 def sort_in_buckets(lengths: np.ndarray, bucket_size: int) -> np.ndarray:
-    """Sort runs of `bucket_size` items by length, ascending and descending in turn.
+    """Sort runs of ``bucket_size`` items by length, ascending and descending in turn.
 
     The last item of a bucket is then about as long as the first one of the next, so
     that a batch may span both.
@@ -124,15 +124,15 @@ def cut_into_batches(
 ) -> np.ndarray:
     """Cut a sequence of items into batches, each as long as the limits allow.
 
-    The size of a batch is counted as ESPnet's `numel` does, in elements with padding
+    The size of a batch is counted as ESPnet's ``numel`` does, in elements with padding
     summed over the files. ESPnet differs in two points: it closes a batch after the
     item that exceeds the limit, and takes the lengths in the other files from the item
     that is longest in the first one. Here the padded tensors stay within it.
 
     Args:
         elements: Elements (N, F) of each item in F files.
-        batch_bins: Largest size of a batch of more than `min_batch_size` items.
-        min_batch_size: Fewest items of a batch; takes precedence over `batch_bins`.
+        batch_bins: Largest size of a batch of more than ``min_batch_size`` items.
+        min_batch_size: Fewest items of a batch; takes precedence over ``batch_bins``.
             The last batch may have fewer.
         max_batch_size: Most items of a batch.
 

@@ -58,7 +58,7 @@ _BLOCK = 2**24
 def read_blocks(
     path: str | os.PathLike[str],
 ) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Read a file of lines `utterance value`, both without blanks.
+    """Read a file of lines ``utterance value``, both without blanks.
 
     Args:
         path: File in UTF-8.
@@ -130,7 +130,7 @@ _CATEGORIES = "utt2category"
 
 
 def find_category_file(folder: str | os.PathLike[str]) -> Path:
-    """Return `utt2category` of a data folder, else `utt2lang`.
+    """Return ``utt2category`` of a data folder, else ``utt2lang``.
 
     Raises:
         FileNotFoundError: There is neither; says what to make.
@@ -146,17 +146,16 @@ def find_category_file(folder: str | os.PathLike[str]) -> Path:
 
 
 def read_languages(
-    path: str | os.PathLike[str], utterances: np.ndarray, n_examples: int = 3
+    path: str | os.PathLike[str], utterances: np.ndarray
 ) -> Languages:
-    """Read the languages of some utterances, lines `utterance language`.
+    """Read the languages of some utterances, lines ``utterance language``.
 
-    Spellings of one code (`FR`, `fr`) are one language, under the most frequent of its
-    names; the categories of `utt2category` are taken as they are written.
+    Spellings of one code (``FR``, ``fr``) are one language, under the most frequent of
+    its names; the categories of ``utt2category`` are taken as they are written.
 
     Args:
         path: File of these utterances, and maybe others.
         utterances: Names (N,), bytes.
-        n_examples: So many missing utterances are named.
 
     Raises:
         ValueError: An utterance has no language, or the file is malformed or empty.
@@ -172,7 +171,7 @@ def read_languages(
         rows = UtteranceIndex(known, str(path)).find(utterances)
         missing = np.flatnonzero(rows < 0)
         if len(missing):
-            examples = ", ".join(u.decode() for u in utterances[missing[:n_examples]])
+            examples = ", ".join(u.decode() for u in utterances[missing[:3]])
             raise ValueError(
                 f"{path}: {len(missing)} of {len(utterances)} training utterances have "
                 f"no language, e.g. {examples}; add a line 'utterance language' for "
@@ -215,7 +214,7 @@ class Shapes:
         return self.lengths[rows] * np.array(self.dims)
 
     def computed(self, rows: np.ndarray) -> np.ndarray:
-        """Return the elements (M, F) with windows, what `batch_bins` counts."""
+        """Return the elements (M, F) with windows, what ``batch_bins`` counts."""
         elements = self.elements(rows)
         if self.window is not None:
             elements[:, 0] = self.window * self.dims[0]
@@ -223,7 +222,7 @@ class Shapes:
 
 
 def read_shapes(paths: Sequence[str]) -> Shapes:
-    """Read shape files, lines `utterance length[,dim...]`.
+    """Read shape files, lines ``utterance length[,dim...]``.
 
     Args:
         paths: Files of the same utterances, in any order.

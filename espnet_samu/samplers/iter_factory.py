@@ -84,7 +84,7 @@ class PairedIterFactory(AbsIterFactory):
 class BalancedIterFactory(AbsIterFactory):
     """Factory of each epoch's iterator over a balanced sampler.
 
-    With `num_iters_per_epoch`, the batches of all passes through the sampler are one
+    With ``num_iters_per_epoch``, the batches of all passes through the sampler are one
     row, of which every epoch takes the next piece, as ESPnet does. Its own factory
     cannot be used for that: it takes all passes to have the same number of batches.
 

@@ -1,4 +1,4 @@
-"""Checks of training options before anything is built."""
+"""Checks of training options: GPUs, numbers, parameters without a gradient."""
 
 import argparse
 import re

@@ -39,7 +39,7 @@ _FIXED = frozenset(
     "save_strategy save_trained_only scheduler src_bpemodel src_token_list token_list "
     "train_dtype trainable use_adapter".split()
 )
-"""Options that were used once, when the training began."""
+"""Options that have an effect only when a training begins."""
 _FREE_PARTS = ("specaug", "preprocessor", "optim", "scheduler", "model")
 """Of the options with a ``_conf``: those that are no part of the model."""
 _FREE_FIELDS = ("drop", "mask", "spec_augment", "dtype", "checkpointing")

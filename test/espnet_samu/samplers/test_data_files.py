@@ -105,11 +105,11 @@ def test_missing(tmp_path):
     path = tmp_path / "utt2lang"
     path.write_text("u1 fr\nu9 cy\n")
     message = (
-        "utt2lang: 3 of 4 training utterances have no language, e.g. u2, u3; add a "
+        "utt2lang: 3 of 4 training utterances have no language, e.g. u2, u3, u4; add a "
         r"line .* \(speed-perturbed copies too\)"
     )
     with pytest.raises(ValueError, match=message):
-        read_languages(path, UTTERANCES, n_examples=2)
+        read_languages(path, UTTERANCES)
 
 
 def test_refused(tmp_path):
