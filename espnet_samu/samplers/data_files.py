@@ -145,9 +145,7 @@ def find_category_file(folder: str | os.PathLike[str]) -> Path:
     )
 
 
-def read_languages(
-    path: str | os.PathLike[str], utterances: np.ndarray
-) -> Languages:
+def read_languages(path: str | os.PathLike[str], utterances: np.ndarray) -> Languages:
     """Read the languages of some utterances, lines ``utterance language``.
 
     Spellings of one code (``FR``, ``fr``) are one language, under the most frequent of
