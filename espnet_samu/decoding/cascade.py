@@ -67,12 +67,12 @@ class Cascade:
         self.tokenizer = library.AutoTokenizer.from_pretrained(place, **options)
         self.generates = generates
         self.is_whisper = config.model_type == "whisper"
-        tokens: dict[str, int] = {}  # {"<|en|>": 50259, ...}
+        asr_tokens: dict[str, int] = {}  # {"<|en|>": 50259, ...}
         if self.is_whisper:
             _complete(self.asr.generation_config, self.tokenizer)
-            tokens = getattr(self.asr.generation_config, "lang_to_id", None) or {}
+            asr_tokens = getattr(self.asr.generation_config, "lang_to_id", None) or {}
         self.asr_languages = {
-            parse_code(token.strip("<|>")).language: token for token in tokens
+            parse_code(token.strip("<|>")).language: token for token in asr_tokens
         }
         self.mt = self.mt_tokenizer = None
         if mt is None:
