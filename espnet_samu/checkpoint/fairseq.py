@@ -20,7 +20,6 @@ So pooling and projection are found by their shapes, not by their names.
 """
 
 import logging
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,15 +27,12 @@ from typing import Any, NamedTuple
 import torch
 
 from espnet_samu.checkpoint import export
-from espnet_samu.checkpoint.fairseq_config import (
-    FairseqSettings,
-    configuration,
-)
+from espnet_samu.checkpoint.fairseq_config import FairseqSettings, configuration
 from espnet_samu.checkpoint.foreign_pickle import load_with_placeholders
 from espnet_samu.checkpoint.model_import import PublishedStudent
 from espnet_samu.utils import huggingface
 from espnet_samu.utils.atomic import AtomicFolder
-from espnet_samu.utils.state_dict import load_strictly
+from espnet_samu.utils.state_dict import load_strictly, rename_tensor
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 _CONVOLUTION = r"(feature_extractor\.conv_layers\.\d+)"
@@ -215,14 +211,7 @@ def _is_pretraining(name: str) -> bool:
 
 def rename(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return weights under transformers' names; unknown names are kept."""
-    renamed = {}
-    for key, value in state.items():
-        for pattern, replacement in _NAMES.items():
-            if match := re.fullmatch(pattern, key):
-                key = match.expand(replacement)
-                break
-        renamed[key] = value.float()
-    return renamed
+    return {rename_tensor(k, _NAMES): tensor.float() for k, tensor in state.items()}
 
 
 _RECOGNITION = ("wav2vec_ctc", "wav2vec_seq2seq", "hubert_ctc", "hubert_seq2seq")

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from espnet_samu.utils.safe_reading import check_zip_size
+from espnet_samu.utils.safe_reading import check_zip_size, describe_damage
 
 
 class Placeholder:
@@ -59,16 +59,14 @@ def load_with_placeholders(path: Path | str) -> dict[str, Any]:
                 weights_only=True,
                 mmap=zipfile.is_zipfile(path),
             )
-    except OSError:
-        raise
     except Exception as error:
         # What unpicklers raise for damaged bytes may be anything.
+        reason = describe_damage(error)
         # torch's message is mostly advice.
         match = re.search(r"(Trying to|Unsupported|Can only).*", str(error))
         if match is None:
             raise ValueError(
-                f"{path} is damaged, or no file of torch.save ({_first(error)}); get "
-                "it again"
+                f"{path} is damaged, or no file of torch.save ({reason}); get it again"
             ) from error
         raise ValueError(
             f"{path} cannot be read without running code that it names ({match[0]}). "
@@ -79,11 +77,6 @@ def load_with_placeholders(path: Path | str) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is not a dictionary but {type(checkpoint).__name__}")
     return checkpoint
-
-
-def _first(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def to_container(value: Any) -> Any:

@@ -1,8 +1,6 @@
 """Reading of published speech encoder-decoders (SpeechEncoderDecoderModel)."""
 
-import json
 import logging
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +10,8 @@ from typeguard import typechecked
 from espnet_samu.text.checkpoint import open_tensors
 from espnet_samu.text.tokenizer_files import save_tokenizer
 from espnet_samu.utils import hub, huggingface, seamless
-from espnet_samu.utils.state_dict import check_tensors, shape_of
+from espnet_samu.utils.safe_reading import read_json
+from espnet_samu.utils.state_dict import check_tensors, rename_tensor, shape_of
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 # Our names and transformers' for the same weights.
@@ -52,8 +51,8 @@ def fill(model: torch.nn.Module, files: list[Path], tied: bool = True) -> None:
         ValueError: Weights are missing, unknown or of another shape; names them. Or
             the output layer is not the embedding.
     """
-    tensors = {_rename(k, _NEW_NAMES): v for k, v in open_tensors(files).items()}
-    wanted = {_rename(k, _NAMES): v for k, v in model.state_dict().items()}
+    tensors = {rename_tensor(k, _NEW_NAMES): v for k, v in open_tensors(files).items()}
+    wanted = {rename_tensor(k, _NAMES): v for k, v in model.state_dict().items()}
     shared, bias = (wanted.pop(name) for name in _OURS_ALONE)
     assert shared.data_ptr() == wanted[_EMBEDDING].data_ptr()
     bias.zero_()
@@ -66,13 +65,6 @@ def fill(model: torch.nn.Module, files: list[Path], tied: bool = True) -> None:
     check_tensors("the checkpoint does not fit its config.json", tensors, wanted)
     for name, value in wanted.items():
         value.copy_(tensors[name][...])
-
-
-def _rename(name: str, names: dict[str, str]) -> str:
-    for pattern, replacement in names.items():
-        if match := re.fullmatch(pattern, name):
-            return match.expand(replacement)
-    return name
 
 
 def _tie(wanted: dict[str, Any], tensors: dict[str, Any], tied: bool) -> None:
@@ -130,6 +122,8 @@ class Decoding(NamedTuple):
     """Options of st_inference: beam_size, maxlenratio, ..."""
     left_out: dict[str, Any]
     """transformers' settings that st_inference does not have."""
+    languages: dict[str, int]
+    """Rows of the language tokens of SeamlessM4T by three-letter code."""
 
 
 def read_decoding(
@@ -174,6 +168,7 @@ def read_decoding(
         forced_end=config.forced_eos_token_id,
         options=_options(config, prefix, n_given),
         left_out=_left_out(config),
+        languages=getattr(config, "text_decoder_lang_to_code_id", {}),
     )
 
 
@@ -231,7 +226,7 @@ class PublishedST:
         path = cached_file(source, "config.json", revision=revision)
         if path is None:
             raise FileNotFoundError(f"{source} has no config.json")
-        fields = json.loads(Path(path).read_text(encoding="utf-8"))
+        fields = read_json(path)
         # Before transformers reads it, which no longer knows all of the types.
         _check_types(source, fields)
         self.config = AutoConfig.from_pretrained(
@@ -304,7 +299,7 @@ def read_extractor(
         source: Hub id or folder.
         revision: Branch, tag or commit on the hub.
         kind: The class that is known.
-        lacking: What the source has where there is none, for the message.
+        lacking: Says in the message what the source lacks without one: "no ...".
 
     Raises:
         ValueError: There is none, or it is of another class or sampling rate.

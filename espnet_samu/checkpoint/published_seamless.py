@@ -40,24 +40,12 @@ class PublishedSeamless:
 
     @typechecked
     def __init__(self, source: str, revision: str | None = None):
-        from transformers import GenerationConfig
-
         self.source = source = hub.locate(source, revision)
         self.revision = revision
         self.config = huggingface.load_config(source, {}, revision)
         # The language is given to generate, not forced by its settings.
         fields = self.config.to_dict()
         self.decoding = read_decoding(source, fields, revision, n_given=1)
-        try:
-            generation = GenerationConfig.from_pretrained(
-                source, revision=revision or "main"
-            )
-        except OSError:
-            generation = GenerationConfig()
-        self.languages: dict[str, int] = getattr(
-            generation, "text_decoder_lang_to_code_id", {}
-        )
-        """Rows of the language tokens by three-letter code."""
 
     def target_language(self, name: str | None, tokens: list[str]) -> str | None:
         """Return the token of a target language.
@@ -70,16 +58,17 @@ class PublishedSeamless:
             ValueError: The model does not translate into that language, or its
                 generation_config.json is of another token list.
         """
-        for code, row in self.languages.items():
+        languages = self.decoding.languages
+        for code, row in languages.items():
             if not 0 <= row < len(tokens) or tokens[row] != f"__{code}__":
                 found = tokens[row] if 0 <= row < len(tokens) else "not a token"
                 raise ValueError(
                     f"{self.source}: generation_config.json has row {row} for the "
                     f"language '{code}', which is {found} in the tokeniser"
                 )
-        if name is None or not self.languages:
+        if name is None or not languages:
             return name
-        return to_code(name, [f"__{code}__" for code in self.languages])
+        return to_code(name, [f"__{code}__" for code in languages])
 
     def frontend_conf(self) -> dict[str, Any]:
         """Return ``frontend_conf`` of the speech encoder."""

@@ -142,7 +142,7 @@ _SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c"
 
 
 def check_no_part(path: Path | str) -> None:
-    """Raise an error for a file that SpeechBrain's checkpoints are read by folder of.
+    """Raise an error for a single file of a checkpoint, which is read as a folder.
 
     Raises:
         ValueError: It is one of a checkpoint's files, or a 7z archive.

@@ -197,6 +197,7 @@ def _load(
 ) -> tuple[Any, str | None]:
     """Return a SentenceTransformer and its commit, or raise a clear error."""
     import torch
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import load_file_path
     from transformers.utils.hub import extract_commit_hash
@@ -229,7 +230,7 @@ def _load(
         return model.eval(), commit
     except CodeError:
         raise
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, SafetensorError) as e:
         if "trust_remote_code" in str(e):
             raise CodeError(name, "its config.json") from e
         cause = str(e).strip().partition("\n")[0]

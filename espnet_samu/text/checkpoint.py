@@ -1,6 +1,5 @@
 """Files of a pre-trained translation model, and its decoder's tensors."""
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ import torch
 from safetensors import safe_open
 
 from espnet_samu.utils import hub, seamless
-from espnet_samu.utils.safe_reading import check_zip_size
+from espnet_samu.utils.safe_reading import check_zip_size, describe_damage, read_json
+from espnet_samu.utils.state_dict import shape_of
 
 TOKENIZER_FILE = "sentencepiece.bpe.model"
 CONFIG_FILE = "config.json"
@@ -67,8 +67,7 @@ def find_files(model: str, revision: str | None = None) -> CheckpointFiles:
             f"{model} has no {CONFIG_FILE if config is None else TOKENIZER_FILE}; copy "
             "it from the published model that this one was made of"
         )
-    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    is_seamless = kind in seamless.TYPES
+    is_seamless = read_json(config).get("model_type") in seamless.TYPES
     name = _SEAMLESS_VOCAB_FILE if is_seamless else _VOCAB_FILE
     vocab = _find(model, name, revision)
     return CheckpointFiles(config, tokenizer, vocab, find_weights(model, revision))
@@ -92,8 +91,7 @@ def find_weights(model: str, revision: str | None = None) -> list[Path]:
             return [whole]
         index = _find(model, f"{name}.index.json", revision)
         if index is not None:
-            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            parts = sorted(set(names))
+            parts = sorted(set(read_json(index)["weight_map"].values()))
             paths = [_find(model, part, revision) for part in parts]
             missing = [part for part, path in zip(parts, paths) if path is None]
             if missing:
@@ -122,23 +120,29 @@ def open_tensors(files: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         Objects to be indexed as tensors are: ``x[:]``, ``x[rows]``.
+
+    Raises:
+        ValueError: A file is damaged, or a pointer of git-lfs; names it.
     """
     tensors: dict[str, Any] = {}
     for file in files:
-        if file.suffix == ".safetensors":
-            opened = safe_open(file, framework="pt")
-            tensors.update((name, opened.get_slice(name)) for name in opened.keys())
-        else:
-            check_zip_size(file)
+        check_zip_size(file)
+        try:
+            if file.suffix == ".safetensors":
+                opened = safe_open(file, framework="pt")
+                tensors.update((name, opened.get_slice(name)) for name in opened.keys())
+                continue
+            # Files written before torch 1.6 cannot be mapped.
+            mmap = zipfile.is_zipfile(file)
             tensors.update(
-                torch.load(
-                    file,
-                    map_location="cpu",
-                    weights_only=True,
-                    # Files written before torch 1.6 cannot be mapped.
-                    mmap=zipfile.is_zipfile(file),
-                )
+                torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
             )
+        except Exception as error:
+            # What torch's unpickler raises for damaged bytes may be anything.
+            raise ValueError(
+                f"{file} is damaged, or holds no weights ({describe_damage(error)}); "
+                "get it again"
+            ) from error
     return tensors
 
 
@@ -157,7 +161,8 @@ def decoder_tensors(
         tensors: From :func:`open_tensors`.
         rows: Rows to take, in their new order.
         vocab_size: Number V of rows of the checkpoint.
-        starts: For each row that is added behind them, those whose mean it starts near.
+        starts: For each new row behind them, the rows whose mean it is initialised
+            near.
 
     Returns:
         Tensors by transformers' names, the embedding (len(rows) + len(starts), D) and
@@ -172,10 +177,10 @@ def decoder_tensors(
             f"the checkpoint has no embedding: none of {', '.join(_EMBEDDINGS)}"
         )
     embedding = tensors[name]
-    if _shape(embedding)[0] != vocab_size:
+    if shape_of(embedding)[0] != vocab_size:
         raise ValueError(
-            f"the checkpoint's {name} has {_shape(embedding)[0]} rows, but vocab_size "
-            f"of config.json is {vocab_size}"
+            f"the checkpoint's {name} has {shape_of(embedding)[0]} rows, but "
+            f"vocab_size of config.json is {vocab_size}"
         )
     new = [new_row(embedding[list(start)], i) for i, start in enumerate(starts)]
     taken = {_EMBEDDINGS[0]: torch.cat([embedding[rows], *new])}
@@ -200,10 +205,6 @@ def _is_kept(name: str) -> bool:
     if name.startswith("model.encoder."):
         return not name.startswith("model.encoder.layers.")
     return name.startswith("model.decoder.")
-
-
-def _shape(tensor: Any) -> Sequence[int]:
-    return tensor.shape if isinstance(tensor, torch.Tensor) else tensor.get_shape()
 
 
 def count_parameters(

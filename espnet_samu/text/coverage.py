@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import batched
 from typing import Any, NamedTuple
 
@@ -149,22 +149,28 @@ def name_characters(counts: dict[str, int]) -> str:
     return ", ".join(f"{name_character(c)} {n}" for c, n in counts.items())
 
 
+def count_characters(pieces: Mapping[str, int]) -> Counter[str]:
+    """Return how often each character occurs in pieces, which occur so often."""
+    characters: Counter[str] = Counter()
+    for piece, n in pieces.items():
+        for character in piece:
+            characters[character] += n
+    return characters
+
+
 def unknown_characters(
-    processor: sentencepiece.SentencePieceProcessor, pieces: Counter
-) -> Counter:
+    processor: sentencepiece.SentencePieceProcessor, pieces: Mapping[str, int]
+) -> Counter[str]:
     """Return the characters that become ``<unk>``, and their counts.
 
     Args:
         processor: Tokeniser that made the pieces.
-        pieces: From :func:`count_pieces`.
+        pieces: From :func:`count_pieces`; unknown characters in a row are one piece.
     """
-    characters: Counter[str] = Counter()
-    for piece, n in pieces.items():
-        if processor.piece_to_id(piece) == processor.unk_id():
-            # Unknown characters in a row are one piece.
-            for character in piece:
-                characters[character] += n
-    return characters
+    unknown = processor.unk_id()
+    return count_characters(
+        {p: n for p, n in pieces.items() if processor.piece_to_id(p) == unknown}
+    )
 
 
 def compare(

@@ -43,10 +43,10 @@ def is_same_tokenizer(one: Path | str, other: Path | str) -> bool:
         return False  # hub ids
     if os.path.isdir(one) != os.path.isdir(other):
         return False
-    pairs = [*zip(tokenizer_files(one), tokenizer_files(other))]
-    n_files = {len(tokenizer_files(one)), len(tokenizer_files(other))}
-    return len(n_files) == 1 and all(
-        a.name == b.name and filecmp.cmp(a, b, shallow=False) for a, b in pairs
+    ours, theirs = tokenizer_files(one), tokenizer_files(other)
+    return len(ours) == len(theirs) and all(
+        a.name == b.name and filecmp.cmp(a, b, shallow=False)
+        for a, b in zip(ours, theirs)
     )
 
 

@@ -25,17 +25,17 @@ def score_ceiling(
     write: RoundTrip,
     refs: Mapping[str, str],
     utt2tgt_lang: Mapping[str, str],
-    settings: MetricSettings | None = None,
+    tokenizers: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Score references after a round trip through a vocabulary.
+    """Score references after a round trip through a vocabulary, by BLEU.
 
     Args:
         write: Of the vocabulary.
         refs: Reference of every utterance.
         utt2tgt_lang: Target language of every utterance.
-        settings: Which scores, and how; by default BLEU, by characters where the
-            language is not known, or sacreBLEU has no tokenizer for it that needs no
-            other package.
+        tokenizers: BLEU's tokenizer by target language; by default characters where
+            the language is not known, or sacreBLEU has no tokenizer for it that needs
+            no other package.
 
     Returns:
         Scores by target language, as of `score_translation`; ``bleu`` has its
@@ -47,9 +47,10 @@ def score_ceiling(
         "target languages", {utt: utt2tgt_lang[utt] for utt in refs}
     )
     langs = sorted({*tgt_langs.values()})
-    if settings is None:
+    if tokenizers is None:
         others = [lang for lang in langs if usual_tokenizer(lang) not in OF_SACREBLEU]
-        settings = MetricSettings(("bleu",), dict.fromkeys(others, "char"))
+        tokenizers = dict.fromkeys(others, "char")
+    settings = MetricSettings(("bleu",), tokenizers)
     for lang in langs:
         utts = [utt for utt in refs if tgt_langs[utt] == lang]
         scores = score_translation(

@@ -31,6 +31,7 @@ from typing import Any
 
 import sentencepiece
 from fontTools.unicodedata import script_extension
+from google.protobuf.message import DecodeError
 from safetensors.torch import save_file
 from sentencepiece import sentencepiece_model_pb2
 
@@ -40,6 +41,7 @@ from espnet_samu.text.vocabulary import Vocabulary, find_layout
 from espnet_samu.utils import huggingface, seamless
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.language_codes import is_code, scripts_of, to_code
+from espnet_samu.utils.safe_reading import check_no_pointer, read_json
 
 
 def merge_steps(pieces: Iterable[str], scores: Mapping[str, float]) -> set[str]:
@@ -103,10 +105,7 @@ def choose_pieces(
         One of REASONS by row, rows in ascending order.
     """
     pieces = vocabulary.pieces
-    characters: Counter = Counter()
-    for piece, n in counts.items():
-        for character in piece:
-            characters[character] += n
+    characters = coverage.count_characters(counts)
     kept_scripts = {*main_scripts(characters)}
     kept_scripts.update(name for lang in languages for name in scripts_of(lang))
     singles = {piece: row for piece, row in pieces.items() if len(piece) == 1}
@@ -215,7 +214,7 @@ def trim(
 
     inputs = [model, *texts, *check_texts]
     output = AtomicFolder(output_dir, "trim_vocab", inputs)
-    config = json.loads(files.config.read_text(encoding="utf-8"))
+    config = read_json(files.config)
     vocabulary = _read_vocabulary(files, config)
     opened = checkpoint.open_tensors(files.weights)
     if config["model_type"] in seamless.TYPES:
@@ -305,7 +304,15 @@ def trim(
 def _read_vocabulary(
     files: checkpoint.CheckpointFiles, config: Mapping[str, Any]
 ) -> Vocabulary:
-    proto = sentencepiece_model_pb2.ModelProto.FromString(files.tokenizer.read_bytes())
+    check_no_pointer(files.tokenizer)
+    try:
+        proto = sentencepiece_model_pb2.ModelProto.FromString(
+            files.tokenizer.read_bytes()
+        )
+    except DecodeError as error:
+        raise ValueError(
+            f"{files.tokenizer} is not a sentencepiece model, or damaged ({error})"
+        ) from error
     vocab = None if files.vocab is None else files.vocab.read_bytes()
     layout = find_layout(config, [p.piece for p in proto.pieces], vocab)
     return Vocabulary(proto, layout)

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from safetensors import SafetensorError
+
 from espnet_samu.utils.state_dict import check_names
 
 
@@ -243,24 +245,30 @@ def build(
 
     Raises:
         ValueError: The checkpoint lacks weights of the model, which transformers would
-            fill with random numbers, or has some that the model should have.
+            fill with random numbers, or has some that the model should have; or it is
+            damaged.
     """
     import torch
 
     if model is None:
         make = getattr(auto_class, "_from_config", None) or auto_class.from_config
         return make(config)
-    with quiet():  # a table of unused weights; errors follow below
-        built, info = auto_class.from_pretrained(
-            model,
-            config=config,
-            revision=revision,
-            dtype=torch.float32,
-            key_mapping=key_mapping,
-            # transformers' error names no tensor; check_names below does.
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+    try:
+        with quiet():  # a table of unused weights; errors follow below
+            built, info = auto_class.from_pretrained(
+                model,
+                config=config,
+                revision=revision,
+                dtype=torch.float32,
+                key_mapping=key_mapping,
+                # transformers' error names no tensor; check_names below does.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except SafetensorError as error:
+        raise ValueError(
+            f"{model}: a file of its weights is damaged ({error}); get it again"
+        ) from error
     if key_mapping is not None:
         # save_pretrained would apply the mapping backwards, which is ambiguous.
         built._weight_conversions = None

@@ -1,6 +1,7 @@
 """Reading of files that others wrote: bounded zip files and YAML, sums."""
 
 import hashlib
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -74,6 +75,19 @@ def check_zip_size(path: str | os.PathLike[str]) -> int:
     return total
 
 
+def describe_damage(error: Exception) -> str:
+    """Return in one line why a library could not read the content of a file.
+
+    Raises:
+        OSError: The error itself where it names the file, which is missing then, or may
+            not be read. Of a file that was cut, torch says `Invalid argument` and no
+            name.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        raise error
+    return (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+
+
 # Ten times as fast, where PyYAML was built with libyaml.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -101,6 +115,19 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         kind = "empty" if content is None else f"a {type(content).__name__}"
         raise ValueError(f"{path} is not a configuration (`option: value`) but {kind}")
     return content
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file of a published model.
+
+    Raises:
+        ValueError: It is none, or damaged, or a pointer of git-lfs; names the file.
+    """
+    check_no_pointer(path)
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged, or is no JSON file: {error}") from error
 
 
 class Configuration(dict[str, Any]):

@@ -1,12 +1,13 @@
 """Reading and strict loading of state dicts, with one message for what is wrong."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from espnet_samu.utils.safe_reading import check_zip_size
+from espnet_samu.utils.safe_reading import check_zip_size, describe_damage
 
 NAMED = 5
 """Tensors that a message names of each kind."""
@@ -40,11 +41,9 @@ def read_state_dict(
         state = _read_shapes(path) if shapes_only else None
         if state is None:
             state = safe_torch_load(path, map_location="cpu")
-    except OSError:
-        raise
     except Exception as error:
         # What torch's unpickler raises for damaged bytes may be anything.
-        reason = str(error.__cause__ or error).partition("\n")[0]
+        reason = describe_damage(error)
         raise ValueError(
             f"{path} is damaged, or is not a model checkpoint ({reason})"
         ) from error
@@ -98,6 +97,19 @@ def check_names(
         error = StateDictError(f"{what}: tensors {', '.join(found)}")
         error.other_shapes = tuple(kinds["of another shape"])
         raise error
+
+
+def rename_tensor(name: str, names: Mapping[str, str]) -> str:
+    """Return another name of a tensor; one that no pattern matches stays.
+
+    Args:
+        name: Its name.
+        names: What to put in the place of a whole name, by regular expression.
+    """
+    for pattern, replacement in names.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(replacement)
+    return name
 
 
 def shape_of(tensor: Any) -> list[int]:

@@ -106,3 +106,32 @@ def test_missing_file(tmp_path, name):
     (tmp_path / "model" / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"model has no {name}"):
         find_files(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "torch before 1.6"])
+def test_cut_weights(tmp_path, kind):
+    """What a download or a copy leaves that was stopped."""
+    path = tmp_path / ("a.safetensors" if kind == "safetensors" else "a.bin")
+    if kind == "safetensors":
+        save_file(TENSORS, path)
+    else:
+        new = kind == "torch"
+        torch.save(TENSORS, path, _use_new_zipfile_serialization=new)
+    whole = path.read_bytes()
+    for size in (0, 20, len(whole) // 2, len(whole) - 10):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=rf"{path} is damaged, .*\(.+\); get it"):
+            open_tensors([path])
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": ', "version https://git-lfs.github.com/spec/v1\n"]
+)
+@pytest.mark.parametrize("kind", ["config.json", "model.safetensors.index.json"])
+def test_cut_json(tmp_path, kind, text):
+    folder = tmp_path / "model"
+    save(folder, "parts")
+    (folder / kind).write_text(text)
+    message = f"{folder}/{kind} is (damaged, or is no JSON|only a pointer of git-lfs)"
+    with pytest.raises(ValueError, match=message):
+        find_files(str(folder))

@@ -450,6 +450,13 @@ def test_wrong_input(mbart_folder, targets, tmp_path):
     (other / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="forced_bos_token_id 77 is neither"):
         trim(str(other), [str(targets)], str(tmp_path / "out"))
+    model = other / "sentencepiece.bpe.model"
+    model.write_bytes(model.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=f"{model} is not a sentencepiece model, or"):
+        trim(str(other), [str(targets)], str(tmp_path / "out"))
+    model.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ValueError, match=f"{model} is only a pointer of git-lfs"):
+        trim(str(other), [str(targets)], str(tmp_path / "out"))
 
 
 def test_merge_steps():

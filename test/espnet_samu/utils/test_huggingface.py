@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -124,6 +125,15 @@ def test_build_is_complete(folder):
         config = huggingface.load_config(folder, conf)
         with pytest.raises(ValueError, match=message):
             huggingface.build(AutoModel, folder, config)
+
+
+def test_cut_weights(folder):
+    """What a download leaves that was stopped."""
+    weights = Path(folder, "model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    config = huggingface.load_config(folder, {})
+    with pytest.raises(ValueError, match=f"{folder}: a file of its weights is damaged"):
+        huggingface.build(AutoModel, folder, config)
 
 
 @pytest.mark.parametrize("prefix", ["", "wav2vec2."])

@@ -88,10 +88,16 @@ def test_no_state_dict(tmp_path, name):
 
 def test_cut_state_dict(tmp_path):
     path = tmp_path / "a.pth"
-    torch.save({"a": torch.zeros(2)}, path)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=f"{path} is damaged, or is not a model"):
-        read_state_dict(path)
+    torch.save({"a": torch.zeros(100, 100)}, path)
+    whole = path.read_bytes()
+    for size in (0, 10, len(whole) // 2, len(whole) - 100):
+        path.write_bytes(whole[:size])
+        message = rf"{path} is damaged, or is not a model checkpoint \(.+\)$"
+        for shapes_only in (False, True):
+            with pytest.raises(ValueError, match=message):
+                read_state_dict(path, shapes_only)
+    with pytest.raises(FileNotFoundError, match="no.pth"):
+        read_state_dict(tmp_path / "no.pth")
 
 
 def test_state_dict(tmp_path):
