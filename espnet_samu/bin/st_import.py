@@ -12,7 +12,13 @@ import torch
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_samu.bin.trim_vocab import add_languages
-from espnet_samu.checkpoint.model_import import CONFIG, DEFAULT_MODEL, MODEL, import_st
+from espnet_samu.checkpoint.model_import import (
+    CONFIG,
+    DEFAULT_MODEL,
+    MODEL,
+    import_st,
+    write_yaml,
+)
 from espnet_samu.layers.adapters import merge_lora
 from espnet_samu.tasks.st import STTask
 from espnet_samu.text.checkpoint import new_row
@@ -24,7 +30,6 @@ from espnet_samu.text.tokenizer_files import (
 )
 from espnet_samu.utils.atomic import AtomicFolder
 from espnet_samu.utils.command import log_to_stderr, run
-from espnet_samu.utils.safe_reading import dump_yaml
 from espnet_samu.utils.token_rows import match_rows, token_axis
 
 
@@ -70,8 +75,7 @@ def rewrite_st(
         )
         torch.save(state, folder / MODEL)
         (folder / DEFAULT_MODEL).symlink_to(MODEL)
-        text = f"# From {source}\n{dump_yaml(vars(args))}"
-        (folder / CONFIG).write_text(text, encoding="utf-8")
+        write_yaml(folder / CONFIG, f"From {source}", vars(args))
     logging.info(
         f"{output_dir}: written from {source}, {len(args.token_list)} tokens"
         f"{', LoRA merged' if merge else ''}"

@@ -20,13 +20,11 @@ import json
 import logging
 import math
 import re
-import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from espnet2 import __version__ as espnet_version
 
 from espnet_samu import __version__
@@ -35,6 +33,7 @@ from espnet_samu.layers.adapters import merge_lora
 from espnet_samu.samu_model import ESPnetSAMUModel
 from espnet_samu.tasks.samu import SAMUTask
 from espnet_samu.utils.atomic import AtomicFolder
+from espnet_samu.utils.safe_reading import dump_yaml
 from espnet_samu.utils.waveform import SAMPLING_RATE
 
 
@@ -48,9 +47,6 @@ def save(model, extractor, folder: Path) -> None:
     """
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
-    # safetensors gives its files to the owner only, whatever the umask.
-    for weights in folder.glob("*.safetensors"):
-        shutil.copymode(folder / "config.json", weights)
 
 
 # Not samu/: espnet_model_zoo takes a config's value for a path if the archive has a
@@ -209,7 +205,7 @@ def write_student(
     """
     (folder / MODEL).parent.mkdir(exist_ok=True)
     torch.save(model.state_dict(), folder / MODEL)
-    _write_yaml(folder / CONFIG, published_config(args))
+    (folder / CONFIG).write_text(dump_yaml(published_config(args)), encoding="utf-8")
     meta = {
         "files": {"samu_model_file": MODEL},
         "yaml_files": {"samu_train_config": CONFIG},
@@ -217,7 +213,7 @@ def write_student(
         "espnet_samu": __version__,
         "torch": str(torch.__version__),
     }
-    _write_yaml(folder / "meta.yaml", meta)
+    (folder / "meta.yaml").write_text(dump_yaml(meta), encoding="utf-8")
 
 
 def save_frame_encoder(frontend: SamuFrontend, folder: Path) -> None:
@@ -340,8 +336,3 @@ def published_config(args: argparse.Namespace) -> dict[str, Any]:
     if source is not None and Path(source).exists():
         config["frontend_conf"] = {**config["frontend_conf"], "model": None}
     return config
-
-
-def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from espnet2.tasks.abs_task import AbsTask
 
 from espnet_samu.checkpoint.published_model import Decoding, PublishedST
@@ -25,6 +24,7 @@ from espnet_samu.text.checkpoint import find_weights
 from espnet_samu.text.tokenizer_files import TOKENIZER
 from espnet_samu.utils import hub, huggingface, seamless
 from espnet_samu.utils.atomic import AtomicFolder
+from espnet_samu.utils.safe_reading import dump_yaml
 from espnet_samu.utils.state_dict import load_strictly
 
 CONFIG, MODEL, DECODE = "config.yaml", "imported.pth", "decode.yaml"
@@ -90,7 +90,7 @@ def import_st(
             raise ValueError(f"{source}: {error}") from error
         torch.save(model.state_dict(), folder / MODEL)
         (folder / DEFAULT_MODEL).symlink_to(MODEL)
-        origin = f"# Imported from {source}"
+        origin = f"Imported from {source}"
         origin += "" if revision is None else f" at {revision}"
         write_yaml(folder / CONFIG, origin, config)
         write_yaml(folder / DECODE, origin, decoding.options)
@@ -119,8 +119,7 @@ def _model_conf(decoding: Decoding, tokens: list[str]) -> dict[str, Any]:
 
 def write_yaml(path: Path, comment: str, content: dict[str, Any]) -> None:
     """Write a configuration below a comment."""
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    path.write_text(f"{comment}\n{text}", encoding="utf-8")
+    path.write_text(f"# {comment}\n{dump_yaml(content)}", encoding="utf-8")
 
 
 def _tell(
@@ -189,7 +188,7 @@ def write_student(student: PublishedStudent, source: str, output: AtomicFolder) 
     with output as folder:
         torch.save(model.state_dict(), folder / MODEL)
         config["frontend_conf"] = args.frontend_conf
-        write_yaml(folder / CONFIG, f"# Imported from {source}", config)
+        write_yaml(folder / CONFIG, f"Imported from {source}", config)
     for line in student.assumed:
         logging.warning(f"{source}: {line}")
     millions = sum(p.numel() for p in model.parameters()) / 1e6

@@ -172,6 +172,9 @@ class AtomicFolder:
             if error is None:
                 marker = self._temporary / MADE_BY
                 marker.write_text(f"{self.maker}\n", encoding="utf-8")
+                # safetensors gives its files to the owner only, whatever the umask.
+                for weights in self._temporary.rglob("*.safetensors"):
+                    shutil.copymode(marker, weights)
                 if self.path.exists():
                     os.replace(self.path, self._old)
                 os.replace(self._temporary, self.path)

@@ -57,6 +57,17 @@ def test_folder_is_replaced_when_the_block_ends_well(tmp_path):
     assert names(path.parent) == ["model"]
 
 
+def test_colleagues_can_read_weights(tmp_path):
+    """As the other files; safetensors writes them for the owner alone."""
+    with AtomicFolder(tmp_path / "model", "command") as folder:
+        (folder / "part").mkdir()
+        for path in (folder / "a.safetensors", folder / "part" / "b.safetensors"):
+            path.touch(mode=0o600)
+    modes = {p.stat().st_mode for p in (tmp_path / "model").rglob("*") if p.is_file()}
+    assert modes == {(tmp_path / "model" / ".made_by").stat().st_mode}
+    assert modes & {0o100644, 0o100664, 0o100600}  # whatever the umask is
+
+
 @pytest.mark.parametrize("marker", [None, "other\n", "", b"\xff", "command"])
 def test_folder_of_another_is_not_replaced(tmp_path, marker):
     path = tmp_path / "exp"
