@@ -454,10 +454,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     logging.info(sizes(ROOT, args.corpus, parts))
     logging.info(
         f"{len(written)} files written. Before the pull request, in {args.checkout}: "
-        f"install this package beside ESPnet (pip install --no-deps {ROOT}: it pins "
-        "another ESPnet and torch, which would replace yours; pip check names what is "
-        "missing), run the recipe, put its scores into RESULTS.md with a link to the "
-        "model, and run pre-commit."
+        f"install this package beside ESPnet (pip install {ROOT}; it replaces nothing "
+        "that is within the ranges of setup.py), run the recipe, put its scores into "
+        "RESULTS.md with a link to the model, and run pre-commit."
     )
 
 

@@ -197,10 +197,8 @@ def covost2(case: Case) -> Call:
 
     def find_lost() -> Iterator[str]:
         (counts,) = case.output.glob("data/local/*/counts.json")
-        listed = sum(
-            entry["listed"] for entry in json.loads(counts.read_text())["sets"]
-        )
         sets = json.loads(counts.read_text())["sets"]
+        listed = sum(entry["listed"] for entry in sets)
         dropped = sum(sum(entry["dropped"].values()) for entry in sets)
         faults = counts.with_name("faults.tsv").read_text().splitlines()
         others = sum(line.split("\t")[1] == "-" for line in faults[1:])
@@ -497,6 +495,7 @@ def models() -> Path:
     import torch
     import yaml
 
+    from espnet_samu.checkpoint.model_import import task_defaults
     from espnet_samu.tasks.samu import SAMUTask
     from espnet_samu.tasks.st import STTask
 
@@ -530,10 +529,7 @@ def models() -> Path:
     }
     for name, task in (("samu", SAMUTask), ("st", STTask)):
         (folder / name).mkdir()
-        parser = argparse.ArgumentParser()
-        parser.set_defaults(required=[])
-        task.add_task_arguments(parser)
-        config = {**vars(parser.parse_args([])), **options[name], "frontend": "samu"}
+        config = {**task_defaults(task), **options[name], "frontend": "samu"}
         config["frontend_conf"] = {"model_conf": encoder}
         args = argparse.Namespace(**config)
         model = task.build_model(args)
@@ -790,10 +786,10 @@ class Watch:
         if isinstance(path, int) or path is None:
             return
         name = os.path.abspath(os.fsdecode(path))
-        allowed = [f"{self.folder}/{part}" for part in ("out", "home", "tmp")]
+        allowed = [f"{self.folder}/{part}/" for part in ("out", "home", "tmp")]
         if name in ("/dev/null", str(self.folder)) or "/" not in os.fsdecode(path):
             return  # the latter in a folder that was opened before: shutil.rmtree
-        if not name.startswith(tuple(allowed)):
+        if not f"{name}/".startswith(tuple(allowed)):
             self.seen.append(("outside", name))
 
 

@@ -74,7 +74,11 @@ def write_pack(
             "espnet": espnet2.__version__,
             "espnet_samu": espnet_samu.__version__,
         }
-        with atomic_write(outpath, "wb") as file, zipfile.ZipFile(file, "w") as out:
+        with (
+            atomic_write(outpath, "wb") as file,
+            # Files of 1970, as in some images, have the first date of zip files.
+            zipfile.ZipFile(file, "w", strict_timestamps=False) as out,
+        ):
             out.writestr(pack.META, dump_yaml(meta))
             for name in sorted(contents.folders):
                 # So that ESPnet's own unpacking recognises it as a path, too.
@@ -96,8 +100,8 @@ class _Contents:
     def __init__(self, scratch: Path):
         self.scratch = scratch
         self.names: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
         self.texts: dict[str, str] = {}
-        self.configs: dict[str, str] = {}
         self.folders: set[str] = set()
 
     def add(self, path: Path | str) -> str:
@@ -105,24 +109,22 @@ class _Contents:
         # Not resolved: exp may be a link to another disk.
         absolute = os.path.abspath(path)
         if absolute not in self.names:
-            self._claim(_name_of(absolute), absolute)
+            self.names[absolute] = self._claim(_name_of(absolute), absolute)
         return self.names[absolute]
 
-    def _claim(self, name: str, path: str) -> None:
-        """Reserve a name in the pack for a file.
+    def _claim(self, name: str, path: str) -> str:
+        """Reserve a name in the pack for a file, and return it.
 
         Raises:
             ValueError: Another file has it.
         """
-        other = next((p for p, n in self.names.items() if n == name), None)
-        if other is None and name in self.texts:
-            other = self.configs[name]
-        if other is not None:
+        other = self.sources.setdefault(name, path)
+        if other != path:
             raise ValueError(
                 f"{other} and {path} would both be {name} in the pack; pack in a "
                 "folder above both"
             )
-        self.names[path] = name
+        return name
 
     def add_tree(self, path: Path) -> None:
         """Add a file, or all files of a folder."""
@@ -132,20 +134,17 @@ class _Contents:
         name = _name_of(os.path.abspath(path))
         for file in sorted(path.rglob("*")):
             if file.is_file():
-                inside = file.relative_to(path).as_posix()
-                if os.path.abspath(file) not in self.names:
-                    self._claim(f"{name}/{inside}", os.path.abspath(file))
+                inside = f"{name}/{file.relative_to(path).as_posix()}"
+                absolute = os.path.abspath(file)
+                if absolute not in self.names:
+                    self.names[absolute] = self._claim(inside, absolute)
 
     def add_config(self, path: str) -> str:
         """Add a configuration and the files it needs; return its name in the pack."""
         config = read_yaml(path)
         absolute = os.path.abspath(path)
-        name = _name_of(absolute)
-        if self.configs.setdefault(name, absolute) != absolute:
-            raise ValueError(
-                f"{self.configs[name]} and {absolute} would both be {name} in the "
-                "pack; pack in a folder above both"
-            )
+        name = self._claim(_name_of(absolute), absolute)
+        self.names.pop(absolute, None)  # one of the options, unchanged
         if config.get("token_type") == "hugging_face":
             tokenizer = f"{os.path.dirname(name)}/{TOKENIZER}"
             model = own_tokenizer(config["bpemodel"], Path(path).parent)

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,15 @@ def records(path: Path) -> list[Path]:
         tables = sorted(p.parent for p in path.glob(f"*/{RECORD}"))
         if tables and (path / "RESULTS.md").exists():
             return tables
-    places = [path, *path.parents]
+    absolute = path.absolute()
+    places = [absolute, *absolute.parents]
     for folder in places:
         if folder.name == "score_st":  # tables rest on all translations of a decoding
             places = [*folder.parents][1:]
+            break
     for folder in places:
         if read_record(folder) is not None:
-            return [folder]
+            return [Path(os.path.relpath(folder))]
     raise ValueError(f"{path}: neither it nor a folder above it has a {RECORD}")
 
 
@@ -122,14 +125,11 @@ def _shorten(value: Any) -> str:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
+    tree = Tree(args.folder)
     for folder in records(args.folder):
-        for line in Tree(args.folder).lines(folder):
+        for line in tree.lines(folder):
             print(line)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from espnet2.utils.types import str_or_none
 
 from espnet_samu.bin import model_card, report, score_st
+from espnet_samu.text.languages import find_tgt_langs
 from espnet_samu.utils.command import run
 from espnet_samu.utils.kaldi_io import read_text
 from espnet_samu.utils.language_codes import merge_spellings, parse_code
@@ -129,11 +130,10 @@ def training_directions(args: argparse.Namespace) -> str:
     folders = [args.data_feats / dset for dset in args.test_sets]
     targets = {lang for folder in folders for lang in target_langs(folder, args)}
     utt2lang = read_text(args.train_utt2lang)
-    path = Path(args.train_utt2lang).with_name("utt2tgt_lang")
-    utt2tgt_lang = read_text(path) if path.exists() else {}
+    utt2tgt_lang = find_tgt_langs(args.train_utt2lang) or {}
     tgt_langs = {utt: utt2tgt_lang.get(utt, args.tgt_lang) for utt in utt2lang}
     (spoken,) = merge_spellings(args.train_utt2lang, utt2lang)
-    (written,) = merge_spellings(str(path), tgt_langs)
+    (written,) = merge_spellings("target languages of the training", tgt_langs)
     pairs = {(spoken[utt], written[utt]) for utt in utt2lang}
     if len({parse_code(lang) for lang in targets | {t for _, t in pairs}}) == 1:
         return " ".join(sorted({source for source, _ in pairs}))
@@ -142,8 +142,8 @@ def training_directions(args: argparse.Namespace) -> str:
 
 def target_langs(folder: Path, args: argparse.Namespace) -> set[str]:
     """Return the target languages of a data directory."""
-    path = folder / "utt2tgt_lang"
-    return set(read_text(path).values()) if path.exists() else {args.tgt_lang}
+    found = find_tgt_langs(folder / "utt2lang")
+    return {args.tgt_lang} if found is None else {*found.values()}
 
 
 def find_cross_attention(exp: Path) -> dict[str, Path]:
@@ -182,8 +182,12 @@ def score_options(args: argparse.Namespace, dset: str) -> tuple[list[str], list[
     scores: list[str] = []
     page: list[str] = []
     retrieved = is_retrieved(args.retrieval_dir, args.data_feats, dset)
+    names: list[str] = []
     for exp in filter(None, (args.st_exp, args.baseline_exp)):
         name = system_name(exp, args.src_lang, args.tgt_lang)
+        # That of another recipe may be called the same.
+        name = str(exp) if name in names else name
+        names.append(name)
         text = Path(exp, args.inference_tag, dset, "text")
         if exp == args.baseline_exp and not text.exists():
             logging.info(f"{dset} is scored without {exp}, which has not decoded it")

@@ -367,7 +367,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if unused:
         remarks["had no effect"] = "; ".join(unused)
     for name, config in ceilings.items():
-        ceiling = score_ceiling(read_vocabulary(config), refs, utt2tgt_lang, settings)
+        write = read_vocabulary(config)
+        ceiling = score_ceiling(write, refs, utt2tgt_lang, settings.tokenizers)
         notes[f"ceiling of {name}, the references through its vocabulary"] = (
             describe_ceiling(ceiling)
         )

@@ -38,6 +38,10 @@ def write_outside(case, cmd):
         pass
 
 
+def write_beside_the_output(case, cmd):
+    (case.folder / "output").mkdir()
+
+
 def change_input(case, cmd):
     os.truncate(case.input / "file", 0)
 
@@ -55,6 +59,7 @@ def refuse(case, cmd):
     [
         (lose, "lost"),
         (write_outside, "outside"),
+        (write_beside_the_output, "outside"),
         (change_input, "outside"),
         (raise_key_error, "traceback"),
         (refuse, "refused"),

@@ -58,6 +58,13 @@ def test_shellcheck_is_called_as_by_espnet():
     assert not any("tee" in line for line in lines)
 
 
+def test_a_script_without_shellcheck_is_not_taken_for_clean(tmp_path):
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci/test_shell_espnet2.sh").write_text("shellcheck egs2/*.sh\n")
+    with pytest.raises(tool.export_upstream.Failure, match="has no line `find"):
+        list(tool.shell_lines(tmp_path, ["covost2"]))
+
+
 def test_parts_of_scripts_are_whole():
     configuration = tool.configuration_lines(ESPNET)
     assert "conf/pbs.conf" in configuration and "setup.sh egs2/test/" in configuration

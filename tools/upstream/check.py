@@ -82,10 +82,17 @@ def hooks(espnet: Path, files: Sequence[Path]) -> Iterator[tuple[str, list[str]]
 
 
 def shell_lines(espnet: Path, corpora: Sequence[str]) -> Iterator[str]:
-    """Yield ci/test_shell_espnet2.sh's lines of shellcheck for template and recipes."""
-    text = (espnet / "ci/test_shell_espnet2.sh").read_text()
+    """Yield ci/test_shell_espnet2.sh's lines of shellcheck for template and recipes.
+
+    Raises:
+        Failure: It has none, and nothing would be checked.
+    """
+    path = espnet / "ci/test_shell_espnet2.sh"
     recipes = [f"egs2/{corpus}/{export_upstream.TASK}" for corpus in corpora]
-    for line in re.findall(r"^find .*egs2.*shellcheck.*$", text, re.MULTILINE):
+    lines = re.findall(r"^find .*egs2.*shellcheck.*$", path.read_text(), re.MULTILINE)
+    if not lines:
+        raise export_upstream.Failure(f"{path} has no line `find ... shellcheck`")
+    for line in lines:
         line = re.sub(r"\| tee .*", "", line)
         if "egs2/TEMPLATE/*" in line:
             line = re.sub(

@@ -434,7 +434,7 @@ def test_a_model_without_a_student_does_not_rest_on_one(recipe):
     call("check", 12)
 
 
-def test_tree_of_a_table(recipe, capsys):
+def test_tree_of_a_table(recipe, capsys, monkeypatch):
     provenance.main(["exp/st"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "exp/st/decode"
@@ -456,3 +456,16 @@ def test_tree_of_a_table(recipe, capsys):
         ValueError, match="corpus: neither it nor a folder above it has"
     ):
         provenance.main(["corpus"])
+    # From within.
+    monkeypatch.chdir("exp/st/decode/test/score_st")
+    provenance.main(["."])
+    assert len(capsys.readouterr().out.splitlines()) == len(lines)
+
+
+def test_tree_of_two_tables(recipe, capsys):
+    """What both came from is described once."""
+    shutil.copytree("exp/st/decode", "exp/st/greedy")
+    provenance.main(["exp/st"])
+    found = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert found.count("exp/st/decode") == found.count("exp/st/greedy") == 1
+    assert found.count("exp/samu") == 1

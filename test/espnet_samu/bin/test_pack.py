@@ -1,3 +1,4 @@
+import os
 import shutil
 import zipfile
 
@@ -75,6 +76,18 @@ def test_opens_elsewhere(train, batch, tmp_path):
     message = r"argument 'load it by espnet_samu\.speech2text\.Speech2Text\.from_pretra"
     with pytest.raises(TypeError, match=message):
         ESPnetSpeech2Text(**files)
+
+
+def test_config_among_the_options_and_files_of_1970(train, batch, tmp_path):
+    """The configuration of the pack is there once; zip files begin in 1980."""
+    cmd = train()
+    expected = decode(batch, st_model_file="exp/st/1epoch.pth")
+    os.utime("exp/st/1epoch.pth", (0, 0))
+    main([*cmd, "--option=exp/st/config.yaml"])
+    with zipfile.ZipFile("exp/st/packed.zip") as archive:
+        assert archive.namelist().count("exp/st/config.yaml") == 1
+        assert archive.getinfo("exp/st/1epoch.pth").date_time[0] == 1980
+    assert decode(batch, "exp/st/packed.zip", tmp_path / "cache") == expected
 
 
 def test_experiment_on_another_disk(train, batch, tmp_path):

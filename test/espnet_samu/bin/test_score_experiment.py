@@ -174,6 +174,18 @@ def test_baseline_and_ceiling(args, caplog):
     assert page.count("--system") == scores.count("--system") == 2
 
 
+def test_baseline_of_the_same_name(args):
+    args.baseline_exp = "../other/exp/st_mine"
+    write_text(Path(args.baseline_exp, "decode/test/text"), {"u1": "a", "u2": "b"})
+    scores, _ = score_options(args, "test")
+    systems = [b for a, b in zip(scores, scores[1:]) if a == "--system"]
+    assert [system.partition("=")[0] for system in systems] == [
+        "mine",
+        "../other/exp/st_mine",
+    ]
+    assert scores[scores.index("--baseline") + 1] == "../other/exp/st_mine"
+
+
 def test_directions_of_training(args):
     """Source languages where all is into one language, else directions."""
     assert training_directions(args) == "fr"
