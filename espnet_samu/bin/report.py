@@ -186,7 +186,7 @@ def check_published(
         )
     for system in published:
         found = [system.find(direction) for direction in directions]
-        if not means.of(system.name) and not any(v is not None for v in found):
+        if not means.scores[system.name] and not any(v is not None for v in found):
             logging.warning(
                 f"--published: '{system.name}' has no figure of what was scored"
             )
@@ -209,11 +209,7 @@ def read_trainings(options: Sequence[str]) -> dict[str, list[EpochResults]]:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command.
-
-    Raises:
-        ValueError: For options that need others, files of another form.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     notes = parse_pairs("note", [item for items in args.note for item in items])
@@ -229,7 +225,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     made_by = [results.command, own]
 
     sections = [make_bleu_charts(results, published, means, made_by)]
-    if means.names:
+    if means.members:
         sections.append(make_group_section(means, published))
     sections.append(make_length_charts(results, made_by))
     sections.append(make_score_section(results))

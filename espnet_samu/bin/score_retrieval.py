@@ -9,11 +9,7 @@ from pathlib import Path
 
 from espnet2.utils.types import str_or_none
 
-from espnet_samu.retrieval.pools import (
-    Pairs,
-    pair_speech_speech,
-    pair_speech_text,
-)
+from espnet_samu.retrieval.pools import Pairs, pair_speech_speech, pair_speech_text
 from espnet_samu.retrieval.report import (
     PROJECTIONS,
     make_retrieval_table,
@@ -23,7 +19,7 @@ from espnet_samu.retrieval.report import (
 from espnet_samu.retrieval.scores import (
     MARGINS,
     RetrievalResult,
-    RetrievalScore,
+    group_by_direction,
     score_retrieval,
 )
 from espnet_samu.utils.atomic import atomic_write
@@ -157,23 +153,13 @@ def plot_result(result: RetrievalResult, output_dir: Path) -> None:
         result: Scores.
         output_dir: Folder of the PNG files.
     """
-    by_direction: dict[str, list[RetrievalScore]] = {}
-    for score in result.scores:
-        by_direction.setdefault(score.direction, []).append(score)
-    for direction, scores in by_direction.items():
+    for direction, scores in group_by_direction(result.scores).items():
         if any(score.is_cross_lingual for score in scores):
             plot_heat_map(scores, output_dir / f"heat_map_{direction}.png")
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-
-    Raises:
-        ValueError: For options that need others, and as the scoring functions.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     check_options(args)

@@ -7,7 +7,7 @@ import textwrap
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 # Colours of a figure that the page's style sheet decides, light or dark
 INK, GRID = "#0a0b01", "#0a0b02"
 _STYLES = {INK: "currentColor", GRID: "var(--grid)"}
-_SERIES = "#0a0c{:02x}"
 
 
 def series_colour(number: int) -> str:
     """Return the colour for matplotlib that becomes the style sheet's `--series-N`."""
-    return _SERIES.format(number % SERIES)
+    return f"#0a0c{number % SERIES:02x}"
 
 
 def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Markup:
@@ -61,9 +60,9 @@ def inline_svg(figure: "Figure", name: str, title: str, description: str) -> Mar
             value = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", value)
             for colour, style in _STYLES.items():
                 value = value.replace(colour, style)
-            for number in range(SERIES):
-                colour = _SERIES.format(number)
-                value = value.replace(colour, f"var(--series-{number})")
+            value = re.sub(
+                "#0a0c(..)", lambda c: f"var(--series-{int(c[1], 16)})", value
+            )
             # The page's own font instead of matplotlib's list of them
             value = re.sub(
                 r"(font: (?:\S+ )*?[\d.]+px) [^;]*", r"\1 system-ui, sans-serif", value
@@ -114,6 +113,25 @@ WIDTH = 3.4  # inches; at 72 units an inch a page of 400 pixels has room for it
 BAR = 0.135  # inches, the height of a bar with its number
 GAP = 0.11  # inches between languages
 FONT = 8  # points
+
+
+def style_axes(axes: "Axes", title: str, grid: Literal["x", "both"] | None) -> None:
+    """Write the title above the axes of a figure, and draw nothing but the grid.
+
+    Args:
+        axes: The only ones of their figure.
+        title: What is shown.
+        grid: Directions of its ticks that have lines.
+    """
+    axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
+    if grid is not None:
+        axes.grid(axis=grid, color=GRID, linewidth=0.5)
+        axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    figure = cast("Figure", axes.figure)
+    y = 1 - 0.08 / figure.get_figheight()
+    figure.text(0.01, y, title, fontsize=FONT + 1, color=INK, va="top")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,13 +202,7 @@ class Rows:
         """Write title and names, draw the grid; the unit downwards is an inch."""
         axes.set_ylim(self.height, 0)
         self._write_names(axes)
-        axes.tick_params(length=0, labelsize=FONT, labelcolor=INK)
-        axes.grid(axis="x", color=GRID, linewidth=0.5)
-        axes.set_axisbelow(True)
-        for side in axes.spines.values():
-            side.set_visible(False)
-        y = 1 - 0.08 / self.figure_height
-        axes.figure.text(0.01, y, title, fontsize=FONT + 1, color=INK, va="top")
+        style_axes(axes, title, "x")
 
     def _write_names(self, axes: "Axes") -> None:
         """Write the names of the rows."""
@@ -234,6 +246,11 @@ def place_rows(names: Sequence[str], bars: float, gap: float) -> Rows:
         place += head + bars + gap
     left = 0.12 if above else 0.12 + 0.075 * longest
     return Rows(lines, heads, tops, bars, left, place)
+
+
+def series_legend(series: Sequence[Series]) -> Markup:
+    """Return the systems of a chart with their colours."""
+    return make_legend([(one.name, one.colour, one.published) for one in series])
 
 
 def describe(categories: Sequence[str], series: Sequence[Series], digits: int) -> str:

@@ -203,20 +203,11 @@ class GroupMeans:
     """Means of several systems."""
 
     members: Mapping[str, tuple[str, ...]]
-    """Directions that each mean is taken over."""
+    """Directions that each mean is taken over, by its name."""
     scores: Mapping[str, Mapping[str, float]]
     """Mean BLEU by system, ours first, and name of the mean; some may lack."""
     gaps: Mapping[str, float | None]
     """TRFGap by system."""
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the means, those that some system has."""
-        return [*self.members]
-
-    def of(self, system: str) -> Mapping[str, float]:
-        """Return the means of a system by name."""
-        return self.scores[system]
 
 
 def _is_whole(

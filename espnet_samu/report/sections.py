@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from espnet_samu.report.charts import Series, draw_bars, make_figure, make_legend
+from espnet_samu.report.charts import Series, draw_bars, make_figure, series_legend
 from espnet_samu.report.examples import Example, embed_clip, embed_png
 from espnet_samu.report.page import Section, load_macros, make_definitions
 from espnet_samu.report.results import GroupMeans, PublishedSystem, Results
@@ -16,8 +16,7 @@ from espnet_samu.scoring.table import (
     COLUMNS,
     collect_signatures,
     format_number,
-    name_row,
-    used_columns,
+    score_cells,
 )
 
 P_LEVEL = 0.05
@@ -60,14 +59,14 @@ def make_group_section(
         published: Those of them that were published.
     """
     gap = any(value is not None for value in means.gaps.values())
-    header = ["system", *means.names, *(["TRFGap"] if gap else [])]
+    header = ["system", *means.members, *(["TRFGap"] if gap else [])]
     names = {one.name for one in published}
     rows = []
     for system, scores in means.scores.items():
         if not scores:
             continue
         row = [f"{system} (published)" if system in names else system]
-        row += [format_number(scores.get(name)) for name in means.names]
+        row += [format_number(scores.get(name)) for name in means.members]
         rows.append(row + ([format_number(means.gaps[system])] if gap else []))
     over = [(name, " ".join(members)) for name, members in means.members.items()]
     return Section(
@@ -83,20 +82,9 @@ def make_score_section(results: Results) -> Section:
     Args:
         results: What was scored.
     """
-    rows = [(s.name, r) for s in results.systems for r in (*s.means, *s.directions)]
-    fields = used_columns([row for _, row in rows])
-    header = ["system", "languages", *(COLUMNS[field][0] for field in fields)]
-    cells = [
-        [
-            system,
-            name_row(row),
-            *(format_number(row.values[f], COLUMNS[f][1]) for f in fields),
-            str(row.empty),
-            str(row.utterances),
-        ]
-        for system, row in rows
-    ]
+    header, rows = score_cells(results.systems)
     header += ["empty", "N"]
+    cells = [[*found, str(row.empty), str(row.utterances)] for row, found in rows]
     return Section("scores", "All scores", _macros().scores(header, cells))
 
 
@@ -176,11 +164,6 @@ def _published_series(
     return Series(system.name, colour, known, published=True)
 
 
-def _legend(series: Sequence[Series]) -> Markup:
-    """Return the list of systems with their colours."""
-    return make_legend([(one.name, one.colour, one.published) for one in series])
-
-
 def _limit(series: Sequence[Series]) -> float:
     """Return the greatest number of a chart."""
     numbers = [value for one in series for value in one.values.values()]
@@ -221,19 +204,21 @@ def make_bleu_charts(
     if any(one.intervals for one in shown):
         text += "; lines are 95 % intervals of the paired bootstrap"
     text += ". "
-    parts = [make_figure(charts, _legend(shown), text, commands)]
+    parts = [make_figure(charts, series_legend(shown), text, commands)]
 
-    if means.names:
+    if means.members:
         bars = [
-            Series(one.name, one.colour, means.of(one.name), published=one.published)
+            Series(
+                one.name, one.colour, means.scores[one.name], published=one.published
+            )
             for one in series
         ]
         bars = [bar for bar in bars if bar.values]
         limit = _limit(bars)
         # In one column the names of many means would be far from those of languages.
-        chart = draw_bars("means", "BLEU: means", means.names, bars, limit)
+        chart = draw_bars("means", "BLEU: means", [*means.members], bars, limit)
         text = "Macro means of BLEU: every language counts the same. "
-        parts.append(make_figure([chart], _legend(bars), text, commands))
+        parts.append(make_figure([chart], series_legend(bars), text, commands))
     return Section("bleu", "BLEU", Markup("\n").join(parts))
 
 
@@ -261,7 +246,9 @@ def make_length_charts(results: Results, commands: Sequence[str]) -> Section:
         "below 1 BLEU has a brevity penalty. "
     )
     return Section(
-        "length", "Length ratio", make_figure(charts, _legend(series), text, commands)
+        "length",
+        "Length ratio",
+        make_figure(charts, series_legend(series), text, commands),
     )
 
 

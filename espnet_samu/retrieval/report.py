@@ -18,7 +18,7 @@ HEADER = (
 )
 
 
-def name_pair(lang: str, target_lang: str) -> str:
+def name_languages(lang: str, target_lang: str) -> str:
     """Return the languages of queries and pool, one where they are the same."""
     return lang if lang == target_lang else f"{lang} -> {target_lang}"
 
@@ -43,7 +43,7 @@ def make_retrieval_table(result: RetrievalResult) -> str:
         shares = (score.r1, score.r5, score.r10, score.mrr, score.cosine)
         counts = (score.queries, score.dropped, score.pool)
         rows.append(
-            [name_pair(score.lang, score.target_lang), name_direction(score.direction)]
+            [name_languages(score.lang, score.target_lang), name_direction(score.direction)]
             + [format_number(share, 3) for share in shares]
             + [format_number(score.xsim), *map(str, counts)]
         )
@@ -53,7 +53,7 @@ def make_retrieval_table(result: RetrievalResult) -> str:
     notes = [f"{' '.join(names)}: `{s}`" for s, names in langs.items()]
     for direction, pairs in result.without_match_by_direction().items():
         names = ", ".join(
-            f"{name_pair(p['lang'], p['target_lang'])} ({p['queries']})" for p in pairs
+            f"{name_languages(p['lang'], p['target_lang'])} ({p['queries']})" for p in pairs
         )
         scored = {s.lang for s in result.scores if s.direction == direction}
         lonely = sorted({p["lang"] for p in pairs} - scored)
@@ -89,17 +89,12 @@ def project(vectors: np.ndarray, method: str = "pca") -> tuple[np.ndarray, str]:
 
     Raises:
         ValueError: For an unknown method.
-        ImportError: For `tsne` without scikit-learn.
     """
     if method not in PROJECTIONS:
         raise ValueError(f"projection must be one of {PROJECTIONS}: {method!r}")
     if method == "tsne":
-        try:
-            from sklearn.manifold import TSNE
-        except ImportError as e:
-            raise ImportError(
-                "projection tsne needs scikit-learn: pip install scikit-learn"
-            ) from e
+        from sklearn.manifold import TSNE  # a requirement of sentence-transformers
+
         perplexity = min(30.0, (len(vectors) - 1) / 3)
         model = TSNE(perplexity=perplexity, init="pca", random_state=0)
         return model.fit_transform(vectors), f"t-SNE, perplexity {perplexity:.0f}"
@@ -175,6 +170,29 @@ def plain_names(names: Iterable[str]) -> Iterator[Callable[[str], str]]:
         yield draw
 
 
+@contextmanager
+def draw_png(
+    path: str | os.PathLike[str], size: tuple[float, float], names: Iterable[str]
+) -> Iterator[tuple[Any, Callable[[str], str]]]:
+    """Write a PNG file of what is drawn in the block.
+
+    Args:
+        path: The file.
+        size: Width and height in inches.
+        names: All names that will be drawn, see `plain_names`.
+
+    Yields:
+        Matplotlib's figure, and the function that makes names fit to be drawn.
+    """
+    from matplotlib.figure import Figure
+
+    with plain_names(names) as draw:
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, draw
+        with atomic_write(path, "wb") as f:
+            figure.savefig(f, format="png", dpi=120)
+
+
 PROJECTED = 300
 """Utterances in a projection, about; more of them hide each other."""
 ANNOTATED = 24
@@ -192,25 +210,9 @@ def plot_heat_map(
     """
     rows = sorted({score.lang for score in scores})
     columns = sorted({score.target_lang for score in scores})
-    with plain_names([*rows, *columns]) as draw:
-        _plot_heat_map(scores, rows, columns, draw, path)
-
-
-def _plot_heat_map(
-    scores: Sequence[RetrievalScore],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    draw: Callable[[str], str],
-    path: str | os.PathLike[str],
-) -> None:
-    """Plot the heat map of `plot_heat_map`, names as `draw` returns them."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     queries, pool = scores[0].direction.split("-")
     width, height = max(3.6, 0.45 * len(columns)), max(3.2, 0.42 * len(rows))
-    figure = Figure(figsize=(2 * width + 2.4, height + 1.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    size = 2 * width + 2.4, height + 1.2
     turned = 90 if len(columns) > ANNOTATED / 2 or max(map(len, columns)) > 8 else 0
     panels = (
         ("R@1 (%)", [100 * score.r1 for score in scores], "viridis"),
@@ -221,29 +223,27 @@ def _plot_heat_map(
             "viridis_r",
         ),
     )
-    for axes, (title, values, colours) in zip(figure.subplots(1, 2), panels):
-        table = np.full((len(rows), len(columns)), np.nan)
-        for score, value in zip(scores, values):
-            table[rows.index(score.lang), columns.index(score.target_lang)] = value
-        image = axes.imshow(table, cmap=colours, vmin=0, vmax=100, aspect="auto")
-        axes.set_facecolor("0.85")  # pairs without a score
-        axes.set_title(title)
-        axes.set_xticks(range(len(columns)), map(draw, columns), rotation=turned)
-        axes.set_yticks(range(len(rows)), map(draw, rows))
-        axes.set_xlabel(f"language of the {pool} that is searched")
-        axes.set_ylabel(f"language of the {queries} that searches")
-        if max(len(rows), len(columns)) <= ANNOTATED:
-            for (row, column), value in np.ndenumerate(table):
-                if np.isfinite(value):
+    with draw_png(path, size, [*rows, *columns]) as (figure, draw):
+        for axes, (title, values, colours) in zip(figure.subplots(1, 2), panels):
+            table = np.full((len(rows), len(columns)), np.nan)
+            for score, value in zip(scores, values):
+                table[rows.index(score.lang), columns.index(score.target_lang)] = value
+            image = axes.imshow(table, cmap=colours, vmin=0, vmax=100, aspect="auto")
+            axes.set_facecolor("0.85")  # pairs without a score
+            axes.set_title(title)
+            axes.set_xticks(range(len(columns)), map(draw, columns), rotation=turned)
+            axes.set_yticks(range(len(rows)), map(draw, rows))
+            axes.set_xlabel(f"language of the {pool} that is searched")
+            axes.set_ylabel(f"language of the {queries} that searches")
+            if max(len(rows), len(columns)) <= ANNOTATED:
+                for row, column in np.argwhere(np.isfinite(table)):
+                    value = table[row, column]
                     share = value / 100 if colours == "viridis" else 1 - value / 100
-                    colour = "black" if share > 0.6 else "white"
-                    axes.text(
-                        column, row, f"{value:.0f}", ha="center", va="center", c=colour
-                    )
-        figure.colorbar(image, ax=axes)
-    figure.suptitle(f"Retrieval, {queries} to {pool} (grey: not scored)")
-    with atomic_write(path, "wb") as f:
-        figure.savefig(f, format="png", dpi=120)
+                    style = {"c": "black" if share > 0.6 else "white"}
+                    style |= {"ha": "center", "va": "center"}
+                    axes.text(column, row, f"{value:.0f}", **style)
+            figure.colorbar(image, ax=axes)
+        figure.suptitle(f"Retrieval, {queries} to {pool} (grey: not scored)")
 
 
 def plot_projection(
@@ -260,24 +260,10 @@ def plot_projection(
         path: PNG file to write.
         number: Utterances to draw, about: contents are drawn at random, seed 0.
     """
-    pools = sorted(pools, key=lambda pool: (pool.kind, pool.lang))
-    with plain_names(pool.lang for pool in pools) as draw:
-        _plot_projection(pools, method, path, number, draw)
-
-
-def _plot_projection(
-    pools: Sequence[EmbeddingPool],
-    method: str,
-    path: str | os.PathLike[str],
-    number: int,
-    draw: Callable[[str], str],
-) -> None:
-    """Plot the projection of `plot_projection`, names as `draw` returns them."""
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import LineCollection
-    from matplotlib.figure import Figure
 
+    pools = sorted(pools, key=lambda pool: (pool.kind, pool.lang))
     taken = [(pool, rows) for pool, rows in sample_pools(pools, number) if len(rows)]
     points, title = project(
         np.concatenate([pool.vectors.double(rows) for pool, rows in taken]), method
@@ -289,10 +275,6 @@ def _plot_projection(
     positions = range(len(langs)) if len(langs) <= 10 else np.linspace(0, 1, len(langs))
     colours = dict(zip(langs, map(palette, positions)))
 
-    legend_columns = 1 + len(taken) // 30
-    figure = Figure(figsize=(6.5 + 2 * legend_columns, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
     contents = np.concatenate([pool.contents[rows] for pool, rows in taken])
     sides = np.concatenate([[pool.kind == "text"] * len(rows) for pool, rows in taken])
     lines = [
@@ -300,27 +282,37 @@ def _plot_projection(
         for i in np.flatnonzero(~sides)
         for j in np.flatnonzero(sides & (contents == contents[i]))
     ]
-    axes.add_collection(LineCollection(lines, colors="0.8", linewidths=0.5, zorder=1))
-    for (pool, rows), part in zip(taken, parts):
-        style: dict[str, Any] = (
-            {"marker": "x", "s": 36, "linewidths": 1.2, "zorder": 2}
-            if pool.kind == "text"
-            else {"marker": "o", "s": 14, "linewidths": 0, "alpha": 0.8, "zorder": 3}
-        )
-        axes.scatter(
-            *part.T,
-            color=colours[pool.lang],
-            label=f"{draw(pool.lang)} {pool.kind} ({len(rows)})",
-            **style,
-        )
     note = "; lines join speech with its text" if lines else ""
     drawn = len(np.unique(contents))
     total = len(np.unique(np.concatenate([pool.contents for pool in pools])))
-    axes.set_title(f"Embeddings: {title}\n{drawn} of {total} contents{note}")
-    axes.set_xlabel("dimension 1")
-    axes.set_ylabel("dimension 2")
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(1, 1), frameon=False, ncols=legend_columns
-    )
-    with atomic_write(path, "wb") as f:
-        figure.savefig(f, format="png", dpi=120)
+    legend_columns = 1 + len(taken) // 30
+    size = 6.5 + 2 * legend_columns, 6.5
+    with draw_png(path, size, [pool.lang for pool in pools]) as (figure, draw):
+        axes = figure.subplots()
+        axes.add_collection(
+            LineCollection(lines, colors="0.8", linewidths=0.5, zorder=1)
+        )
+        for (pool, rows), part in zip(taken, parts):
+            style: dict[str, Any] = (
+                {"marker": "x", "s": 36, "linewidths": 1.2, "zorder": 2}
+                if pool.kind == "text"
+                else {
+                    "marker": "o",
+                    "s": 14,
+                    "linewidths": 0,
+                    "alpha": 0.8,
+                    "zorder": 3,
+                }
+            )
+            axes.scatter(
+                *part.T,
+                color=colours[pool.lang],
+                label=f"{draw(pool.lang)} {pool.kind} ({len(rows)})",
+                **style,
+            )
+        axes.set_title(f"Embeddings: {title}\n{drawn} of {total} contents{note}")
+        axes.set_xlabel("dimension 1")
+        axes.set_ylabel("dimension 2")
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1, 1), frameon=False, ncols=legend_columns
+        )

@@ -180,6 +180,16 @@ class RetrievalScore:
         return {**dataclasses.asdict(self), "signature": self.signature}
 
 
+def group_by_direction(
+    scores: Iterable[RetrievalScore],
+) -> dict[str, list[RetrievalScore]]:
+    """Return scores by direction."""
+    groups: dict[str, list[RetrievalScore]] = {}
+    for score in scores:
+        groups.setdefault(score.direction, []).append(score)
+    return groups
+
+
 @dataclasses.dataclass
 class RetrievalResult:
     """Scores, and the language pairs that could not be scored."""
@@ -219,9 +229,6 @@ class RetrievalResult:
 
         `queries` and `dropped` are summed, `pool` is the mean size, rounded.
         """
-        by_direction: dict[str, list[RetrievalScore]] = {}
-        for score in self.scores:
-            by_direction.setdefault(score.direction, []).append(score)
         return [
             RetrievalScore(
                 lang=AVERAGE,
@@ -237,7 +244,7 @@ class RetrievalResult:
                     for name in MEASURES
                 },
             )
-            for direction, scores in by_direction.items()
+            for direction, scores in group_by_direction(self.scores).items()
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -315,15 +322,12 @@ def score_retrieval(
     margin: str = "ratio",
     k: int = 4,
 ) -> RetrievalResult:
-    """Score retrieval between every two pools, in both directions.
+    """Score retrieval between the pools of each pair, in both directions.
 
     Args:
         pairs: Pairs of pools.
         margin: Margin of xsim, one of `MARGINS`.
         k: Neighbours for the margin.
-
-    Returns:
-        Scores by pair and direction.
 
     Raises:
         ValueError: As `score_pair`.

@@ -1,7 +1,7 @@
-"""Translation directions: languages of utterances, and what is meant for a direction.
+"""Translation directions of utterances, and entries of tables for a direction.
 
 Training data, retrieval scores, groups and published figures name directions or source
-languages in codes of their own; :func:`find_entry` finds the one for a direction.
+languages in codes of their own; :func:`find_entry` finds the entry for a direction.
 """
 
 import dataclasses
@@ -101,9 +101,9 @@ def find_entry(
 ) -> T | None:
     """Return what a table has for a direction; a region makes no other language.
 
-    The entry of the same codes takes precedence over one of the same languages, a
-    direction over a source language alone. Another script of the target (zh-TW, zh-CN)
-    is another language.
+    An entry of equal codes takes precedence over one of the same languages, a direction
+    over a source language alone. Another script of the target (zh-TW, zh-CN) is another
+    language.
 
     Args:
         source: Source language.

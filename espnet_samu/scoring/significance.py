@@ -65,17 +65,12 @@ class Significance:
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested tables, for JSON."""
+        table = dataclasses.asdict(self)
         return {
             "baseline": self.baseline,
             "test": TEST,
-            "directions": {
-                direction: {
-                    name: {f: dataclasses.asdict(s) for f, s in fields.items()}
-                    for name, fields in systems.items()
-                }
-                for direction, systems in self.scores.items()
-            },
-            "signatures": {key: dict(table) for key, table in self.signatures.items()},
+            "directions": table["scores"],
+            "signatures": table["signatures"],
         }
 
     def describe(self) -> str:

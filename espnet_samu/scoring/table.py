@@ -94,6 +94,24 @@ def collect_signatures(systems: Sequence[SystemResult]) -> list[tuple[str, str, 
     return lines
 
 
+def score_cells(
+    systems: Sequence[SystemResult],
+) -> tuple[list[str], list[tuple[ScoreRow, list[str]]]]:
+    """Return column titles, and each row with its cells: system, languages, scores.
+
+    Args:
+        systems: Scored systems; one of more rows each.
+    """
+    rows = [(s.name, row) for s in systems for row in (*s.means, *s.directions)]
+    fields = used_columns([row for _, row in rows])
+    header = ["system", "languages", *(COLUMNS[field][0] for field in fields)]
+    cells = []
+    for name, row in rows:
+        numbers = [format_number(row.values[f], COLUMNS[f][1]) for f in fields]
+        cells.append((row, [name, name_row(row), *numbers]))
+    return header, cells
+
+
 def make_translation_table(
     systems: Sequence[SystemResult], notes: Mapping[str, str]
 ) -> str:
@@ -103,14 +121,8 @@ def make_translation_table(
         systems: Scored systems; one of more rows each.
         notes: Further lines `key: value`.
     """
-    rows = [(s.name, row) for s in systems for row in (*s.means, *s.directions)]
-    fields = used_columns([row for _, row in rows])
-    header = ["system", "languages", *(COLUMNS[field][0] for field in fields), "N"]
-    cells = []
-    for name, row in rows:
-        numbers = [format_number(row.values[f], COLUMNS[f][1]) for f in fields]
-        cells.append([name, name_row(row), *numbers, str(row.utterances)])
-
+    header, rows = score_cells(systems)
+    cells = [[*found, str(row.utterances)] for row, found in rows]
     lines = []
     for system in systems:
         if system.trf_gap is not None:
@@ -123,7 +135,7 @@ def make_translation_table(
         lines.append(f"{metric} ({names}): `{signature}`")
     lines += [f"{key}: {value}" for key, value in notes.items()]
     listed = "".join(f"- {line}\n" for line in lines)
-    return f"{format_table(header, cells, text_columns=2)}\n{listed}"
+    return f"{format_table([*header, 'N'], cells, text_columns=2)}\n{listed}"
 
 
 def make_significance_table(tests: Significance) -> str:

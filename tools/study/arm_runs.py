@@ -46,7 +46,10 @@ class ArmRuns:
 
     @property
     def extra(self) -> list[int]:
-        """Seeds beyond the plan, which would else be added until the answer pleases."""
+        """Seeds that are not in the plan: shown, but not counted.
+
+        Else seeds could be added until the result is the wanted one.
+        """
         known = (*self.planned, *self.replication)
         return [seed for seed in self.runs if self.planned and seed not in known]
 

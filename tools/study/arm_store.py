@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,59 +10,40 @@ from typing import Any
 from espnet_samu.scoring.inputs import ALL, AVERAGE, match_hypotheses
 from espnet_samu.scoring.translation import (
     MetricSettings,
-    exact_match,
+    SlotWords,
     score_translation,
 )
 from espnet_samu.utils.kaldi_io import read_text
+from espnet_samu.utils.training_log import read_results
 from study.arms import Arm, Student, updates_of
 from study.plan import StudySets
-from study.run_file import (
-    RunUtterance,
-    StudyRun,
-    count_slots,
-    read_run,
-    run_path,
-    write_run,
-)
+from study.run_file import RunUtterance, StudyRun, read_run, run_path, write_run
 from study.schedule import read_seconds
 from study.stored_settings import StoredSettings, settings_hash
 
-_EPOCH = re.compile(r"INFO: (\d+)epoch results: (.*)")
-_PART = re.compile(r"\[(train|valid)\] ([^\[]*)")
-_FIGURE = re.compile(r"(\w+)=([-+.\dea]+|nan)(?:,|\s|$)")
-_COUNT = re.compile(r"total_count=(\d+)")
 
-
-def read_epochs(
-    path: str | os.PathLike[str], names: Sequence[str]
-) -> list[dict[str, float]]:
-    """Read figures of every epoch of a training.
-
-    An epoch that was done twice, by a training that was resumed, counts once.
+def read_epochs(log: Path, names: Sequence[str]) -> list[dict[str, float]]:
+    """Read figures of every epoch of a training, and of those before it was resumed.
 
     Args:
-        path: train.log.
+        log: train.log.
         names: Which figures, as the log names them.
 
     Returns:
         For each epoch `epoch`, `updates` so far, and the validation figures that were
         asked for and are there; those of training are named `train_<name>`.
     """
-    epochs: dict[int, dict[str, float]] = {}
-    with open(path, encoding="utf-8", errors="replace") as f:
-        for line in f:
-            if (match := _EPOCH.search(line)) is None:
-                continue
-            table: dict[str, float] = {"epoch": int(match[1])}
-            for part, text in _PART.findall(match[2]):
-                prefix = "train_" if part == "train" else ""
-                for name, figure in _FIGURE.findall(text):
-                    if name in names and math.isfinite(float(figure)):
-                        table[prefix + name] = float(figure)
-                if prefix and (count := _COUNT.search(text)):
-                    table["updates"] = int(count[1])
-            epochs[int(match[1])] = table
-    return [epochs[number] for number in sorted(epochs)]
+    epochs = []
+    for results in read_results(log):
+        table: dict[str, float] = {"epoch": results.epoch}
+        if "total_count" in results.train:
+            table["updates"] = int(results.train["total_count"])
+        for prefix, figures in (("train_", results.train), ("", results.valid)):
+            for name in names:
+                if math.isfinite(figures.get(name, math.nan)):
+                    table[prefix + name] = figures[name]
+        epochs.append(table)
+    return epochs
 
 
 ENGLISH = "english"  # folder, below that of a set, of retrieval among all concepts
@@ -119,13 +99,11 @@ def read_utterances(
     langs = read_text(data_dir / "utt2lang", allow_empty=False)
     own = {utt: hyps[utt] for utt in refs if utt in hyps}
     matched = match_hypotheses(data_dir.name, own, refs)
-    utterances = []
-    for utt, ref in refs.items():
-        hyp = matched[utt]
-        right, slots = count_slots(hyp, ref, slot_words)
-        same = int(exact_match([hyp], [ref]).value)
-        utterances.append(RunUtterance(utt, langs[utt], ref, hyp, same, right, slots))
-    return utterances
+    slots = SlotWords(slot_words)
+    return [
+        RunUtterance.of(utt, langs[utt], ref, matched[utt], slots)
+        for utt, ref in refs.items()
+    ]
 
 
 def score_utterances(

@@ -4,11 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from espnet_samu.report.charts import Series, draw_bars, make_figure, make_legend
+from espnet_samu.report.charts import (
+    Series,
+    draw_bars,
+    make_figure,
+    make_legend,
+    series_legend,
+)
+from espnet_samu.report.curves import PALE, Points, draw_xy
 from espnet_samu.report.page import Section
 from study.arm_runs import ArmRuns
 from study.estimate import Difference, Estimate
-from study.plots import PALE, Points, draw_forest, draw_xy, study_macros
+from study.plots import draw_forest, study_macros
 from study.resampling import GAP, ZERO_SHOT
 from study.study_results import StudyResults
 from study.tables import FLOOR
@@ -34,11 +41,6 @@ def _series(
         {row: figure.value for row, figure in known.items()},
         {row: figure.interval for row, figure in known.items()},
     )
-
-
-def _legend(series: Sequence[Series]) -> Markup:
-    """Return the names with their colours."""
-    return make_legend([(one.name, one.colour, False) for one in series])
 
 
 def _scopes(results: StudyResults) -> dict[str, str]:
@@ -68,7 +70,7 @@ def make_forest_section(results: StudyResults, commands: Sequence[str]) -> Secti
             "Points right of the line: the first arm is better. Lines are 95 % "
             "intervals over seeds and sentences. "
         )
-        parts.append(make_figure([chart], _legend(series), text, commands))
+        parts.append(make_figure([chart], series_legend(series), text, commands))
     charts = []
     for i, against in enumerate(results.main.baselines):
         found = {
@@ -130,7 +132,7 @@ def make_bleu_section(results: StudyResults, commands: Sequence[str]) -> Section
         f"BLEU on {scores.name}, {scores.contents} contents in each language; lines "
         "are 95 % intervals over seeds and sentences. "
     )
-    shown, gap_figure = make_figure(charts, _legend(series), text, commands), ""
+    shown, gap_figure = make_figure(charts, series_legend(series), text, commands), ""
     if gaps:
         text = (
             f"Mean BLEU of {' and '.join(results.options.supervised)} less that of "

@@ -3,40 +3,16 @@
 import dataclasses
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from espnet_samu.scoring.translation import SlotWords, longest_common_subsequence
+from espnet_samu.scoring.translation import (
+    SlotWords,
+    exact_match,
+    longest_common_subsequence,
+)
 from espnet_samu.utils.atomic import atomic_write
-
-
-def count_slots(hyp: str, ref: str, slot_words: Collection[str]) -> tuple[int, int]:
-    """Count slot words as `slot_accuracy` does.
-
-    Args:
-        hyp: Translation.
-        ref: Reference.
-        slot_words: Words that count, in any case.
-
-    Returns:
-        Slot words of the reference that the translation has, in order; and all of
-        them.
-    """
-    slots = SlotWords(slot_words)
-    wanted, given = slots.find(ref), slots.find(hyp)
-    return longest_common_subsequence(wanted, given), len(wanted)
-
-
-_TYPES = {
-    "id": str,
-    "lang": str,
-    "ref": str,
-    "hyp": str,
-    "exact": int,
-    "slots_right": int,
-    "slots": int,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +35,24 @@ class RunUtterance:
     """Slot words of the reference."""
 
     @classmethod
+    def of(
+        cls, utt: str, lang: str, ref: str, hyp: str, slot_words: SlotWords
+    ) -> "RunUtterance":
+        """Return a translation with the counts of what is right in it.
+
+        Args:
+            utt: Utterance id.
+            lang: Source language.
+            ref: Reference translation.
+            hyp: Translation.
+            slot_words: Finds the words that `slot_accuracy` counts.
+        """
+        wanted, given = slot_words.find(ref), slot_words.find(hyp)
+        right = longest_common_subsequence(wanted, given)
+        exact = int(exact_match([hyp], [ref]).value)
+        return cls(utt, lang, ref, hyp, exact, right, len(wanted))
+
+    @classmethod
     def from_dict(cls, table: Any) -> "RunUtterance":
         """Return the utterance that `to_dict` made a table of.
 
@@ -68,9 +62,10 @@ class RunUtterance:
         Raises:
             ValueError: Naming the field that is missing, not known, or wrong.
         """
-        if not isinstance(table, Mapping) or set(table) != set(_TYPES):
-            raise ValueError(f"an utterance has the fields {[*_TYPES]}: {table!r}")
-        for name, kind in _TYPES.items():
+        types = get_type_hints(cls)
+        if not isinstance(table, Mapping) or set(table) != set(types):
+            raise ValueError(f"an utterance has the fields {[*types]}: {table!r}")
+        for name, kind in types.items():
             if type(table[name]) is not kind:
                 raise ValueError(
                     f"{name} of an utterance must be {kind.__name__}: {table[name]!r}"

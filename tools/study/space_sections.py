@@ -9,12 +9,13 @@ import numpy as np
 from markupsafe import Markup
 
 from espnet_samu.report.charts import make_figure, make_legend
+from espnet_samu.report.curves import PALE, Points, draw_xy
 from espnet_samu.report.page import Section
 from espnet_samu.retrieval.pools import pair_speech_speech
 from espnet_samu.retrieval.report import project
 from espnet_samu.retrieval.scores import RetrievalScore, score_retrieval
 from espnet_samu.utils.kaldi_io import read_vectors
-from study.plots import PALE, Points, draw_xy, make_heat_table, study_macros
+from study.plots import make_heat_table, study_macros
 from study.resampling import ZERO_SHOT
 from study.run_file import RunUtterance
 from study.study_results import StudyResults

@@ -105,15 +105,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-
-    Raises:
-        ValueError: For files of another form, runs that do not go together, --audio
-            without --credit.
-    """
+    """Run the command."""
     args = get_parser().parse_args(cmd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     words = shlex.join(sys.argv[1:] if cmd is None else cmd)

@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from espnet_samu.scoring.translation import exact_match
+from espnet_samu.scoring.translation import SlotWords
 from study.arm_runs import ArmRuns
 from study.arms import Comparison
 from study.estimate import Correlation, correlate
 from study.resampling import METRICS, ZERO_SHOT, Resampling, StudySet, bleu_metric
-from study.run_file import RunUtterance, count_slots
+from study.run_file import RunUtterance
 from study.set_scores import Outcome, SetScores, judge, score_set
 
 
@@ -35,22 +35,11 @@ def make_floor(
             f"--floor must have every utterance; {len(missing)} are not in it, e.g. "
             f"'{missing[0]}'"
         )
-    floor = []
-    for utt in utterances:
-        hyp = texts[utt.id]
-        right, slots = count_slots(hyp, utt.ref, slot_words)
-        floor.append(
-            RunUtterance(
-                id=utt.id,
-                lang=utt.lang,
-                ref=utt.ref,
-                hyp=hyp,
-                exact=int(exact_match([hyp], [utt.ref]).value),
-                slots_right=right,
-                slots=slots,
-            )
-        )
-    return floor
+    slots = SlotWords(slot_words)
+    return [
+        RunUtterance.of(utt.id, utt.lang, utt.ref, texts[utt.id], slots)
+        for utt in utterances
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from espnet_samu.scoring.table import format_table
+from espnet_samu.scoring.table import format_number, format_table
 from study.arm_runs import ArmRuns
 from study.estimate import Difference, Estimate
 from study.resampling import GAP, ZERO_SHOT
@@ -42,49 +42,27 @@ DIGITS = {"bleu": 1, "chrf": 1, "exact_match": 3, "slot_accuracy": 3}
 NONE = "-"
 
 
-def _mark(covers_seeds: bool) -> str:
-    """Return the mark of an interval that says nothing about seeds."""
-    return "" if covers_seeds else "*"
-
-
 def format_interval(interval: tuple[float, float], digits: int, sign: str = "") -> str:
     """Return the ends of an interval."""
     low, high = interval
     return f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
-def format_estimate(estimate: Estimate | None, metric: str) -> str:
-    """Return a mean with its interval, `*` where that is over sentences only."""
-    if estimate is None:
+def format_figure(
+    figure: Estimate | Difference | None, metric: str, sign: str = ""
+) -> str:
+    """Return a figure with its interval, `*` where that is over sentences only."""
+    if figure is None:
         return NONE
     digits = DIGITS[metric]
-    interval = format_interval(estimate.interval, digits)
-    return f"{estimate.value:.{digits}f} {interval}{_mark(estimate.covers_seeds)}"
-
-
-def format_difference(difference: Difference | None, metric: str) -> str:
-    """Return a difference with its interval, `*` where that is over sentences only."""
-    if difference is None:
-        return NONE
-    digits = DIGITS[metric]
-    interval = format_interval(difference.interval, digits, "+")
-    mark = _mark(difference.covers_seeds)
-    return f"{difference.value:+.{digits}f} {interval}{mark}"
-
-
-def format_p(p_value: float | None) -> str:
-    """Return a p-value."""
-    return NONE if p_value is None else f"{p_value:.4f}"
+    interval = format_interval(figure.interval, digits, sign)
+    mark = "" if figure.covers_seeds else "*"
+    return f"{figure.value:{sign}.{digits}f} {interval}{mark}"
 
 
 def format_size(effect_size: float | None) -> str:
     """Return an effect size."""
     return NONE if effect_size is None else f"{effect_size:+.1f}"
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as minutes."""
-    return f"{seconds / 60:.1f}"
 
 
 FLOOR = "template floor"
@@ -109,7 +87,7 @@ def _make_primary_table(
                 f"{outcome.comparison.name}: {outcome.title}",
                 scope,
                 outcome.verdict(scope),
-                format_difference(bleu, "bleu"),
+                format_figure(bleu, "bleu", "+"),
             ]
             if bleu is None:
                 rows.append(row + [NONE] * (5 + len(metrics) - 1))
@@ -117,11 +95,11 @@ def _make_primary_table(
             adjusted = outcome.p_adjusted if scope == ZERO_SHOT else None
             row += [
                 format_interval(bleu.percentile, 1, "+"),
-                format_p(bleu.p_value),
-                format_p(adjusted),
+                format_number(bleu.p_value, 4),
+                format_number(adjusted, 4),
                 format_size(bleu.effect_size),
                 *(
-                    format_difference(outcome.find(scope, metric), metric)
+                    format_figure(outcome.find(scope, metric), metric, "+")
                     for metric in metrics[1:]
                 ),
                 f"{len(bleu.paired)} + {len(bleu.unpaired)}",
@@ -176,7 +154,7 @@ def make_score_table(scores: SetScores, metric: str) -> Table:
     for name, estimates in table.items():
         bleu = next(iter(estimates.values()))["bleu"]
         seeds = len(bleu.by_seed) if bleu is not None and name != FLOOR else None
-        cells = [format_estimate(estimates[s][metric], metric) for s in scores.scopes]
+        cells = [format_figure(estimates[s][metric], metric) for s in scores.scopes]
         rows.append([scores.label(name), NONE if seeds is None else str(seeds), *cells])
     note = "Mean over seeds with 95 % interval over seeds and sentences"
     if GAP in scores.scopes:
@@ -204,13 +182,13 @@ def _make_difference_table(
         bleu = {scope: table[scope]["bleu"] for scope in langs}
         mean = bleu.get(ZERO_SHOT)
         known = mean is not None and mean.covers_seeds
-        row = [name, *(format_difference(d, "bleu") for d in bleu.values())]
+        row = [name, *(format_figure(d, "bleu", "+") for d in bleu.values())]
         row += [
-            format_p(mean.p_value if known else None),
+            format_number(mean.p_value if known else None, 4),
             format_size(mean.effect_size if known else None),
             *(
                 (
-                    format_difference(table[ZERO_SHOT][metric], metric)
+                    format_figure(table[ZERO_SHOT][metric], metric, "+")
                     if ZERO_SHOT in table
                     else NONE
                 )
@@ -271,7 +249,7 @@ def make_run_table(arms: Sequence[ArmRuns]) -> Table:
     rows = []
     for arm in arms:
         updates = {k: "/".join(map(str, v)) for k, v in arm.updates().items()}
-        minutes = {k: format_seconds(v) for k, v in arm.seconds().items()}
+        minutes = {k: f"{v / 60:.1f}" for k, v in arm.seconds().items()}
         failed = {str(seed): f"({error})" for seed, error in arm.failed.items()}
         seeds = " ".join(map(str, arm.finished)) or NONE
         if second := [seed for seed in arm.replication if seed in arm.runs]:

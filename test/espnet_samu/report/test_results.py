@@ -181,14 +181,14 @@ def test_whole_groups():
     only_means = PublishedSystem("m", {"high": 40.0, "low": 19.5, "average": 30.0})
     systems = [PublishedSystem("XLS-R", XLSR), only_means]
     means = collect_means(_results("fr", "de", "zh-CN", "ja"), systems)
-    assert means.names == ["supervised", "high", "low", "average"]
-    assert means.of("ours") == {
+    assert [*means.members] == ["supervised", "high", "low", "average"]
+    assert means.scores["ours"] == {
         **{"supervised": 10.0, "high": 15.0, "low": 35.0, "average": 25.0},
     }
-    assert means.of("XLS-R") == pytest.approx(
+    assert means.scores["XLS-R"] == pytest.approx(
         {"supervised": 32.9, "high": 29.9, "low": 2.7, "average": 65.1 / 4}
     )
-    assert means.of("m") == {"high": 40.0, "low": 19.5, "average": 30.0}
+    assert means.scores["m"] == {"high": 40.0, "low": 19.5, "average": 30.0}
     assert means.gaps == {
         "ours": -20.0,
         "XLS-R": pytest.approx(29.9 - 2.7),
@@ -201,9 +201,9 @@ def test_part_of_a_group():
     systems = [PublishedSystem("XLS-R", XLSR), only_means]
     means = collect_means(_results("fr", "de", "ja"), systems)
     # zh-CN is not ours, so that what was published for the group is something else
-    assert means.of("XLS-R")["low"] == 0.6
-    assert means.of("XLS-R")["average"] == pytest.approx(60.2 / 3)
-    assert means.of("m") == {"high": 40.0}
+    assert means.scores["XLS-R"]["low"] == 0.6
+    assert means.scores["XLS-R"]["average"] == pytest.approx(60.2 / 3)
+    assert means.scores["m"] == {"high": 40.0}
     assert means.gaps["m"] is None
     with pytest.raises(ValueError, match="has a system of ours: 'ours'"):
         collect_means(_results("fr"), [PublishedSystem("ours", {})])

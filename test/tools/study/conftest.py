@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from espnet_samu.scoring.translation import SlotWords
 from espnet_samu.utils.kaldi_io import write_text
-from study.run_file import RunUtterance, StudyRun, count_slots, run_path, write_run
+from study.run_file import RunUtterance, StudyRun, run_path, write_run
 
 LANGS = ("es", "fr", "it", "ru")
 NUMBERS = "one two three four five six seven eight nine ten".split()
+SLOTS = SlotWords(NUMBERS)
 TEMPLATES = (
     "you are caller number {} {}",
     "message from phone number {} {}",
@@ -59,8 +61,7 @@ def make_utterance(utt, lang, ref, quality, rng):
         for w in ref.split()
     ]
     hyp = " ".join(words)
-    right, slots = count_slots(hyp, ref, NUMBERS)
-    return RunUtterance(utt, lang, ref, hyp, int(hyp == ref), right, slots)
+    return RunUtterance.of(utt, lang, ref, hyp, SLOTS)
 
 
 def make_run(arm, seed, contents, status="ok"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_samu.scoring.translation import slot_accuracy
+from espnet_samu.scoring.translation import SlotWords, slot_accuracy
 from espnet_samu.utils.kaldi_io import write_text
 from study.arm_store import (
     read_epochs,
@@ -14,7 +14,7 @@ from study.arm_store import (
     score_utterances,
     versions,
 )
-from study.run_file import RunUtterance, count_slots
+from study.run_file import RunUtterance
 
 LOG = """# started
 [host] 2026-11-22 17:36:44,330 (trainer:322) INFO: 1/2epoch started.
@@ -58,13 +58,25 @@ def test_epoch_that_was_repeated_counts_once(tmp_path: Path):
     assert [epoch["loss"] for epoch in epochs] == [0.25, 0.7]
 
 
+def test_epochs_before_a_training_was_resumed(tmp_path: Path):
+    """ESPnet's launcher has renamed the log of the run that was stopped."""
+    *first, last = LOG.splitlines(keepends=True)
+    (tmp_path / "train.1.log").write_text("".join(first), encoding="utf-8")
+    (tmp_path / "train.log").write_text(last, encoding="utf-8")
+    epochs = read_epochs(tmp_path / "train.log", ("loss", "r1"))
+    assert [epoch["loss"] for epoch in epochs] == [0.25, 0.5]
+    assert [epoch["updates"] for epoch in epochs] == [200, 400]
+
+
 SLOTS = ["two", "ten", "may"]
 
 
 def test_slots_are_counted_as_the_corpus_score_does():
     hyps = ["two ten messages", "ten two May", "", "two"]
     refs = ["ten messages", "two, ten of may", "may", "no slot"]
-    counts = [count_slots(h, r, SLOTS) for h, r in zip(hyps, refs)]
+    slots = SlotWords(SLOTS)
+    found = [RunUtterance.of("u", "it", r, h, slots) for h, r in zip(hyps, refs)]
+    counts = [(utt.slots_right, utt.slots) for utt in found]
     assert counts == [(1, 1), (2, 3), (0, 1), (0, 0)]
     right, total = (sum(column) for column in zip(*counts))
     whole = slot_accuracy(hyps, refs, SLOTS)

@@ -4,7 +4,8 @@ import re
 from xml.etree import ElementTree
 
 from espnet_samu.report.charts import Series
-from study.plots import Points, draw_forest, draw_xy, make_heat_table
+from espnet_samu.report.curves import Points, draw_xy
+from study.plots import draw_forest, make_heat_table
 
 
 def test_points_and_numbers():
