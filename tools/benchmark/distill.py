@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import torch
+from full_size import assemble_student
 from report import peak_memory, print_report, time_pairwise
 
 W2V_BERT = dict(
@@ -62,24 +63,13 @@ DIM = 768
 
 def build_student(name: str):
     """Our model with the cosine loss."""
-    from espnet_samu.encoder.passthrough import PassthroughEncoder
     from espnet_samu.frontend.samu import SamuFrontend
-    from espnet_samu.loss.cosine import CosineLoss
-    from espnet_samu.pooling.attention import AttentionPooling
     from espnet_samu.projector.tanh import TanhProjector
-    from espnet_samu.samu_model import ESPnetSAMUModel
 
     torch.manual_seed(0)
     frontend = SamuFrontend(**STUDENTS[name])
-    width = frontend.output_size()
-    return ESPnetSAMUModel(
-        frontend,
-        PassthroughEncoder(input_size=width),
-        AttentionPooling(input_size=width),
-        TanhProjector(input_size=width, output_size=DIM),
-        {"cosine": CosineLoss()},
-        {"cosine": 1.0},
-    ).train()
+    projector = TanhProjector(input_size=frontend.output_size(), output_size=DIM)
+    return assemble_student(frontend, projector).train()
 
 
 def build_teacher(name: str):

@@ -46,23 +46,14 @@ def student(folder: str):
     from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 
     from espnet_samu.frontend.samu import SamuFrontend
-    from espnet_samu.loss.cosine import CosineLoss
-    from espnet_samu.pooling.attention import AttentionPooling
     from espnet_samu.projector.tanh import TanhProjector
-    from espnet_samu.samu_model import ESPnetSAMUModel
 
     frontend = SamuFrontend(model=folder, freeze=True)
     encoder = TransformerEncoder(
         frontend.output_size(), output_size=256, num_blocks=2, input_layer="linear"
     )
-    return ESPnetSAMUModel(
-        frontend,
-        encoder,
-        AttentionPooling(input_size=256),
-        TanhProjector(input_size=256, output_size=384),
-        {"cosine": CosineLoss()},
-        {"cosine": 1.0},
-    )
+    projector = TanhProjector(input_size=256, output_size=384)
+    return full_size.assemble_student(frontend, projector, encoder)
 
 
 def epoch(model, batches) -> float:

@@ -113,6 +113,19 @@ def assemble(frontend, decoder, vocab: int, size: int):
     )
 
 
+def assemble_student(frontend, projector, encoder=None):
+    """Student of a frontend, and an encoder where it has one, with the cosine loss."""
+    from espnet_samu.encoder.passthrough import PassthroughEncoder
+    from espnet_samu.loss.cosine import CosineLoss
+    from espnet_samu.pooling.attention import AttentionPooling
+    from espnet_samu.samu_model import ESPnetSAMUModel
+
+    encoder = encoder or PassthroughEncoder(input_size=frontend.output_size())
+    pooling = AttentionPooling(input_size=encoder.output_size())
+    losses, weights = {"cosine": CosineLoss()}, {"cosine": 1.0}
+    return ESPnetSAMUModel(frontend, encoder, pooling, projector, losses, weights)
+
+
 def build(args: argparse.Namespace):
     """The model; without an encoder only its decoder."""
     from espnet_samu.decoder.mbart import MBartDecoder
@@ -241,13 +254,9 @@ def measure(args: argparse.Namespace) -> dict:
 
 def build_student(size: str, dtype: str, gradient_checkpointing: bool):
     """Student, as train_samu.yaml makes it, or as student_import makes SENSE."""
-    from espnet_samu.encoder.passthrough import PassthroughEncoder
     from espnet_samu.frontend.samu import SamuFrontend
-    from espnet_samu.loss.cosine import CosineLoss
-    from espnet_samu.pooling.attention import AttentionPooling
     from espnet_samu.projector.identity import IdentityProjector
     from espnet_samu.projector.tanh import TanhProjector
-    from espnet_samu.samu_model import ESPnetSAMUModel
 
     torch.manual_seed(0)
     frontend = SamuFrontend(
@@ -259,14 +268,7 @@ def build_student(size: str, dtype: str, gradient_checkpointing: bool):
     projector = IdentityProjector(width)
     if size != SENSE:
         projector = TanhProjector(input_size=width, output_size=768)
-    return ESPnetSAMUModel(
-        frontend,
-        PassthroughEncoder(input_size=width),
-        AttentionPooling(input_size=width),
-        projector,
-        {"cosine": CosineLoss()},
-        {"cosine": 1.0},
-    ).train()
+    return assemble_student(frontend, projector).train()
 
 
 def run_student(args: argparse.Namespace) -> None:

@@ -65,6 +65,13 @@ def cosine(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float(torch.nn.functional.cosine_similarity(*pair, dim=-1).min())
 
 
+def gradients(model: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
+    """Return the gradients of a loss as one vector."""
+    loss.backward()
+    found = [p.grad.cpu().flatten() for p in model.parameters() if p.grad is not None]
+    return torch.cat(found)
+
+
 def batch_of_noise(lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return waveforms (B, N), zero where padded, and their samples."""
     generator = torch.Generator().manual_seed(0)
@@ -106,14 +113,9 @@ def frontends(note: Note, device: str, tiny: bool) -> None:
         other.dtype = torch.bfloat16
         half, _ = other(speech.to(device), lengths.to(device))
         note(f"{family}: bfloat16", cosine(half.cpu()[inside], frames[inside]), COSINE)
-        norms = []
-        for model, result in ((ours, frames), (other, found)):
-            result.square().mean().backward()
-            gradients = [
-                p.grad.cpu().flatten() for p in model.parameters() if p.grad is not None
-            ]
-            norms.append(torch.cat(gradients))
-        note(f"{family}: gradients", difference(norms[1], norms[0]), None, 10 * CLOSE)
+        expected = gradients(ours, frames.square().mean())
+        moved = gradients(other, found.square().mean())
+        note(f"{family}: gradients", difference(moved, expected), None, 10 * CLOSE)
     size = frames.size(-1)
     for pooling in (AttentionPooling(size), MeanPooling(size), MaxPooling(size)):
         expected = pooling(frames, n_frames)
@@ -138,13 +140,13 @@ def decoder(note: Note, device: str, tiny: bool) -> None:
     found, _ = moved(*inputs)
     inside = torch.arange(9) < sizes[:, None]
     note("logits", difference(found.cpu()[inside], expected[inside]), None, CLOSE)
-    norms = []
+    vectors = []
     for model, logits in ((ours, expected), (moved, found)):
-        torch.nn.functional.cross_entropy(
-            logits[:, :5].flatten(0, 1), tokens[:, :5].flatten().to(logits.device)
-        ).backward()
-        norms.append(torch.cat([p.grad.cpu().flatten() for p in model.parameters()]))
-    note("gradients", difference(norms[1], norms[0]), None, 10 * CLOSE)
+        targets = tokens[:, :5].flatten().to(logits.device)
+        predicted = logits[:, :5].flatten(0, 1)
+        loss = torch.nn.functional.cross_entropy(predicted, targets)
+        vectors.append(gradients(model, loss))
+    note("gradients", difference(vectors[1], vectors[0]), None, 10 * CLOSE)
     moved.dtype = torch.bfloat16
     half, _ = moved(*inputs)
     note("bfloat16", cosine(half.cpu()[inside], expected[inside]), COSINE)
@@ -189,15 +191,8 @@ def ddp(note: Note, device: str, tiny: bool) -> None:
         wrapped = torch.nn.parallel.DistributedDataParallel(copy.deepcopy(model))
         data = distill.Data(4, 1.0, 4, 100)
         batch = [x.to(device) for x in (data.speech, data.lengths, data.embed)]
-        norms = []
-        for one in (model, wrapped):
-            one(*batch)[0].backward()
-            norms.append(
-                torch.cat(
-                    [p.grad.flatten() for p in one.parameters() if p.grad is not None]
-                )
-            )
-        note("gradients under DDP", difference(norms[1], norms[0]), None, 1e-5)
+        alone, under = (gradients(one, one(*batch)[0]) for one in (model, wrapped))
+        note("gradients under DDP", difference(under, alone), None, 1e-5)
         note("objects gathered", len(gather_objects({"a": 1})), 1, 1)
         share = process_share(3, 3, torch.device(device))
         note("share of a process", float(share), 1.0, 1.0)

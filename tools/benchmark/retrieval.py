@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import print_report
+from report import peak_memory, print_report
 
 from espnet_samu.retrieval.nearest import UnitVectors, search
 from espnet_samu.scoring.table import format_number
@@ -98,15 +98,15 @@ def run(method: str, size: int, dim: int, noise: float, k: int) -> dict[str, flo
     functions[method](*make_vectors(512, dim, noise), k)  # imports and threads
     vectors = make_vectors(size, dim, noise)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
+    held = pages * resource.getpagesize() / 2**30
     start, cpu = time.perf_counter(), time.process_time()
     found = functions[method](*vectors, k)[0]
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     right = found == (np.arange(size) if method == "faiss" else 1)
     return {
         "seconds": seconds,
         "cpu": cpu,
-        "memory": (peak - pages * resource.getpagesize()) / 1e9,
+        "memory": (peak_memory() - held) * 2**30 / 1e9,
         "r1": float(np.mean(right)),
         "mrr": float("nan") if method == "faiss" else float(np.mean(1.0 / found)),
     }
@@ -148,11 +148,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        cmd: Arguments; those of the process by default.
-    """
+    """Run the benchmark."""
     args = get_parser().parse_args(cmd)
     left_out = set(METHODS) - {"ours", *args.methods}
     if NAIVE_BYTES * args.size**2 > 1e9 * args.naive_memory:

@@ -3,7 +3,6 @@
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import print_report, time_pairwise
+from report import peak_memory, print_report, time_pairwise
 
 from espnet_samu.scoring.table import format_table
 
@@ -80,7 +79,7 @@ def make_corpus(folder: Path, n_utterances: int) -> None:
 
 def peak_gb() -> float:
     """Largest resident memory of this process so far, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return peak_memory() * 2**30 / 1e9
 
 
 def build_ours(args: argparse.Namespace, files: Iterable[str] = _FILES) -> Any:
@@ -190,17 +189,13 @@ def measure_one(args: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def run(what: str, folder: str, size: int, args: argparse.Namespace) -> Any:
-    """Run one step in a process of its own and return what it prints.
-
-    Also making the corpus: a process starts with the peak memory of its parent.
-    """
+def run(what: str, folder: str, args: argparse.Namespace) -> Any:
+    """Run one step in a process of its own and return what it prints."""
     command = [sys.executable, __file__, "--measure", what, "--folder", folder]
-    command += ["--utterances", str(size)]
     for name in ("batch_bins", "upsampling_factor", "repeats"):
         command += [f"--{name}", str(getattr(args, name))]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def report_large(large: dict[str, float], utterances: int) -> None:
@@ -216,9 +211,6 @@ def report_large(large: dict[str, float], utterances: int) -> None:
 def main() -> None:
     """Run the benchmark."""
     args = get_parser().parse_args()
-    if args.measure == "make":
-        make_corpus(args.folder, args.utterances)
-        return
     if args.measure is not None:
         functions = {"large": measure_large, "pairwise": measure_pairwise}
         measure = functions.get(args.measure, measure_one)
@@ -226,14 +218,14 @@ def main() -> None:
         return
 
     with tempfile.TemporaryDirectory() as folder:
-        run("make", folder, args.utterances, args)
-        large = run("large", folder, args.utterances, args)
+        make_corpus(Path(folder), args.utterances)
+        large = run("large", folder, args)
     report_large(large, args.utterances)
     size = args.pairwise_utterances
     with tempfile.TemporaryDirectory() as folder:
-        run("make", folder, size, args)
-        seconds = run("pairwise", folder, size, args)
-        small = {name: run(name, folder, size, args) for name in seconds}
+        make_corpus(Path(folder), size)
+        seconds = run("pairwise", folder, args)
+        small = {name: run(name, folder, args) for name in seconds}
 
     rows = []
     figures = {
