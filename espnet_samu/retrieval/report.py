@@ -42,8 +42,9 @@ def make_retrieval_table(result: RetrievalResult) -> str:
     for score in scores:
         shares = (score.r1, score.r5, score.r10, score.mrr, score.cosine)
         counts = (score.queries, score.dropped, score.pool)
+        names = name_languages(score.lang, score.target_lang)
         rows.append(
-            [name_languages(score.lang, score.target_lang), name_direction(score.direction)]
+            [names, name_direction(score.direction)]
             + [format_number(share, 3) for share in shares]
             + [format_number(score.xsim), *map(str, counts)]
         )
@@ -53,7 +54,8 @@ def make_retrieval_table(result: RetrievalResult) -> str:
     notes = [f"{' '.join(names)}: `{s}`" for s, names in langs.items()]
     for direction, pairs in result.without_match_by_direction().items():
         names = ", ".join(
-            f"{name_languages(p['lang'], p['target_lang'])} ({p['queries']})" for p in pairs
+            f"{name_languages(p['lang'], p['target_lang'])} ({p['queries']})"
+            for p in pairs
         )
         scored = {s.lang for s in result.scores if s.direction == direction}
         lonely = sorted({p["lang"] for p in pairs} - scored)
