@@ -218,10 +218,10 @@ def test_directions_out_of_english():
     published = PublishedSystem("XLS-R", scores, columns)
     into = collect_means(_results("fr", "de", "ja", groups=groups), [published])
     expected = {"supervised": 32.9, "high": 29.9, "low": 0.5, "average": 20.2}
-    assert into.of("XLS-R") == expected
+    assert into.scores["XLS-R"] == expected
 
     directions = ("fr-en", "de-en", "ja-en", "en-de", "en-ja")
     both = collect_means(_results(*directions, groups=groups), [published])
     # Ours is an average over more.
-    assert both.names == ["supervised", "high", "low", "average"]
-    assert both.of("XLS-R") == {"supervised": 32.9, "high": 29.9, "low": 0.5}
+    assert [*both.members] == ["supervised", "high", "low", "average"]
+    assert both.scores["XLS-R"] == {"supervised": 32.9, "high": 29.9, "low": 0.5}
