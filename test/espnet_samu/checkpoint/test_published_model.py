@@ -165,8 +165,9 @@ def test_pickled_code_is_not_run(ours, folder):
 
     (folder / "model.safetensors").unlink()
     torch.save({"x": print}, folder / "pytorch_model.bin")
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(ValueError, match="pytorch_model.bin is damaged, or") as end:
         fill(ours(), find_weights(str(folder)))
+    assert isinstance(end.value.__cause__, pickle.UnpicklingError)
 
 
 TOKENS = {"decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1}
