@@ -66,8 +66,8 @@ def prepare(args: argparse.Namespace) -> None:
     elif args.manifest.suffix == ".parquet":
         split = args.manifest.stem.split("-")[0]
         raise ValueError(
-            f"{args.manifest}: write {args.manifest.parent}:{split}, the folder and the "
-            "split, for parquet files"
+            f"{args.manifest}: for parquet files write {args.manifest.parent}:{split}, "
+            "the folder and the split"
         )
     elif args.columns:
         raise ValueError("--columns is for parquet files; a manifest names its own")

@@ -21,8 +21,8 @@ class UpdateCounter(torch.nn.Module):
 
     So layers with random weights settle before they send gradients to the pre-trained
     encoder. The model calls :meth:`init_updates` at the end of its constructor, and
-    computes ``frontend`` and ``encoder`` inside :meth:`encoder_mode`; its task registers
-    :meth:`count_update` with the optimiser.
+    computes ``frontend`` and ``encoder`` inside :meth:`encoder_mode`; its task
+    registers :meth:`count_update` with the optimiser.
     """
 
     freeze_encoder_updates: int = 0
