@@ -59,7 +59,8 @@ _OTHERS = {
     "Latn": """aa ach an ast ban bem bi bug ceb ch cjk cnh co crh dga dik dsb dyu fon
         frp fur gsw gv hil ho hsb hz ia ie ik ilo io kab kac kam kbp kea kj kl kmb kr
         kw la lij lmo ltg lu lua luo lus mh min mos na nd nds ng nr nus nv pag pap quc
-        rm scn sco se sh szl to tok tpi tum tw ty umb ve vec vo vot vro wa war yua za""",
+        rm scn sco se sh szl to tok tpi tum tw ty umb ve vec vo vot vro wa war yua
+        za""",
     "Mymr": "shn",
     "Olck": "sat",
     "Syrc": "arc",
