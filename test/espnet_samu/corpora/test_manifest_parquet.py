@@ -114,7 +114,8 @@ def test_one_file_of_a_split(call, folder):
     assert status == 0, error
     assert len((data / "wav.scp").read_text().splitlines()) == 2
     status, error, _ = call(folder / "own.parquet", columns="")
-    assert status == 1 and f"own.parquet: write {folder}:own, the folder and" in error
+    assert status == 1
+    assert f"own.parquet: for parquet files write {folder}:own, the folder" in error
 
 
 def test_recordings_in_another_column(call, tmp_path, mp3):
