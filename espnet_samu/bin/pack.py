@@ -16,7 +16,6 @@ import espnet2
 import torch
 import transformers
 from espnet2.bin import pack as host
-from typeguard import typechecked
 
 import espnet_samu
 from espnet_samu.checkpoint import pack
@@ -28,7 +27,6 @@ from espnet_samu.utils.command import log_to_stderr, run
 from espnet_samu.utils.safe_reading import decoder_of, dump_yaml, map_strings, read_yaml
 
 
-@typechecked
 def write_pack(
     outpath: Path | str,
     files: Mapping[str, str],
