@@ -219,7 +219,7 @@ def write_manifest(
     if AUDIO not in there:
         raise ValueError(
             f"{shards[0]}: no column {AUDIO} with recordings among {' '.join(there)}: "
-            f"the one that has them must be called so (rename_column of datasets)"
+            "the one that has them must be called so (rename_column of datasets)"
         )
     for column in _TEXTS:
         if column in there and column not in constants:

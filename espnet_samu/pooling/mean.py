@@ -27,5 +27,5 @@ class MeanPooling(AbsPooling):
         """Pool (B, T, D) with lengths (B,) to (B, D)."""
         # Divided first: a sum over many frames may be beyond the range of float16,
         # which ESPnet's use_amp multiplies in.
-        weights = valid_mask(lengths, frames.size(1)) / lengths[:, None]
-        return torch.einsum("bt,btd->bd", weights.to(frames.dtype), frames)
+        mask = valid_mask(lengths, frames.size(1)).to(frames.dtype)
+        return torch.einsum("bt,btd->bd", mask / lengths[:, None], frames)

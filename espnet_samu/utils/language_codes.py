@@ -9,7 +9,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 # NLLB's code of each language that has two letters in ISO 639-1: its three letters are
@@ -121,7 +121,7 @@ class LanguageCode(NamedTuple):
     """In lower case."""
 
 
-@cache
+@lru_cache(1024)  # asked for every line of a corpus
 def parse_code(name: str) -> LanguageCode:
     """Return language, script and region of a code: equal ones are one language.
 
@@ -137,7 +137,7 @@ def parse_code(name: str) -> LanguageCode:
     return LanguageCode(language, script or _USUAL_SCRIPT.get(language, ""), region)
 
 
-@cache  # asked for every line of a corpus
+@lru_cache(1024)
 def iso_code(name: str) -> str:
     """Return a code as ISO 639 and BCP 47 write it, with a script or else a region.
 
